@@ -1,0 +1,16 @@
+# Sets FCC_HAVE_CUDA: the CUDA toolkit is there and wanted.
+
+set(FCC_HAVE_CUDA FALSE)
+if(NOT FCC_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  set(CMAKE_CUDA_ARCHITECTURES 90a)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+    find_package(CUDAToolkit 13.0 REQUIRED)
+    set(FCC_HAVE_CUDA TRUE)
+  elseif(FCC_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "FCC_CUDA is ON but no CUDA compiler was found: put nvcc on the PATH or set CMAKE_CUDA_COMPILER")
+  endif()
+endif()
+message(STATUS "GPU code: ${FCC_HAVE_CUDA}")

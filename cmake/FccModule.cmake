@@ -1,0 +1,25 @@
+# Warnings that every target of the project compiles with, and the two kinds of target.
+
+add_library(fcc_options INTERFACE)
+target_compile_features(fcc_options INTERFACE cxx_std_20)
+target_compile_options(fcc_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion;-Werror>)
+
+# fcc_module(NAME [TORCH] [LINK target...]): src/NAME/*.cpp as an object library that becomes part
+# of the library `fcc`. Modules without TORCH never see torch's headers (nor its fmt).
+function(fcc_module name)
+  cmake_parse_arguments(arg "TORCH" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_library(fcc_${name} OBJECT ${sources})
+  set_target_properties(fcc_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(fcc_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(fcc_${name} PRIVATE fcc_options ${arg_LINK})
+  if(arg_TORCH)
+    target_link_libraries(fcc_${name} PRIVATE LibTorch::torch)
+  endif()
+  target_sources(fcc PRIVATE $<TARGET_OBJECTS:fcc_${name}>)
+  target_link_libraries(fcc PRIVATE ${arg_LINK})
+endfunction()

@@ -1,0 +1,48 @@
+# LibTorch from an unpacked PyPI wheel, as imported targets and nothing else.
+#
+# torch's own package file wants a CUDA toolkit, sets global flags and puts its headers on the path
+# of everything; this module does none of it. It looks in FCC_TORCH_ROOT (the folder that holds
+# include/ and lib/), which scripts/setup.sh fills.
+#
+# Targets: LibTorch::torch (headers; CPU libraries, and the CUDA ones where FCC_HAVE_CUDA).
+
+set(FCC_TORCH_ROOT "" CACHE PATH "The folder `torch` of an unpacked torch 2.11.0 wheel")
+if(NOT FCC_TORCH_ROOT)
+  if(DEFINED ENV{FCC_CACHE})
+    set(_fcc_cache $ENV{FCC_CACHE})
+  else()
+    set(_fcc_cache $ENV{HOME}/.cache/libfcc)
+  endif()
+  set(_fcc_torch_hints ${_fcc_cache}/torch-2.11.0/torch)
+endif()
+find_path(LibTorch_INCLUDE_DIR ATen/ATen.h
+  HINTS ${FCC_TORCH_ROOT}/include ${_fcc_torch_hints}/include NO_DEFAULT_PATH)
+find_library(LibTorch_CPU_LIBRARY torch_cpu
+  HINTS ${FCC_TORCH_ROOT}/lib ${_fcc_torch_hints}/lib NO_DEFAULT_PATH)
+find_library(LibTorch_C10_LIBRARY c10
+  HINTS ${FCC_TORCH_ROOT}/lib ${_fcc_torch_hints}/lib NO_DEFAULT_PATH)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(LibTorch
+  REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE "run scripts/setup.sh first, or set FCC_TORCH_ROOT")
+
+if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
+  get_filename_component(_fcc_torch_lib ${LibTorch_CPU_LIBRARY} DIRECTORY)
+  foreach(_part c10 torch_cpu c10_cuda torch_cuda)
+    add_library(LibTorch::${_part} SHARED IMPORTED)
+    set_target_properties(LibTorch::${_part} PROPERTIES
+      IMPORTED_LOCATION ${_fcc_torch_lib}/lib${_part}.so
+      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+        "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
+  endforeach()
+  add_library(LibTorch::torch INTERFACE IMPORTED)
+  # torch's libraries find their own needs by their own run paths: no need to resolve them here.
+  target_link_options(LibTorch::torch INTERFACE -Wl,--allow-shlib-undefined)
+  target_link_libraries(LibTorch::torch INTERFACE LibTorch::torch_cpu LibTorch::c10)
+  if(FCC_HAVE_CUDA)
+    # Nothing of ours need name a symbol of torch_cuda for its operators to be registered.
+    target_link_libraries(LibTorch::torch INTERFACE
+      -Wl,--no-as-needed LibTorch::torch_cuda LibTorch::c10_cuda -Wl,--as-needed CUDA::cudart)
+  endif()
+endif()

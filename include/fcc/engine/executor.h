@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <ATen/core/Tensor.h>
+
+#include "fcc/config/run_config.h"
+#include "fcc/model/memory_state.h"
+#include "fcc/model/parameters.h"
+
+namespace fcc {
+
+/// One micro-batch as tensors on the executor's device. The first `num_prefix_segments` segments
+/// run without gradient and outside the loss (state passing); their coefficients are 0.
+struct MicroBatch {
+  at::Tensor ids; ///< [B, T] int64
+  at::Tensor targets; ///< [B, T] int64, -100 is not counted
+  at::Tensor coefficients; ///< [B, T] float32 (float64 in a float64 run): factor of each target's loss
+  at::Tensor segment_starts_document; ///< [B, S] bool: no memory enters; undefined: none
+  std::int64_t num_prefix_segments = 0;
+};
+
+/// Losses of one pass, on the device (reading them synchronises).
+struct PassResult {
+  at::Tensor loss; ///< [] float64 or float32: Σ coefficient × cross-entropy (arXiv 2405.04620, eq. 17)
+  at::Tensor token_losses; ///< [B, T] float32/float64: cross-entropy, 0 where not counted or in the prefix
+};
+
+/// How a model is run: the plain reference or the fused engine; equal in every test.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  /// Forward and backward of one micro-batch: adds into `parameters.grad()`.
+  virtual PassResult train(const MicroBatch& batch) = 0;
+
+  /// Forward only, from `state` on (null: from the start), storing nothing for a backward pass.
+  /// T may be any length; segments continue where the state's open segment ended only if that is
+  /// empty (else `Error`): use `generate` for token-by-token streams. Updates `state`.
+  virtual PassResult evaluate(const MicroBatch& batch, MemoryState* state) = 0;
+};
+
+/// The executor that the configuration asks for. `parameters` outlives it.
+std::unique_ptr<Executor> make_executor(FlatParameters& parameters, const EngineSection& engine);
+
+} // namespace fcc

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+
+namespace fcc {
+
+/// A directory that appears whole or not at all: files are written to `path()` beside the target,
+/// and `commit()` hashes them into `manifest.json`, syncs everything and renames.
+///
+/// Without `commit()` the destructor removes what was written. A leftover of a killed process
+/// (`.NAME.tmp-*`) is removed by the next writer of the same target.
+/// Errors: `IoError` (a full disk too); the old target then stays as it was.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(std::filesystem::path target);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const std::filesystem::path& path() const {
+    return temporary_;
+  }
+  void commit();
+
+ private:
+  std::filesystem::path target_, temporary_;
+  bool committed_ = false;
+};
+
+/// Checks every file of `directory` against its `manifest.json` (size and SHA-256; no file missing,
+/// none added). Errors: `FormatError` naming the file.
+void verify_manifest(const std::filesystem::path& directory);
+
+} // namespace fcc

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "fcc/core/dtype.h"
+#include "fcc/model/parameters.h"
+
+namespace fcc {
+
+/// Reads `config.json` of a Hugging Face directory, strictly. Refused by name: attention_bias,
+/// mlp_bias, hidden_act other than silu, rope_type other than default/llama3, quantization_config.
+/// transformers 5's `rope_parameters` is understood; unknown keys that cannot change the maths are
+/// ignored. Errors: `FormatError`, `ConfigError` with path and key.
+ModelConfig load_model_config(const std::filesystem::path& directory);
+
+/// The text of `config.json` for a model: `model_type: llama` where no weight is added
+/// (condensation without own norm or learned memory), `fcc` otherwise, so that nothing is dropped
+/// in silence.
+std::string model_config_json(const ModelConfig& config, DType dtype);
+
+/// Copies every weight of a directory (float32, bfloat16, float16; sharded or not) into the master
+/// and compute buffers. With `config.fcc` asking for weights that a plain Llama lacks
+/// (memory_layernorm, initial_memory), these keep their new values and their names are returned;
+/// any other missing, surplus or misshapen tensor is an error naming it.
+std::vector<std::string> load_weights(FlatParameters& parameters, const std::filesystem::path& directory);
+
+/// Writes config.json and the weights (`flat`, usually `compute()`) in `dtype`. Tokenizer files are
+/// the caller's (`save_tokenizer`).
+void save_model(
+    const FlatParameters& parameters,
+    const at::Tensor& flat,
+    DType dtype,
+    const std::filesystem::path& directory,
+    std::int64_t max_shard_bytes = std::int64_t{5} << 30);
+
+/// SHA-256 over the weights' bytes and the config: names a model in saved states.
+std::string model_hash(const FlatParameters& parameters);
+
+} // namespace fcc

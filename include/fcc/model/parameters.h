@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "fcc/config/run_config.h"
+
+namespace fcc {
+
+/// The weights of one stack of N layers, layers first, so that a slice of neighbouring layers is
+/// contiguous. Undefined tensors are absent. Nothing here owns memory: all are views.
+struct StackWeights {
+  at::Tensor input_layernorm; ///< [N, D]
+  at::Tensor memory_layernorm; ///< [N, D], memory_norm `own`
+  at::Tensor qkv_proj; ///< [N, (H + 2G)·E, D]: rows of q_proj, then k_proj, then v_proj
+  at::Tensor o_proj; ///< [N, D, H·E]
+  at::Tensor post_attention_layernorm; ///< [N, D]
+  at::Tensor gate_up_proj; ///< [N, 2F, D]: rows of gate_proj, then up_proj
+  at::Tensor down_proj; ///< [N, D, F]
+  at::Tensor initial_memory; ///< [N, L, D], first_memory `learned`
+};
+
+/// All weights of a model as views of one flat buffer (values, gradients or optimizer states alike).
+struct ModelWeights {
+  at::Tensor embed_tokens; ///< [V, D]
+  StackWeights local; ///< local_global: the local stack; else undefined tensors
+  StackWeights layers; ///< the (global) stack
+  at::Tensor norm; ///< [D]
+  at::Tensor lm_head; ///< [V, D]; the same view as embed_tokens when tied
+};
+
+/// One Hugging Face tensor as a view of a flat buffer.
+struct NamedTensor {
+  std::string name; ///< `model.layers.3.self_attn.q_proj.weight`
+  at::Tensor tensor;
+};
+
+/// Ends of the three regions of a flat buffer, in elements: [0, decay) weight decay, [decay,
+/// no_decay) none, [no_decay, all) frozen. A parameter decays if its Hugging Face tensor has at
+/// least two dimensions (a stacked norm [N, D] does not).
+struct RegionEnds {
+  std::int64_t decay = 0, no_decay = 0, all = 0;
+};
+
+/// Parameters and gradients in flat buffers. Tensors start at multiples of 256 bytes (of float32);
+/// the gaps stay zero.
+class FlatParameters {
+ public:
+  /// New weights: normal(0, initializer_range) for matrices, ones for norms, zeros for
+  /// initial_memory; drawn on the CPU in a fixed order from `seed`, alike on every device.
+  /// `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in all layers.
+  /// Errors: `ConfigError` on a pattern that matches nothing or only some layers of a kind.
+  FlatParameters(
+      const ModelConfig& config,
+      ComputeDType dtype,
+      at::Device device,
+      std::uint64_t seed,
+      const std::vector<std::string>& freeze = {});
+
+  const ModelConfig& config() const {
+    return config_;
+  }
+  const RegionEnds& regions() const {
+    return regions_;
+  }
+  std::int64_t num_parameters() const { ///< without alignment gaps; tied weights once
+    return num_parameters_;
+  }
+
+  /// [P] what the optimizer updates: float32, float64 in a float64 run.
+  at::Tensor& master() {
+    return master_;
+  }
+  /// [P] what the model computes with: bfloat16, or `master()` itself.
+  at::Tensor& compute() {
+    return compute_;
+  }
+  /// [P] gradients, dtype of `master()`.
+  at::Tensor& grad() {
+    return grad_;
+  }
+
+  /// Views of `flat` ([P], any dtype) in the stacked layout.
+  ModelWeights view(const at::Tensor& flat) const;
+
+  /// Views of `flat` under Hugging Face names, in a fixed order; tied weights once.
+  std::vector<NamedTensor> named(const at::Tensor& flat) const;
+
+  /// Copies `master()` into `compute()` (rounding to nearest even); nothing where they are one.
+  void update_compute();
+
+ private:
+  struct Slot;
+  ModelConfig config_;
+  std::vector<Slot> slots_;
+  RegionEnds regions_;
+  std::int64_t num_parameters_ = 0;
+  at::Tensor master_, compute_, grad_;
+};
+
+/// Parameters of a shape, tied weights once, without making them.
+std::int64_t count_parameters(const ModelConfig& config);
+
+} // namespace fcc
