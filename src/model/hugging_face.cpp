@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <system_error>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
@@ -106,7 +107,11 @@ void save_model(
     weight.tensor = weight.tensor.to(at::kCPU, tensor_dtype(dtype)).contiguous();
     views.push_back(file_view(weight.name, weight.tensor));
   }
-  std::filesystem::create_directories(directory);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    throw IoError(directory.string(), "the directory cannot be made", error.message());
+  }
   write_file_atomic(directory / "config.json", model_config_json(parameters.config(), dtype));
   write_safetensors_directory(directory, views, max_shard_bytes);
 }
