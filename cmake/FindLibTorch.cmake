@@ -29,7 +29,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
     add_library(LibTorch::${_part} SHARED IMPORTED)
     set_target_properties(LibTorch::${_part} PROPERTIES
       IMPORTED_LOCATION ${_fcc_torch_lib}/lib${_part}.so
-      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+      INTERFACE_INCLUDE_DIRECTORIES
         "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
   endforeach()
   add_library(LibTorch::torch INTERFACE IMPORTED)
