@@ -16,6 +16,11 @@ constexpr std::uint64_t kNumbersAStep = 64;
 
 } // namespace
 
+std::string stage_name(const TrainSection& config, std::int64_t stage) {
+  const std::string& name = config.stages.at(static_cast<std::size_t>(stage)).name;
+  return name.empty() ? "stage_" + std::to_string(stage) : name;
+}
+
 Curriculum::Curriculum(const TrainSection& config) : config_(config) {
   if (config_.stages.empty()) {
     throw ConfigError("train.stages", "needs at least one stage");

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/io/files.h"
@@ -70,7 +71,7 @@ Trainer::End Trainer::run(
         "going on from " + checkpoint->string() + ", step " +
             std::to_string(curriculum_.state().step));
   }
-  write_file_atomic(directory.root() / "config.json", resolved_config_ + "\n");
+  write_file_atomic(directory.root() / "config.json", write_config(config_));
   MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
   PaceMeter meter(config_.train);
   meter.restart(curriculum_, tokens_seen_);

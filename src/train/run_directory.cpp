@@ -82,7 +82,9 @@ void RunDirectory::prune_checkpoints(std::int64_t keep_last, std::int64_t newest
   const auto kept = static_cast<std::size_t>(std::max<std::int64_t>(keep_last, 1) - 1);
   for (std::size_t i = 0; i + kept < steps.size(); ++i) {
     const fs::path path = checkpoint(steps[i]);
-    const fs::path aside = path.parent_path() / ("." + path.filename().string() + ".removed");
+    std::string hidden = ".";
+    hidden += path.filename().string();
+    const fs::path aside = path.parent_path() / (hidden + ".removed");
     std::error_code error;
     fs::remove_all(aside, error);
     fs::rename(path, aside, error);

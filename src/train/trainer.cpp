@@ -4,9 +4,11 @@
 #include <utility>
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/optim/grad_norm.h"
@@ -32,19 +34,23 @@ struct Trainer::StepSums {
   double num_answer_targets = 0;
 };
 
-Trainer::Trainer(RunConfig config, std::string resolved_config, TrainerParts parts)
+Trainer::Trainer(RunConfig config, TrainerParts parts)
     : config_(std::move(config)),
-      resolved_config_(std::move(resolved_config)),
       parts_(std::move(parts)),
       optimizer_(*parts_.parameters, config_.optim),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
+  config_.data.tokenizer = resolve_tokenizer_config(config_);
   if (config_.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config_.train.threads));
   }
   const auto add_loader = [&](const std::vector<DatasetConfig>& datasets) {
     loaders_.push_back(
-        make_loader(datasets, parts_.tokenizer, loader_seed(config_.train.seed, loaders_.size())));
+        make_loader(
+            datasets,
+            parts_.tokenizer,
+            loader_seed(config_.train.seed, loaders_.size()),
+            {.bos = config_.data.tokenizer.add_bos, .eos = config_.data.tokenizer.add_eos}));
     return loaders_.size() - 1;
   };
   std::optional<std::size_t> shared;
@@ -78,7 +84,7 @@ StepReport Trainer::step() {
   const double* figure = figures.const_data_ptr<double>();
 
   StepReport report;
-  report.stage = curriculum_.stage().name;
+  report.stage = stage_name(config_.train, curriculum_.state().stage);
   report.loss = figure[0];
   report.mean_loss = sums.num_targets > 0 ? figure[1] / sums.num_targets : 0.0;
   if (sums.num_answer_targets > 0) {
@@ -168,7 +174,7 @@ TrainerState Trainer::state() const {
   state.threads = at::get_num_threads();
   state.device = parts_.parameters->master().device().is_cpu() ? "cpu" : "cuda";
   state.tokenizer_hash = parts_.tokenizer->hash();
-  state.config = course_of_config(resolved_config_);
+  state.config = course_of_config(write_config(config_));
   return state;
 }
 
@@ -184,7 +190,7 @@ void Trainer::save(const std::filesystem::path& directory) {
 
 void Trainer::restore(const std::filesystem::path& directory) {
   TrainerState saved = load_trainer_state(directory);
-  check_same_course(saved.config, course_of_config(resolved_config_));
+  check_same_course(saved.config, course_of_config(write_config(config_)));
   const auto must_equal = [](const char* what, const std::string& was, const std::string& is) {
     if (was != is) {
       throw ConfigError(

@@ -74,13 +74,17 @@ Validator::Validator(
     : train_(config.train), segment_length_(segment_length) {
   for (const DatasetConfig& dataset : config.data.validation) {
     Loader loader = make_loader(
-        {dataset}, tokenizer, static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed);
+        {dataset},
+        tokenizer,
+        static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed,
+        {.bos = config.data.tokenizer.add_bos, .eos = config.data.tokenizer.add_eos});
     std::string name = loader.datasets().at(0)->name();
     const bool taken = std::any_of(sources_.begin(), sources_.end(), [&](const Source& source) {
       return source.name == name;
     });
     if (taken) {
-      name += "-" + std::to_string(sources_.size());
+      name += '-';
+      name += std::to_string(sources_.size());
     }
     Loader::State start = loader.state();
     sources_.push_back({std::move(name), std::move(loader), std::move(start)});

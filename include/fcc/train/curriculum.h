@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "fcc/config/run_config.h"
@@ -14,6 +15,9 @@ struct StepLosses {
   double mean_loss = 0; ///< plain mean cross-entropy per counted token
   std::optional<double> answer_loss; ///< the same over the targets of answers
 };
+
+/// The stage's name in reports: its own, or `stage_<index>`.
+std::string stage_name(const TrainSection& config, std::int64_t stage);
 
 /// The stages of a run and where it stands in them.
 class Curriculum {

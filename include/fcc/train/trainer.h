@@ -28,10 +28,16 @@ struct TrainerParts {
   std::unique_ptr<Executor> executor;
 };
 
-/// The parts that a configuration asks for. `load_weights` false leaves new weights where
-/// `model.path` would be read: for a run that is resumed.
+/// The shape that a section asks for, with `model.fcc` in place of the `fcc` section of the rest.
+/// Errors: `ConfigError`, `FormatError`, `IoError`.
+ModelConfig resolve_model_config(const ModelSection& section);
+
+/// `data.tokenizer`; the tokenizer of `model.path` where the section names none.
+TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
+
+/// The parts that a configuration asks for.
 /// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, too), `FormatError`, `IoError`.
-TrainerParts make_trainer_parts(const RunConfig& config, bool load_weights = true);
+TrainerParts make_trainer_parts(const RunConfig& config);
 
 /// Tokens of a segment; a plain Llama counts lengths in segments of `FccConfig`'s default.
 std::int64_t segment_length_of(const ModelConfig& config);
@@ -42,8 +48,7 @@ std::int64_t segment_length_of(const ModelConfig& config);
 class Trainer {
  public:
   /// Sets the number of CPU threads of the process (`train.threads`; 0 leaves torch's choice).
-  /// `resolved_config`: the JSON text of `config`, kept with the run.
-  Trainer(RunConfig config, std::string resolved_config, TrainerParts parts);
+  Trainer(RunConfig config, TrainerParts parts);
 
   bool finished() const {
     return curriculum_.finished();
@@ -86,7 +91,6 @@ class Trainer {
   Loader& stage_loader();
 
   RunConfig config_;
-  std::string resolved_config_;
   TrainerParts parts_;
   AdamW optimizer_;
   LrPlan lr_plan_;

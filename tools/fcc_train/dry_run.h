@@ -1,0 +1,14 @@
+#pragma once
+
+#include "fcc/config/run_config.h"
+
+namespace fcc::tools {
+
+/// Prints what a run would be and need; writes nothing. Two steps are measured for the time where
+/// they are cheap.
+int dry_run(const RunConfig& config);
+
+/// Prints the JSON schema of a run's configuration.
+void print_schema();
+
+} // namespace fcc::tools
