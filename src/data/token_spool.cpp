@@ -93,8 +93,7 @@ void TokenSpool::append(std::span<const std::int32_t> ids) {
   }
 }
 
-void TokenSpool::write_all(
-    int descriptor, const void* bytes, std::size_t count, const char* name) {
+void TokenSpool::write_all(int descriptor, const void* bytes, std::size_t count, const char* name) {
   const auto* from = static_cast<const char*>(bytes);
   while (count > 0) {
     const ssize_t written = ::write(descriptor, from, count);
@@ -134,44 +133,21 @@ void TokenSpool::write_token_file(
   flush();
   const MappedFile tokens(folder_ / kTokensName);
   const MappedFile starts(folder_ / kStartsName);
-
+  std::optional<Permutation> order;
   if (shuffle_seed) {
-    const std::filesystem::path shuffled = folder_ / "shuffled";
-    std::filesystem::remove_all(shuffled);
-    TokenSpool spool(shuffled, info.vocab_size, {});
-    const Permutation order(size_.num_documents, *shuffle_seed);
-    const auto start_of = [&](std::int64_t d) {
-      std::int64_t start = size_.num_tokens;
-      if (d < size_.num_documents) {
-        std::memcpy(&start, starts.bytes().data() + d * 8, 8);
-      }
-      return start;
-    };
-    const std::int64_t width = dtype_bytes(dtype_);
-    for (std::int64_t i = 0; i < size_.num_documents; ++i) {
-      const std::int64_t begin = start_of(order(i)), end = start_of(order(i) + 1);
-      append_value(spool.start_buffer_, &spool.size_.num_tokens, sizeof(std::int64_t));
-      append_value(
-          spool.token_buffer_,
-          tokens.bytes().data() + begin * width,
-          static_cast<std::size_t>((end - begin) * width));
-      spool.size_.num_tokens += end - begin;
-      ++spool.size_.num_documents;
-      if (spool.token_buffer_.size() >= kBufferBytes) {
-        spool.flush();
-      }
-    }
-    spool.write_token_file(path, info);
-    std::filesystem::remove_all(shuffled);
-    return;
+    order.emplace(size_.num_documents, *shuffle_seed);
   }
+  const auto start_of = [&](std::int64_t d) {
+    std::int64_t start = size_.num_tokens;
+    if (d < size_.num_documents) {
+      std::memcpy(&start, starts.bytes().data() + d * 8, 8);
+    }
+    return start;
+  };
 
-  const std::vector<TensorView> tensors{
-      {.name = "document_starts",
-       .dtype = DType::kI64,
-       .shape = {size_.num_documents},
-       .bytes = starts.bytes()},
-      {.name = "tokens", .dtype = dtype_, .shape = {size_.num_tokens}, .bytes = tokens.bytes()}};
+  const std::vector<TensorHeader> headers{
+      {.name = "document_starts", .dtype = DType::kI64, .shape = {size_.num_documents}},
+      {.name = "tokens", .dtype = dtype_, .shape = {size_.num_tokens}}};
   const Metadata metadata{
       {"format", "fcc_tokens"},
       {"version", "1"},
@@ -180,13 +156,36 @@ void TokenSpool::write_token_file(
       {"vocab_size", std::to_string(info.vocab_size)},
       {"add_bos", info.add_bos ? "true" : "false"},
       {"add_eos", info.add_eos ? "true" : "false"}};
-  const std::filesystem::path aside = folder_ / "token_file.safetensors";
-  write_safetensors(aside, tensors, metadata);
-  std::error_code error;
-  std::filesystem::rename(aside, path, error);
-  if (error) {
-    throw IoError(path.string(), "cannot move the finished file here", error.message());
+  SafetensorsStreamWriter writer(path, headers, metadata);
+  if (!order) {
+    writer.append(starts.bytes());
+    writer.append(tokens.bytes());
+    writer.commit();
+    return;
   }
+  std::int64_t start = 0;
+  std::vector<std::byte> buffer;
+  const auto append = [&](std::span<const std::byte> bytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    if (buffer.size() >= kBufferBytes) {
+      writer.append(buffer);
+      buffer.clear();
+    }
+  };
+  for (std::int64_t i = 0; i < size_.num_documents; ++i) {
+    append(std::as_bytes(std::span(&start, 1)));
+    const std::int64_t d = (*order)(i);
+    start += start_of(d + 1) - start_of(d);
+  }
+  const std::int64_t width = dtype_bytes(dtype_);
+  for (std::int64_t i = 0; i < size_.num_documents; ++i) {
+    const std::int64_t d = (*order)(i);
+    append(tokens.bytes().subspan(
+        static_cast<std::size_t>(start_of(d) * width),
+        static_cast<std::size_t>((start_of(d + 1) - start_of(d)) * width)));
+  }
+  writer.append(buffer);
+  writer.commit();
 }
 
 } // namespace fcc
