@@ -37,6 +37,7 @@ struct Arguments {
   std::optional<std::string> resume;
   bool dry_run = false;
   bool print_schema = false;
+  bool print_keys = false;
 };
 
 constexpr const char* kExamples =
@@ -98,7 +99,13 @@ int main(int argc, char** argv) {
       "Print the resolved configuration, parameters, memory, tokens and time; write nothing");
   app.add_flag(
       "--print-schema", arguments.print_schema, "Print the JSON schema of configuration files");
+  app.add_flag(
+      "--print-keys", arguments.print_keys, "Print every key of a configuration with its meaning");
   return fcc::tools::run_program(app, argc, argv, [&] {
+    if (arguments.print_keys) {
+      fcc::tools::print_keys();
+      return 0;
+    }
     if (arguments.print_schema) {
       fcc::tools::print_schema();
       return 0;

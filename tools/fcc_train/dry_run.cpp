@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "fcc/config/describe_config.h"
 #include "fcc/config/write_config.h"
 #include "fcc/train/estimate.h"
 #include "fcc/train/trainer.h"
@@ -49,6 +50,14 @@ int dry_run(const RunConfig& config) {
   std::fflush(stdout);
   print_time(config, estimate);
   return 0;
+}
+
+void print_schema() {
+  std::printf("%s\n", json_text(config_schema<RunConfig>()).c_str());
+}
+
+void print_keys() {
+  std::printf("%s", help_text(list_keys<RunConfig>()).c_str());
 }
 
 } // namespace fcc::tools

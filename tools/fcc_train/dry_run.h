@@ -11,4 +11,7 @@ int dry_run(const RunConfig& config);
 /// Prints the JSON schema of a run's configuration.
 void print_schema();
 
+/// Prints every key of a run's configuration with its type, range, default and meaning.
+void print_keys();
+
 } // namespace fcc::tools
