@@ -16,7 +16,11 @@ namespace fcc {
 class TokenStream {
  public:
   /// Starts from `state` (its open segment is replayed from `partial_ids`), or from nothing.
-  TokenStream(const ModelConfig& config, const ModelWeights& weights, std::int64_t batch_size, const MemoryState& state = {});
+  TokenStream(
+      const ModelConfig& config,
+      const ModelWeights& weights,
+      std::int64_t batch_size,
+      const MemoryState& state = {});
   ~TokenStream();
 
   /// Feeds `ids` [B, t] (whole segments go through the segment pass, the rest row by row or as one
