@@ -31,7 +31,28 @@ class MappedFile {
 /// The whole file. Errors: `IoError`.
 std::string read_file(const std::filesystem::path& path);
 
-/// Writes beside the target, syncs and renames: the old content stays until the new is on the disk.
+/// A file that appears whole or not at all: bytes go to a file beside the target, and `commit()`
+/// syncs and renames it, so that the old content stays until the new is on the disk.
+///
+/// Without `commit()` the destructor removes what was written; what a killed process left
+/// (`.NAME.tmp-*`) is removed by the next writer of the same target. Errors: `IoError`.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  std::filesystem::path target_, temporary_;
+  int descriptor_ = -1;
+};
+
+/// Writes a whole file by `AtomicFile`.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 
 /// SHA-256 in lower-case hex, of bytes or of a file.

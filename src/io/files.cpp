@@ -1,0 +1,188 @@
+#include "fcc/io/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "fcc/core/error.h"
+#include "io/posix.h"
+
+namespace fcc {
+namespace fs = std::filesystem;
+namespace {
+
+/// One write call takes at most this much (Linux's own limit is just under 2 GiB).
+constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 30;
+
+std::size_t size_of_regular_file(int descriptor, const fs::path& path) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) {
+    throw_io_error(path, "must be readable");
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw IoError(path.string(), "must be a regular file");
+  }
+  return static_cast<std::size_t>(status.st_size);
+}
+
+/// Reads to the end of the file, `take` by `take`.
+template <typename Take>
+void read_chunks(const fs::path& path, const Take& take) {
+  const Descriptor descriptor = open_to_read(path);
+  std::vector<char> buffer(std::size_t{1} << 20);
+  while (true) {
+    const ssize_t count = ::read(descriptor.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      throw_io_error(path, "must be readable");
+    }
+    if (count == 0) {
+      return;
+    }
+    take(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+  }
+}
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    check(
+        context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1,
+        "sha256",
+        "OpenSSL must offer SHA-256");
+  }
+  void update(std::string_view bytes) {
+    check(
+        EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1,
+        "sha256",
+        "OpenSSL must accept the bytes");
+  }
+  std::string hex() {
+    std::array<unsigned char, 32> digest{};
+    check(
+        EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1,
+        "sha256",
+        "OpenSSL must finish the hash");
+    std::string text;
+    for (const unsigned char byte : digest) {
+      text += "0123456789abcdef"[byte >> 4];
+      text += "0123456789abcdef"[byte & 15];
+    }
+    return text;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+} // namespace
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const Descriptor descriptor = open_to_read(path);
+  const std::size_t size = size_of_regular_file(descriptor.get(), path);
+  if (size == 0) {
+    return; // an empty mapping is an error to the system, an empty file is none
+  }
+  void* const start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
+  if (start == MAP_FAILED) {
+    throw_io_error(path, "must be mappable into memory");
+  }
+  bytes_ = {static_cast<const std::byte*>(start), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) {
+    ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  }
+}
+
+std::string read_file(const fs::path& path) {
+  std::string content;
+  read_chunks(path, [&](std::string_view chunk) { content += chunk; });
+  return content;
+}
+
+AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
+  remove_leftovers(target_);
+  while (descriptor_ < 0) {
+    temporary_ = temporary_name(target_);
+    Descriptor descriptor(
+        ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (descriptor.get() < 0 && errno != EEXIST) {
+      throw_io_error(target_, "must be writable");
+    }
+    if (descriptor.get() >= 0 && lock_temporary(descriptor.get())) {
+      descriptor_ = descriptor.release();
+    }
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) {
+    ::unlink(temporary_.c_str());
+    ::close(descriptor_);
+  }
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  check(descriptor_ >= 0, "AtomicFile::write", "nothing may be written after commit()");
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::write(descriptor_, bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      throw_io_error(target_, "must be writable");
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text)));
+}
+
+void AtomicFile::commit() {
+  check(descriptor_ >= 0, "AtomicFile::commit", "must be called once");
+  if (::fsync(descriptor_) != 0) {
+    throw_io_error(target_, "must reach the disk");
+  }
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    throw_io_error(target_, "must be replaceable");
+  }
+  if (::close(std::exchange(descriptor_, -1)) != 0) {
+    throw_io_error(target_, "must reach the disk");
+  }
+  sync_path(parent_of(target_));
+}
+
+void write_file_atomic(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.hex();
+}
+
+std::string sha256_hex_of_file(const fs::path& path) {
+  Sha256 hash;
+  read_chunks(path, [&](std::string_view chunk) { hash.update(chunk); });
+  return hash.hex();
+}
+
+} // namespace fcc

@@ -1,0 +1,50 @@
+#include "common/program.h"
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "fcc/core/error.h"
+
+namespace fcc::tools {
+namespace {
+
+int report(const std::string& program, const char* message, int exit_code) {
+  std::fflush(stdout); // so that the error comes last where both go to one place
+  std::fprintf(stderr, "%s: error: %s\n", program.c_str(), message);
+  return exit_code;
+}
+
+} // namespace
+
+int run_program(int argc, const char* const* argv, const std::function<int()>& body) {
+  const std::string program =
+      argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+  try {
+    return body();
+  } catch (const ConfigError& error) {
+    return report(program, error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report(program, "out of memory", 1);
+  } catch (const std::exception& error) {
+    return report(program, error.what(), 1);
+  }
+}
+
+int run_program(
+    CLI::App& app,
+    int argc,
+    const char* const* argv,
+    const std::function<int()>& body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return run_program(argc, argv, body);
+}
+
+} // namespace fcc::tools

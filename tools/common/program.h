@@ -1,0 +1,19 @@
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace fcc::tools {
+
+/// Runs `body` as the program's whole work and returns the exit code: what `body` returns; 2 for a
+/// `ConfigError`; 1 for any other error, after one line `fcc-xxx: error: …` on standard error.
+int run_program(int argc, const char* const* argv, const std::function<int()>& body);
+
+/// The same after the command line was read into `app`; `--help` and `--version` print and return
+/// 0, bad usage prints its reason and returns 2.
+int run_program(CLI::App& app, int argc, const char* const* argv, const std::function<int()>& body);
+
+} // namespace fcc::tools
