@@ -39,7 +39,7 @@ double accuracy_at(const std::vector<PasskeyCell>& cells, std::int64_t length, d
 
 bool in_segments(const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options) {
   return options.segment_length > 0 &&
-      std::all_of(cells.begin(), cells.end(), [&](const PasskeyCell& cell) {
+         std::all_of(cells.begin(), cells.end(), [&](const PasskeyCell& cell) {
            return cell.length_tokens % options.segment_length == 0;
          });
 }
@@ -86,9 +86,11 @@ Table passkey_table(const std::vector<PasskeyCell>& cells, const PasskeyReportOp
 }
 
 Table passkey_cell_table(
-    const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options) {
+    const std::vector<PasskeyCell>& cells,
+    const PasskeyReportOptions& options) {
   Table table{
-      {"length_tokens", "length_segments", "depth", "trials", "correct", "accuracy", "seconds"}, {}};
+      {"length_tokens", "length_segments", "depth", "trials", "correct", "accuracy", "seconds"},
+      {}};
   for (const PasskeyCell& cell : cells) {
     table.rows.push_back(
         {std::to_string(cell.length_tokens),
@@ -146,7 +148,8 @@ std::string passkey_json(
 }
 
 HeatMap passkey_heat_map(
-    const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options) {
+    const std::vector<PasskeyCell>& cells,
+    const PasskeyReportOptions& options) {
   const bool segments = in_segments(cells, options);
   const std::vector<std::int64_t> lengths = lengths_of(cells);
   const std::vector<double> depths = depths_of(cells);
@@ -156,11 +159,11 @@ HeatMap passkey_heat_map(
   map.subtitle = options.model;
   if (!cells.empty()) {
     map.subtitle += (map.subtitle.empty() ? "" : ", ") + std::to_string(cells.front().trials) +
-        " trials a cell, exact match";
+                    " trials a cell, exact match";
   }
   map.x_label = segments
-      ? "length (segments of " + std::to_string(options.segment_length) + " tokens)"
-      : "length (tokens)";
+                    ? "length (segments of " + std::to_string(options.segment_length) + " tokens)"
+                    : "length (tokens)";
   map.y_label = "depth of the passkey";
   for (const std::int64_t length : lengths) {
     map.columns.push_back(std::to_string(length / unit));
@@ -175,11 +178,10 @@ HeatMap passkey_heat_map(
     map.mark_after_columns = static_cast<std::size_t>(
         std::upper_bound(lengths.begin(), lengths.end(), *options.trained_length_tokens) -
         lengths.begin());
-    map.mark_label =
-        "trained to " + format_number(
-                            static_cast<double>(*options.trained_length_tokens) /
-                                static_cast<double>(unit),
-                            *options.trained_length_tokens % unit == 0 ? 0 : 1);
+    map.mark_label = "trained to " + format_number(
+                                         static_cast<double>(*options.trained_length_tokens) /
+                                             static_cast<double>(unit),
+                                         *options.trained_length_tokens % unit == 0 ? 0 : 1);
   }
   return map;
 }

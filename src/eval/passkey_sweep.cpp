@@ -47,8 +47,8 @@ json settings_of(const PasskeySweepOptions& options) {
   return settings;
 }
 
-std::optional<PasskeyCell> find_cell(
-    const SweepLog& log, std::int64_t length_tokens, double depth) {
+std::optional<PasskeyCell>
+find_cell(const SweepLog& log, std::int64_t length_tokens, double depth) {
   for (const json& entry : log.entries()) {
     try {
       if (entry.at("length_tokens") == length_tokens && entry.at("depth") == depth) {
@@ -98,8 +98,7 @@ PasskeyCell run_cell(
     }
     begin = end;
   }
-  cell.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  cell.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return cell;
 }
 

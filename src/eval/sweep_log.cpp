@@ -47,7 +47,8 @@ void check_settings(const json& found, const json& wanted, const std::string& na
   for (const auto& [key, unused] : all.items()) {
     const json before = found.value(key, json()), now = wanted.value(key, json());
     if (before != now) {
-      rules += (rules.empty() ? "`" : "; `") + key + "` was " + before.dump() + ", now " + now.dump();
+      rules +=
+          (rules.empty() ? "`" : "; `") + key + "` was " + before.dump() + ", now " + now.dump();
     }
   }
   if (!rules.empty()) {

@@ -18,8 +18,8 @@ class SweepLogTest : public testing::Test {
  protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() /
-        ("fcc_sweep_log_" + std::to_string(::getpid()) + "_" +
-         testing::UnitTest::GetInstance()->current_test_info()->name());
+              ("fcc_sweep_log_" + std::to_string(::getpid()) + "_" +
+               testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     path_ = folder_ / "deep" / "cells.jsonl";
   }

@@ -17,11 +17,11 @@ namespace fcc {
 /// Which samples a passkey sweep is made of: every length with every depth, `trials` times.
 struct PasskeySweepOptions {
   std::vector<std::int64_t> lengths_tokens; ///< of prompt and answer together
-  std::vector<double> depths; ///< share of the filler before the needle, 0..1
-  std::int64_t trials = 20; ///< samples a cell
-  std::int64_t batch_size = 64; ///< prompts that run at once, at most
-  std::uint64_t seed = 0; ///< of the digits
-  std::filesystem::path log; ///< JSON lines of the finished cells
+  std::vector<double> depths;               ///< share of the filler before the needle, 0..1
+  std::int64_t trials = 20;                 ///< samples a cell
+  std::int64_t batch_size = 64;             ///< prompts that run at once, at most
+  std::uint64_t seed = 0;                   ///< of the digits
+  std::filesystem::path log;                ///< JSON lines of the finished cells
   /// What else the results depend on (hashes of model and tokenizer, texts, dtype): a log made with
   /// other values is refused by name.
   std::map<std::string, std::string> identity;
@@ -42,7 +42,8 @@ struct PasskeyCell {
 
 /// Continues prompts of equal length by `num_tokens` tokens each, greedily: rows of ids.
 using AnswerFunction = std::function<std::vector<std::vector<std::int32_t>>(
-    const std::vector<std::vector<std::int32_t>>& prompts, std::int64_t num_tokens)>;
+    const std::vector<std::vector<std::int32_t>>& prompts,
+    std::int64_t num_tokens)>;
 
 /// Runs the cells that the log lacks, shortest first, and returns all of them in the order of
 /// lengths, then depths. Deterministic by seed: a sweep that was killed and started again ends with
@@ -58,8 +59,8 @@ std::vector<PasskeyCell> run_passkey_sweep(
 
 /// How a sweep's lengths are shown: in segments where they divide, and the trained length.
 struct PasskeyReportOptions {
-  std::string model; ///< for the title
-  std::int64_t segment_length = 0; ///< L, tokens; 0: lengths are shown in tokens
+  std::string model;                                 ///< for the title
+  std::int64_t segment_length = 0;                   ///< L, tokens; 0: lengths are shown in tokens
   std::optional<std::int64_t> trained_length_tokens; ///< marked in the picture
 };
 
@@ -68,7 +69,8 @@ Table passkey_table(const std::vector<PasskeyCell>& cells, const PasskeyReportOp
 
 /// One row per cell, for spreadsheets.
 Table passkey_cell_table(
-    const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options);
+    const std::vector<PasskeyCell>& cells,
+    const PasskeyReportOptions& options);
 
 /// The figures of `passkey_cell_table` with the settings, as JSON.
 std::string passkey_json(
@@ -78,6 +80,7 @@ std::string passkey_json(
 
 /// Lengths to the right, depths downwards (after arXiv 2405.04620, figure 8).
 HeatMap passkey_heat_map(
-    const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options);
+    const std::vector<PasskeyCell>& cells,
+    const PasskeyReportOptions& options);
 
 } // namespace fcc
