@@ -29,9 +29,11 @@ struct Batch {
   BatchShape shape;
   std::vector<std::int32_t> ids; ///< [B, T]
   std::vector<std::int32_t> targets; ///< [B, T], `kIgnoredTarget` is not counted
-  std::vector<float> target_weights; ///< [B, T], 0 where the target is ignored
+  std::vector<float> target_weights; ///< [B, T], 0 where the target is ignored and nowhere else
   std::vector<std::uint8_t> answer; ///< [B, T], 1 where the target is part of an answer
-  std::vector<std::uint8_t> segment_starts_document; ///< [B, S], 1: no memory enters this segment
+  /// [B, S], 1: no memory enters this segment. All 0 unless documents keep their memory to themselves;
+  /// the first segment of a row has no memory either way.
+  std::vector<std::uint8_t> segment_starts_document;
 };
 
 } // namespace fcc
