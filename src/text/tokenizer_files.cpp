@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -73,6 +74,22 @@ Saved read_saved(const fs::path& file) {
       file.string(), "kind must be huggingface, sentencepiece, tiktoken, words or bytes", kind);
 }
 
+/// Whether a file is tiktoken's: its first line is a token in base64, a space and a rank, where
+/// SentencePiece's protobuf begins with the bytes of a field header.
+bool is_tiktoken(const fs::path& file) {
+  const std::string content = read_file(file);
+  const std::string_view line = std::string_view(content).substr(0, content.find('\n'));
+  const std::size_t space = line.find(' ');
+  const auto is_base64 = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/' || c == '=';
+  };
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || c == '\r'; };
+  return space != std::string_view::npos && space > 0 && space + 1 < line.size() &&
+         std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(space), is_base64) &&
+         std::all_of(line.begin() + static_cast<std::ptrdiff_t>(space) + 1, line.end(), is_digit);
+}
+
 /// The kind of a tokenizer file whose kind nobody told.
 TokenizerKind detect(const fs::path& file) {
   if (file.extension() == ".json") {
@@ -81,21 +98,19 @@ TokenizerKind detect(const fs::path& file) {
   if (file.extension() == ".txt") {
     return TokenizerKind::kWords;
   }
-  throw ConfigError(
-      file.string(),
-      "the kind of a tokenizer file must show in its name or content",
-      {},
-      "set `type`");
+  return is_tiktoken(file) ? TokenizerKind::kTiktoken : TokenizerKind::kSentencePiece;
 }
 
 std::shared_ptr<const Tokenizer> load(TokenizerKind kind, const fs::path& file) {
   switch (kind) {
+    case TokenizerKind::kSentencePiece:
+      return load_sentencepiece_tokenizer(file);
     case TokenizerKind::kWords:
       return load_words_tokenizer(file);
     case TokenizerKind::kBytes:
       return std::make_shared<BytesTokenizer>();
     default:
-      throw ConfigError(file.string(), "the tokenizer must be words or bytes");
+      throw ConfigError(file.string(), "the tokenizer must be sentencepiece, words or bytes");
   }
 }
 

@@ -1,11 +1,7 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
 
 #include "fcc/text/tokenizer.h"
 
@@ -14,5 +10,6 @@ namespace fcc {
 // One function a kind of file, for `make_tokenizer`. `file` is there; errors: `FormatError`.
 
 std::shared_ptr<const Tokenizer> load_words_tokenizer(const std::filesystem::path& file);
+std::shared_ptr<const Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& file);
 
 } // namespace fcc
