@@ -50,25 +50,6 @@ SegmentLoss SegmentLosses::total() const {
   return all;
 }
 
-std::vector<Batch> rows_of_text(const std::vector<std::int32_t>& ids, const BatchShape& shape) {
-  const auto length = static_cast<std::size_t>(shape.length_tokens());
-  std::vector<Batch> batches;
-  for (std::size_t begin = 0; begin + length <= ids.size(); begin += length) {
-    if (batches.empty() || batches.back().shape.batch_size == shape.batch_size) {
-      batches.push_back({});
-      batches.back().shape = shape;
-      batches.back().shape.batch_size = 0;
-    }
-    Batch& batch = batches.back();
-    ++batch.shape.batch_size;
-    for (std::size_t i = begin; i < begin + length; ++i) {
-      batch.ids.push_back(ids[i]);
-      batch.targets.push_back(i + 1 < ids.size() ? ids[i + 1] : kIgnoredTarget);
-    }
-  }
-  return batches;
-}
-
 Table perplexity_table(const PerplexityReport& report, bool csv) {
   const SegmentLosses& any = report.with_memory ? *report.with_memory : *report.cut;
   Table table;

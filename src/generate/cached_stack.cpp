@@ -27,7 +27,7 @@ CachedStack::CachedStack(
 void CachedStack::clear() {
   num_cached_ = 0;
   num_masked_ = 0;
-  present_ = {};
+  present_ = at::Tensor();
 }
 
 void CachedStack::reserve(std::int64_t num_rows) {

@@ -10,6 +10,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
@@ -64,8 +65,10 @@ struct TokenStream::Impl {
     return weights.embed_tokens.options();
   }
 
+  // Angles keep float32 under bfloat16 weights.
   RopeTable table(std::int64_t first, std::int64_t count) const {
-    return make_rope_table(frequencies, first, count, options());
+    const at::ScalarType dtype = options().dtype() == at::kDouble ? at::kDouble : at::kFloat;
+    return make_rope_table(frequencies, first, count, options().dtype(dtype));
   }
 
   // The position of the open segment's first row, as its keys are rotated.
@@ -85,26 +88,30 @@ struct TokenStream::Impl {
     return 0;
   }
 
-  // The memory that the open segment reads; undefined: none.
-  at::Tensor incoming_memory() const {
-    if (config.arch() == Architecture::kLlama || closed.memory.defined()) {
-      return closed.memory;
+  // [N, B, L, D] what stands where no memory is carried; undefined: nothing.
+  at::Tensor first_memory() const {
+    const bool condensation = config.arch() == Architecture::kCondensation;
+    if (!condensation || config.fcc->first_memory == FirstMemory::kAbsent) {
+      return {};
     }
-    const std::int64_t N = config.num_hidden_layers, D = config.hidden_size;
-    switch (config.fcc->first_memory) {
-      case FirstMemory::kAbsent:
-        return {};
-      case FirstMemory::kZeros:
-        return at::zeros({N, batch_size, L, D}, options());
-      case FirstMemory::kLearned:
-        return weights.layers.initial_memory.unsqueeze(1).expand({N, batch_size, L, D});
-    }
-    return {};
+    const std::vector<std::int64_t> shape{
+        config.num_hidden_layers, batch_size, L, config.hidden_size};
+    return config.fcc->first_memory == FirstMemory::kZeros
+               ? at::zeros(shape, options())
+               : weights.layers.initial_memory.unsqueeze(1).expand(shape);
   }
 
   void begin_segment() {
     stack.clear();
-    const at::Tensor memory = incoming_memory();
+    at::Tensor memory = closed.memory, present = closed.present;
+    if (const at::Tensor first = first_memory(); first.defined()) {
+      if (!memory.defined()) {
+        memory = first;
+      } else if (present.defined()) {
+        memory = at::where(present.view({1, -1, 1, 1}), memory, first);
+      }
+      present = at::Tensor(); // every row has some memory to see
+    }
     if (config.arch() == Architecture::kLocalGlobal) {
       local->clear();
       if (memory.defined()) {
@@ -130,7 +137,7 @@ struct TokenStream::Impl {
         }
       }
     }
-    stack.mask_cached(closed.memory.defined() ? closed.present : at::Tensor());
+    stack.mask_cached(memory.defined() ? present : at::Tensor());
     if (L > 0) {
       const std::int64_t kept_layers =
           config.arch() == Architecture::kLocalGlobal ? 1 : config.num_hidden_layers;
@@ -173,7 +180,7 @@ struct TokenStream::Impl {
 
   void close_segment() {
     closed.memory = next_memory;
-    closed.present = {};
+    closed.present = at::Tensor();
     closed.position += L;
     num_open = 0;
     open_ids.clear();

@@ -3,8 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "fcc/data/batch.h"
 #include "fcc/eval/report.h"
@@ -38,20 +41,47 @@ struct PerplexityOptions {
   bool cut_memory = false;
 };
 
-/// Losses of rows of tokens whose segments carry memory from each to the next, chunk by chunk, so
-/// that the memory needed does not grow with the length (a Llama runs the whole row at once).
-/// `batch` has whole segments of `segment_length`; its `segment_starts_document` is kept.
+/// A stretch of whole segments of some rows, on the CPU.
+struct RowChunk {
+  at::Tensor ids;                     ///< [B, t·L] int64
+  at::Tensor targets;                 ///< [B, t·L] int64, `kIgnoredTarget` is not counted
+  at::Tensor segment_starts_document; ///< [B, t] bool; undefined: none
+};
+
+/// Rows of `num_segments` segments that are read stretch by stretch.
+struct RowSource {
+  std::int64_t num_rows = 0; ///< B
+  std::int64_t num_segments = 0;
+  std::function<RowChunk(std::int64_t first_segment, std::int64_t num_segments)> read;
+};
+
+/// Adds the losses of rows whose segments carry memory from each to the next, chunk by chunk: the
+/// memory needed does not grow with the length (but a Llama runs its whole rows at once).
 /// Errors: `Error` on an id outside the vocabulary.
 void add_losses(
     SegmentLosses& losses,
     Executor& executor,
     const ModelConfig& config,
-    const Batch& batch,
+    const RowSource& rows,
     const PerplexityOptions& options);
 
-/// Rows of `ids` one after another, as many as fit whole ([B, S·L] each with its next tokens as
-/// targets; only the very last token of `ids` has none). Fewer than one row: none.
-std::vector<Batch> rows_of_text(const std::vector<std::int32_t>& ids, const BatchShape& shape);
+/// The rows of a batch, whole segments of `segment_length`, with its document borders.
+RowSource rows_of_batch(const Batch& batch);
+
+/// A long text of tokens, wherever it lies.
+struct TokenText {
+  std::int64_t num_tokens = 0;
+  std::function<void(std::int64_t position, std::span<std::int32_t> ids)> read;
+};
+
+/// Rows `first_row`, …, each of `num_segments` segments, of a text cut into such rows from its
+/// start; the text's very last token has no target.
+RowSource rows_of_text(
+    const TokenText& text,
+    std::int64_t first_row,
+    std::int64_t num_rows,
+    std::int64_t num_segments,
+    std::int64_t segment_length);
 
 /// The results with memory, with the memory cut, or both beside each other.
 struct PerplexityReport {
