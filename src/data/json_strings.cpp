@@ -1,6 +1,7 @@
 #include "data/json_strings.h"
 
 #include <cstddef>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -75,7 +76,8 @@ class Listener {
     --depth_;
     return true;
   }
-  bool parse_error(std::size_t position, const std::string& /*token*/, const Json::exception& error) {
+  bool
+  parse_error(std::size_t position, const std::string& /*token*/, const Json::exception& error) {
     // The parser's own text begins with a code in brackets.
     std::string reason = error.what();
     const std::size_t code = reason.find("] ");
@@ -112,7 +114,9 @@ class Listener {
 } // namespace
 
 std::vector<std::optional<std::string>> json_strings(
-    std::string_view json, std::span<const std::string_view> keys, const std::string& where) {
+    std::string_view json,
+    std::span<const std::string_view> keys,
+    const std::string& where) {
   Listener listener(keys, where);
   Json::sax_parse(json, &listener);
   return std::move(listener).values();

@@ -13,6 +13,8 @@ namespace fcc {
 /// Errors: `FormatError` on broken JSON or UTF-8, a value that is no object, one of `keys` twice or
 /// with a value that is no string.
 std::vector<std::optional<std::string>> json_strings(
-    std::string_view json, std::span<const std::string_view> keys, const std::string& where);
+    std::string_view json,
+    std::span<const std::string_view> keys,
+    const std::string& where);
 
 } // namespace fcc

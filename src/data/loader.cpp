@@ -60,7 +60,9 @@ std::size_t pick(const std::vector<double>& weights, double drawn) {
 } // namespace
 
 Loader::Loader(
-    std::vector<std::unique_ptr<Dataset>> datasets, std::vector<double> weights, std::uint64_t seed)
+    std::vector<std::unique_ptr<Dataset>> datasets,
+    std::vector<double> weights,
+    std::uint64_t seed)
     : datasets_(std::move(datasets)), weights_(std::move(weights)), seed_(seed) {
   if (datasets_.empty()) {
     throw ConfigError("data", "at least one dataset is needed", "none");
@@ -70,7 +72,9 @@ Loader::Loader(
   for (std::size_t i = 0; i < weights_.size(); ++i) {
     if (!(weights_[i] >= 0.0)) {
       throw ConfigError(
-          "data `" + datasets_[i]->name() + "`", "weight must be at least 0", std::to_string(weights_[i]));
+          "data `" + datasets_[i]->name() + "`",
+          "weight must be at least 0",
+          std::to_string(weights_[i]));
     }
     total += weights_[i];
   }
@@ -90,8 +94,8 @@ Batch Loader::next(const BatchShape& shape, std::int64_t rank, std::int64_t num_
     std::int64_t& position = after.positions[index];
     const std::int64_t own_row = row - rank * shape.batch_size;
     position = own_row >= 0 && own_row < shape.batch_size
-        ? datasets_[index]->fill(batch, own_row, position)
-        : datasets_[index]->skip(shape, position);
+                   ? datasets_[index]->fill(batch, own_row, position)
+                   : datasets_[index]->skip(shape, position);
   }
   state_ = std::move(after);
   return batch;
@@ -120,9 +124,9 @@ Loader make_loader(
   std::vector<std::unique_ptr<Dataset>> made;
   std::vector<double> weights;
   for (std::size_t i = 0; i < datasets.size(); ++i) {
-    const std::string name = datasets[i].name.empty()
-        ? std::string(kind_name(datasets[i].type)) + "_" + std::to_string(i)
-        : datasets[i].name;
+    const std::string name = datasets[i].name.empty() ? std::string(kind_name(datasets[i].type)) +
+                                                            "_" + std::to_string(i)
+                                                      : datasets[i].name;
     // Datasets of one loader must not draw the same numbers, and neither the loader's own.
     const std::uint64_t own_seed = Random(seed, i, 1).next();
     made.push_back(make_dataset(datasets[i], name, tokenizer, own_seed, marks));

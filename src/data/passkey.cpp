@@ -120,7 +120,9 @@ struct PasskeyWriter {
 };
 
 PasskeyTask::PasskeyTask(
-    const DatasetConfig& config, std::shared_ptr<const Tokenizer> tokenizer, bool add_bos)
+    const DatasetConfig& config,
+    std::shared_ptr<const Tokenizer> tokenizer,
+    bool add_bos)
     : tokenizer_(std::move(tokenizer)),
       num_digits_(config.digits),
       needle_text_(config.needle.value_or(kNeedle)) {
@@ -194,8 +196,18 @@ PasskeySample make_passkey(
   return sample;
 }
 
+std::vector<std::string> passkey_texts(const DatasetConfig& config) {
+  return {
+      config.intro.value_or(kIntro),
+      config.filler.value_or(kFiller),
+      with_key(config.needle.value_or(kNeedle), "0123456789"),
+      config.question.value_or(kQuestion)};
+}
+
 bool passkey_matches(
-    const PasskeyTask& task, const std::vector<std::int32_t>& generated, const std::string& digits) {
+    const PasskeyTask& task,
+    const std::vector<std::int32_t>& generated,
+    const std::string& digits) {
   return trimmed(task.tokenizer().decode(generated)) == digits;
 }
 

@@ -41,7 +41,8 @@ bool RecordReader::next(std::string_view& record) {
           "--max-document-bytes sets the limit");
     }
     if (found != std::string_view::npos || (at_end_ && !rest.empty())) {
-      const std::size_t used = found == std::string_view::npos ? length : length + separator_.size();
+      const std::size_t used =
+          found == std::string_view::npos ? length : length + separator_.size();
       record = rest.substr(0, length);
       begin_ += used;
       offset_ += static_cast<std::int64_t>(used);

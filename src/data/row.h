@@ -9,9 +9,9 @@ namespace fcc {
 
 /// One row of a batch.
 struct Row {
-  std::span<std::int32_t> ids, targets; // [T]
-  std::span<float> target_weights; // [T]
-  std::span<std::uint8_t> answer; // [T]
+  std::span<std::int32_t> ids, targets;            // [T]
+  std::span<float> target_weights;                 // [T]
+  std::span<std::uint8_t> answer;                  // [T]
   std::span<std::uint8_t> segment_starts_document; // [S]
 
   Row(Batch& batch, std::int64_t row) {
@@ -22,7 +22,8 @@ struct Row {
     targets = std::span(batch.targets).subspan(r * length, length);
     target_weights = std::span(batch.target_weights).subspan(r * length, length);
     answer = std::span(batch.answer).subspan(r * length, length);
-    segment_starts_document = std::span(batch.segment_starts_document).subspan(r * segments, segments);
+    segment_starts_document =
+        std::span(batch.segment_starts_document).subspan(r * segments, segments);
   }
 
   /// A target of weight 0 is not counted: it is left out.

@@ -178,8 +178,8 @@ class DocumentDataset final : public Dataset {
     const std::int64_t length = shape.length_tokens();
     double filled = 0.0;
     for (const std::int64_t d : documents_) {
-      filled += static_cast<double>(
-          std::min(length, file_.document_end(d) - file_.document_begin(d)));
+      filled +=
+          static_cast<double>(std::min(length, file_.document_end(d) - file_.document_begin(d)));
     }
     return 1.0 - filled / static_cast<double>(length) / static_cast<double>(documents_.size());
   }

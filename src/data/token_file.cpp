@@ -17,18 +17,21 @@ T load(const std::byte* at) {
   return value;
 }
 
-const std::string& required(
-    const std::string& where, const Metadata& metadata, const std::string& key) {
+const std::string&
+required(const std::string& where, const Metadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) {
     throw FormatError(
-        where, "a token file must have the metadata `" + key + "`", "none", "made by `fcc-data tokenize`");
+        where,
+        "a token file must have the metadata `" + key + "`",
+        "none",
+        "made by `fcc-data tokenize`");
   }
   return found->second;
 }
 
-std::int64_t required_count(
-    const std::string& where, const Metadata& metadata, const std::string& key) {
+std::int64_t
+required_count(const std::string& where, const Metadata& metadata, const std::string& key) {
   const std::string& text = required(where, metadata, key);
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -62,8 +65,8 @@ TokenFileInfo read_info(const std::string& where, const Metadata& metadata) {
   return info;
 }
 
-const TensorView& required_vector(
-    const std::string& where, const SafetensorsFile& file, const std::string& name) {
+const TensorView&
+required_vector(const std::string& where, const SafetensorsFile& file, const std::string& name) {
   const TensorView& tensor = file.at(name);
   if (tensor.shape.size() != 1 || tensor.shape[0] < 1) {
     throw FormatError(where, "`" + name + "` must be a vector that is not empty");
@@ -104,7 +107,8 @@ TokenFile::TokenFile(const std::filesystem::path& path)
   num_documents_ = starts.shape[0];
 
   if (document_begin(0) != 0) {
-    throw FormatError(where_, "the first document must start at 0", std::to_string(document_begin(0)));
+    throw FormatError(
+        where_, "the first document must start at 0", std::to_string(document_begin(0)));
   }
   for (std::int64_t d = 0; d < num_documents_; ++d) {
     if (document_end(d) <= document_begin(d)) {
@@ -144,14 +148,14 @@ void TokenFile::read(std::int64_t position, std::span<std::int32_t> ids) const {
   }
   const std::byte* from = tokens_ + position * dtype_bytes(dtype_);
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    const std::int64_t id = dtype_ == DType::kU16
-        ? std::int64_t{load<std::uint16_t>(from + 2 * i)}
-        : std::int64_t{load<std::uint32_t>(from + 4 * i)};
+    const std::int64_t id = dtype_ == DType::kU16 ? std::int64_t{load<std::uint16_t>(from + 2 * i)}
+                                                  : std::int64_t{load<std::uint32_t>(from + 4 * i)};
     if (id >= info_.vocab_size) {
       throw FormatError(
           where_,
           "token ids must be below the vocabulary size " + std::to_string(info_.vocab_size),
-          std::to_string(id) + " at token " + std::to_string(position + static_cast<std::int64_t>(i)));
+          std::to_string(id) + " at token " +
+              std::to_string(position + static_cast<std::int64_t>(i)));
     }
     ids[i] = static_cast<std::int32_t>(id);
   }

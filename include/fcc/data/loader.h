@@ -50,7 +50,8 @@ class Dataset {
 ///   fewer than T tokens, and the next row goes on with the first one left out.
 /// - `documents`: document after document of a token file, one a row from its beginning, cut at T
 ///   tokens or padded. Documents of one token are passed over.
-/// - `passkey`: see passkey.h; sample `position`, exactly T tokens. The last target is EOS where the
+/// - `passkey`: see passkey.h; sample `position`, exactly T tokens. The last target is EOS where
+/// the
 ///   policy has one.
 /// - `pairs`: see pairs.h.
 /// Errors: `ConfigError`, `FormatError`, `IoError` naming the file.
@@ -61,11 +62,15 @@ std::unique_ptr<Dataset> make_dataset(
     std::uint64_t seed,
     DocumentMarks marks = {});
 
-/// Draws rows from weighted datasets: the dataset of row i depends on (seed, i) alone. All ranks draw alike and keep their own rows, so the state is
-/// the same everywhere and a change in the number of ranks loses nothing.
+/// Draws rows from weighted datasets: the dataset of row i depends on (seed, i) alone. All ranks
+/// draw alike and keep their own rows, so the state is the same everywhere and a change in the
+/// number of ranks loses nothing.
 class Loader {
  public:
-  Loader(std::vector<std::unique_ptr<Dataset>> datasets, std::vector<double> weights, std::uint64_t seed);
+  Loader(
+      std::vector<std::unique_ptr<Dataset>> datasets,
+      std::vector<double> weights,
+      std::uint64_t seed);
 
   /// The next micro-batch of rank `rank` of `num_ranks` (global batch: num_ranks × shape.batch_size
   /// rows; every rank advances over all of them).

@@ -16,8 +16,8 @@ class Tokenizer;
 ///
 ///     [BOS] intro | filler … | needle with the digits | filler … | question | digits
 ///
-/// Each piece is tokenised apart and begins with one space (unless its text begins with whitespace
-/// of its own, or it is the very first), so the filler is an endless stream of tokens that can be
+/// Each piece is tokenised apart and all but the intro begin with one space (unless the text brings
+/// whitespace of its own), so the filler is an endless stream of tokens that can be
 /// cut anywhere: a sample has exactly the length that is asked for, whatever the tokenizer.
 /// The answer is the digits after a space, or without it where the question ends in whitespace.
 ///
@@ -29,7 +29,9 @@ class PasskeyTask {
   /// first. Errors: `ConfigError` on a needle without `{key}`, `{key}` elsewhere, an empty filler
   /// or question, a tokenizer that cannot write the texts and digits, `add_bos` without a BOS.
   PasskeyTask(
-      const DatasetConfig& config, std::shared_ptr<const Tokenizer> tokenizer, bool add_bos = false);
+      const DatasetConfig& config,
+      std::shared_ptr<const Tokenizer> tokenizer,
+      bool add_bos = false);
 
   const Tokenizer& tokenizer() const {
     return *tokenizer_;
@@ -62,7 +64,7 @@ struct PasskeySample {
 /// Where in the sample the needle stands.
 enum class NeedlePlace {
   kInFiller, ///< after the share `depth` of the filler's tokens
-  kFirst ///< before everything, the intro too
+  kFirst     ///< before everything, the intro too
 };
 
 /// Sample `index` of the task. prompt.size() + answer.size() == length_tokens, always; the digits
@@ -77,9 +79,14 @@ PasskeySample make_passkey(
     std::int64_t index,
     NeedlePlace place = NeedlePlace::kInFiller);
 
+/// Every text of the task and every digit: what a words vocabulary must hold.
+std::vector<std::string> passkey_texts(const DatasetConfig& config);
+
 /// Do the generated ids say the digits? Exact match of the decoded text, surrounding whitespace
 /// left out.
 bool passkey_matches(
-    const PasskeyTask& task, const std::vector<std::int32_t>& generated, const std::string& digits);
+    const PasskeyTask& task,
+    const std::vector<std::int32_t>& generated,
+    const std::string& digits);
 
 } // namespace fcc

@@ -19,7 +19,7 @@ struct TokenFileInfo {
   std::string tokenizer_hash;
   std::int64_t vocab_size = 0;
   bool add_bos = false; ///< every document begins with BOS
-  bool add_eos = true; ///< every document ends with EOS
+  bool add_eos = true;  ///< every document ends with EOS
 };
 
 /// The description of what `tokenizer` makes.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "fcc/data/token_file.h"
 
 namespace fcc {
+
+class AppendFile;
 
 /// Documents on their way into a token file, in two files of a folder beside the target: memory
 /// does not grow with the corpus, and a killed process goes on where it last called `sync`.
@@ -24,7 +27,7 @@ class TokenSpool {
 
   /// Opens the folder (created if absent) and cuts what was written after `size`.
   /// Errors: `IoError`; `FormatError` if less than `size` is there.
-  TokenSpool(std::filesystem::path folder, std::int64_t vocab_size, Size size);
+  TokenSpool(const std::filesystem::path& folder, std::int64_t vocab_size, Size size);
   ~TokenSpool();
   TokenSpool(const TokenSpool&) = delete;
   TokenSpool& operator=(const TokenSpool&) = delete;
@@ -47,13 +50,11 @@ class TokenSpool {
       std::optional<std::uint64_t> shuffle_seed = std::nullopt);
 
  private:
-  void write_all(int descriptor, const void* bytes, std::size_t count, const char* name);
   void flush();
 
-  std::filesystem::path folder_;
   DType dtype_;
   Size size_;
-  int tokens_ = -1, starts_ = -1;
+  std::unique_ptr<AppendFile> tokens_, starts_;
   std::vector<std::byte> token_buffer_, start_buffer_;
 };
 
