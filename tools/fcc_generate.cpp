@@ -145,10 +145,7 @@ int generate(const Options& options) {
   std::int64_t generated = 0;
   bool ended = false;
   while (generated < options.max_tokens && interrupted == 0) {
-    const at::Tensor logits = stream.logits().to(at::kCPU, at::kDouble).contiguous(); // [1, V]
-    const std::int32_t id = sampler.sample(
-        {logits.const_data_ptr<double>(), static_cast<std::size_t>(logits.numel())},
-        stream.num_tokens());
+    const std::int32_t id = stream.draw(sampler);
     if (!options.ignore_eos && model.tokenizer->eos_id() == id) {
       ended = true;
       break;

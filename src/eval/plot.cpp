@@ -115,9 +115,17 @@ std::string raster_grid_svg(const RasterGrid& grid) {
       svg.line(at, y, at, y + shown_height, "#ffffff", true);
     }
     svg.text(x, y + shown_height + 14, "0", {.size = 11});
-    svg.text(x + kPanelWidth, y + shown_height + 14, std::to_string(panel.width), {.size = 11});
+    svg.text(
+        x + kPanelWidth,
+        y + shown_height + 14,
+        std::to_string(panel.x_end > 0 ? panel.x_end : panel.width),
+        {.size = 11});
     svg.text(x + kPanelWidth / 2, y + shown_height + 16, grid.x_label);
-    svg.text(x - 6, y + shown_height, std::to_string(panel.height), {.size = 11, .anchor = "end"});
+    svg.text(
+        x - 6,
+        y + shown_height,
+        std::to_string(panel.y_end > 0 ? panel.y_end : panel.height),
+        {.size = 11, .anchor = "end"});
     if (i % columns == 0) {
       svg.text(x - 34, y + shown_height / 2, grid.y_label, {.rotate_degrees = -90});
     }

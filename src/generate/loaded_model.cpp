@@ -49,25 +49,12 @@ ComputeDType dtype_from_option(const std::string& name, at::Device device) {
   if (name == "auto") {
     return device.is_cuda() ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;
   }
-  for (const ComputeDType dtype :
-       {ComputeDType::kFloat64, ComputeDType::kFloat32, ComputeDType::kBFloat16}) {
-    if (name == dtype_option(dtype)) {
+  for (const auto& [known, dtype] : EnumNames<ComputeDType>::value) {
+    if (name == known) {
       return dtype;
     }
   }
   throw ConfigError("dtype", "must be auto, float64, float32 or bfloat16", name);
-}
-
-std::string dtype_option(ComputeDType dtype) {
-  switch (dtype) {
-    case ComputeDType::kFloat64:
-      return "float64";
-    case ComputeDType::kFloat32:
-      return "float32";
-    case ComputeDType::kBFloat16:
-      return "bfloat16";
-  }
-  return {};
 }
 
 LoadedModel load_model(const LoadOptions& options) {
@@ -103,13 +90,16 @@ LoadedModel load_model(const LoadOptions& options) {
       .weights = {},
       .tokenizer = std::move(tokenizer),
       .tokenizer_policy = policy,
+      .dtype = options.dtype,
       .hash = {}};
-  model.parameters.grad() = at::Tensor();
+  if (!options.for_executor) {
+    model.parameters.grad() = at::Tensor();
+  }
   load_weights(model.parameters, options.directory);
   model.hash = model_hash(model.parameters);
   model.weights = model.parameters.view(model.parameters.compute());
-  if (options.dtype == ComputeDType::kBFloat16) {
-    model.parameters.master() = at::Tensor(); // only training needs it
+  if (!options.for_executor && options.dtype == ComputeDType::kBFloat16) {
+    model.parameters.master() = at::Tensor();
   }
   return model;
 }

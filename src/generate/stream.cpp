@@ -302,6 +302,13 @@ at::Tensor TokenStream::logits() const {
       rms_norm(impl_->last_hidden, impl_->weights.norm, impl_->config.rms_norm_eps));
 }
 
+std::int32_t TokenStream::draw(const Sampler& sampler) const {
+  check(impl_->batch_size == 1, "TokenStream::draw", "needs a stream of one row");
+  const at::Tensor row = logits().to(at::kCPU, at::kDouble).contiguous(); // [1, V]
+  return sampler.sample(
+      {row.const_data_ptr<double>(), static_cast<std::size_t>(row.numel())}, num_tokens());
+}
+
 MemoryState TokenStream::state() const {
   MemoryState state = impl_->closed;
   if (!impl_->open_ids.empty()) {
@@ -351,6 +358,28 @@ std::vector<std::vector<std::int32_t>> continue_greedily(
     }
   }
   return answers;
+}
+
+std::vector<std::int32_t> continue_sampled(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::int32_t>& prompt,
+    const Sampler& sampler,
+    std::int64_t max_tokens,
+    std::optional<std::int32_t> eos) {
+  TokenStream stream(config, weights, 1);
+  const std::vector<std::int64_t> wide(prompt.begin(), prompt.end());
+  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
+  std::vector<std::int32_t> text;
+  while (static_cast<std::int64_t>(text.size()) < max_tokens) {
+    const std::int32_t id = stream.draw(sampler);
+    if (eos == id) {
+      break;
+    }
+    text.push_back(id);
+    stream.prefill(at::tensor(std::vector<std::int64_t>{id}, at::kLong).unsqueeze(0));
+  }
+  return text;
 }
 
 } // namespace fcc

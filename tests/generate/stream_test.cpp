@@ -122,7 +122,7 @@ TEST_P(StreamOfEachModel, RowsWithoutMemoryDoNotSeeIt) {
   const at::NoGradGuard no_gradients;
   const std::int64_t L = config_.fcc->segment_length;
   MemoryState state = reference_forward(config_, weights_, test::tiny_ids(config_, 3, 2 * L)).state;
-  state.present = at::tensor({true, false, true});
+  state.present = at::tensor({1, 0, 1}, at::kLong).to(at::kBool);
   const at::Tensor ids = test::tiny_ids(config_, 3, 2 * L + 3);
   const at::Tensor expected = full_pass(ids, state);
   TokenStream by_token(config_, weights_, 3, state), at_once(config_, weights_, 3, state);
@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(
     TokenStream,
     StreamOfEachModel,
     testing::ValuesIn(test::all_tiny_configs()),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& model) { return model.param.name; });
 
 class TokenStreamTest : public testing::Test {
  protected:
@@ -181,7 +181,7 @@ TEST_F(TokenStreamTest, RefusesIdsAndStatesThatDoNotFit) {
   EXPECT_THROW(stream.logits(), Error);
   EXPECT_THROW(stream.feed(test::tiny_ids(config_, 1, 3)), Error);
   EXPECT_THROW(stream.feed(test::tiny_ids(config_, 2, 3).narrow(1, 0, 0)), Error);
-  EXPECT_THROW(stream.feed(at::tensor({{1, 2}}, at::kInt)), Error);
+  EXPECT_THROW(stream.feed(test::tiny_ids(config_, 2, 3).to(at::kInt)), Error);
   const at::Tensor outside = at::tensor(std::vector<std::int64_t>{28, 29}, at::kLong).view({2, 1});
   EXPECT_THROW(stream.feed(outside), Error);
   stream.prefill(test::tiny_ids(config_, 2, 7));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ inline ModelConfig tiny_config(Architecture arch) {
 struct NamedConfig {
   std::string name;
   ModelConfig config;
+
+  friend void PrintTo(const NamedConfig& named, std::ostream* stream) {
+    *stream << named.name;
+  }
 };
 
 /// Every architecture, and `condensation` with every option (DESIGN.md, section 3.1).

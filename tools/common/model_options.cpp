@@ -38,7 +38,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->group(group);
 }
 
-LoadedModel load_model(const ModelOptions& options) {
+LoadedModel load_model(const ModelOptions& options, bool for_executor) {
   if (options.threads > 0) {
     at::set_num_threads(options.threads);
   }
@@ -50,6 +50,7 @@ LoadedModel load_model(const ModelOptions& options) {
   }
   load.device = device;
   load.dtype = dtype_from_option(options.dtype, device);
+  load.for_executor = for_executor;
   return fcc::load_model(load);
 }
 

@@ -20,8 +20,8 @@ struct ModelOptions {
 /// Adds --model, --tokenizer, --device, --dtype and --threads.
 void add_model_options(CLI::App& app, ModelOptions& options);
 
-/// Loads the model that the command line names.
-LoadedModel load_model(const ModelOptions& options);
+/// Loads the model that the command line names; `for_executor` as in `LoadOptions`.
+LoadedModel load_model(const ModelOptions& options, bool for_executor = false);
 
 /// `a/b/model/` → `model`: what a report calls the model.
 std::string model_name(const ModelOptions& options);

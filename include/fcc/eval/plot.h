@@ -26,6 +26,7 @@ std::string heat_map_svg(const HeatMap& map);
 struct RasterPanel {
   std::string title;
   std::int64_t width = 0, height = 0; ///< pixels
+  std::int64_t x_end = 0, y_end = 0;  ///< labels of the far ends of the axes; 0: width, height
   std::vector<double> values;         ///< [height, width]; NaN: grey
   std::optional<double> divider;      ///< a vertical line at this pixel (memory | current segment)
 };

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "fcc/generate/cached_stack.h"
+#include "fcc/generate/sampler.h"
 #include "fcc/model/memory_state.h"
 #include "fcc/model/parameters.h"
 
@@ -48,6 +50,10 @@ class TokenStream {
   at::Tensor logits() const;
   bool has_logits() const;
 
+  /// Draws the next token of the only row (without feeding it): its place in the text and the
+  /// sampler's seed decide. Errors: as `logits`; `Error` if there are more rows.
+  std::int32_t draw(const Sampler& sampler) const;
+
   /// The state after the last token fed; valid anywhere. For a `llama`, all tokens so far.
   MemoryState state() const;
 
@@ -69,5 +75,15 @@ std::vector<std::vector<std::int32_t>> continue_greedily(
     const ModelWeights& weights,
     const std::vector<std::vector<std::int32_t>>& prompts,
     std::int64_t num_tokens);
+
+/// Continues one prompt by tokens that `sampler` draws, until `eos` (not among the result) or
+/// `max_tokens`.
+std::vector<std::int32_t> continue_sampled(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::int32_t>& prompt,
+    const Sampler& sampler,
+    std::int64_t max_tokens,
+    std::optional<std::int32_t> eos);
 
 } // namespace fcc
