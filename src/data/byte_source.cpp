@@ -35,6 +35,7 @@ class PlainSource final : public ByteSource {
     for (;;) {
       const ssize_t count = ::read(descriptor_, out.data(), out.size());
       if (count >= 0) {
+        consumed_bytes_ += count;
         return static_cast<std::size_t>(count);
       }
       if (errno != EINTR) {
@@ -46,12 +47,19 @@ class PlainSource final : public ByteSource {
   void skip(std::int64_t count) override {
     if (::lseek(descriptor_, count, SEEK_CUR) < 0) {
       ByteSource::skip(count); // a pipe
+    } else {
+      consumed_bytes_ += count;
     }
+  }
+
+  std::int64_t consumed_bytes() const override {
+    return consumed_bytes_;
   }
 
  private:
   std::string where_;
   int descriptor_;
+  std::int64_t consumed_bytes_ = 0;
 };
 
 /// Compressed bytes that were read and not yet used.
@@ -71,6 +79,9 @@ class Input {
   }
   void use(std::size_t count) {
     left_ = left_.subspan(count);
+  }
+  std::int64_t consumed_bytes() const {
+    return source_.consumed_bytes();
   }
 
  private:
@@ -119,6 +130,10 @@ class GzipSource final : public ByteSource {
     }
   }
 
+  std::int64_t consumed_bytes() const override {
+    return input_.consumed_bytes();
+  }
+
  private:
   std::string where_;
   Input input_;
@@ -157,6 +172,10 @@ class ZstdSource final : public ByteSource {
         return produced.pos;
       }
     }
+  }
+
+  std::int64_t consumed_bytes() const override {
+    return input_.consumed_bytes();
   }
 
  private:

@@ -19,6 +19,9 @@ class ByteSource {
 
   /// Passes over `count` bytes. Errors: `FormatError` if there are fewer.
   virtual void skip(std::int64_t count);
+
+  /// Bytes of the file itself that were read: how far it is.
+  virtual std::int64_t consumed_bytes() const = 0;
 };
 
 /// `.gz` and `.zst` by name (any number of members or frames), anything else as it is.

@@ -85,6 +85,11 @@ Corpus::Corpus(std::vector<fs::path> files, CorpusOptions options, Position posi
         "the largest document must have at least 1 byte",
         std::to_string(options_.max_document_bytes));
   }
+  for (std::int64_t i = 0; i < position.file; ++i) {
+    std::error_code error;
+    const auto size = fs::file_size(files_.at(static_cast<std::size_t>(i)), error);
+    finished_bytes_ += error ? 0 : static_cast<std::int64_t>(size);
+  }
 }
 
 Corpus::Corpus(Corpus&&) noexcept = default;
@@ -109,10 +114,15 @@ bool Corpus::next(std::string& text) {
     if (reader_->next(text, where_)) {
       return true;
     }
+    finished_bytes_ += reader_->consumed_bytes();
     reader_.reset();
     position_ = {.file = position_.file + 1, .offset = 0, .line = 0};
   }
   return false;
+}
+
+std::int64_t Corpus::consumed_bytes() const {
+  return finished_bytes_ + (reader_ ? reader_->consumed_bytes() : 0);
 }
 
 Corpus::Position Corpus::position() const {

@@ -53,6 +53,9 @@ class TextDocuments final : public DocumentReader {
   std::int64_t line() const override {
     return line_;
   }
+  std::int64_t consumed_bytes() const override {
+    return records_.consumed_bytes();
+  }
 
  private:
   std::string where_;
@@ -98,6 +101,9 @@ class JsonlDocuments final : public DocumentReader {
   }
   std::int64_t line() const override {
     return line_;
+  }
+  std::int64_t consumed_bytes() const override {
+    return records_.consumed_bytes();
   }
 
  private:

@@ -20,6 +20,9 @@ class DocumentReader {
   /// Behind the last document: see `Corpus::Position`.
   virtual std::int64_t offset() const = 0;
   virtual std::int64_t line() const = 0;
+
+  /// Bytes of the file that were read.
+  virtual std::int64_t consumed_bytes() const = 0;
 };
 
 /// Opens a file at a place that `offset()` and `line()` told.

@@ -30,6 +30,10 @@ class RecordReader {
     return offset_;
   }
 
+  std::int64_t consumed_bytes() const {
+    return source_->consumed_bytes();
+  }
+
  private:
   std::string where_;
   std::unique_ptr<ByteSource> source_;

@@ -223,7 +223,7 @@ TokenizeSummary tokenize_corpus(
       synced_bytes = state.summary.num_bytes;
     }
     if (progress) {
-      progress({state.summary, corpus.position().file, found.has_value()});
+      progress({state.summary, corpus.consumed_bytes(), found.has_value()});
     }
   }
   if (state.summary.num_kept == 0) {

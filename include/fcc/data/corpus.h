@@ -56,10 +56,14 @@ class Corpus {
   /// Behind the last document.
   Position position() const;
 
+  /// Bytes of the files (packed as they are) that were read: how far it is.
+  std::int64_t consumed_bytes() const;
+
  private:
   std::vector<std::filesystem::path> files_;
   CorpusOptions options_;
   Position position_;
+  std::int64_t finished_bytes_ = 0; ///< of the files before `position_.file`
   std::unique_ptr<DocumentReader> reader_;
   std::string where_;
 };

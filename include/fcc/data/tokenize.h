@@ -42,7 +42,7 @@ struct TokenizeSummary {
 
 struct TokenizeProgress {
   TokenizeSummary summary; ///< so far
-  std::int64_t file = 0;   ///< files read to their end
+  std::int64_t consumed_bytes = 0; ///< of the files, packed as they are
   bool resumed = false;    ///< the run goes on where another was interrupted
 };
 
