@@ -74,7 +74,9 @@ at::Tensor matrix_of(const LayerView& view, const AttentionMapOptions& options) 
 }
 
 AttentionMap map_of(const at::Tensor& matrix, std::int64_t layer, std::int64_t segment) {
-  AttentionMap map{.layer = layer, .segment = segment};
+  AttentionMap map;
+  map.layer = layer;
+  map.segment = segment;
   map.num_queries = matrix.size(0);
   map.num_keys = matrix.size(1);
   map.num_memory = map.num_keys - map.num_queries;

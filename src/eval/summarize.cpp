@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <optional>
+#include <utility>
 
 #include "eval/sweep_log.h"
 #include "fcc/core/error.h"
@@ -54,6 +54,8 @@ struct Bucket {
   std::int64_t count = 0;
   double rouge_1 = 0, rouge_2 = 0, rouge_l = 0; ///< sums, then means, of F1
 
+  explicit Bucket(std::string name_) : name(std::move(name_)) {}
+
   void add(const RougeScores& scores) {
     ++count;
     rouge_1 += scores.rouge_1.f1;
@@ -75,11 +77,11 @@ std::vector<Bucket> buckets_of(
   std::int64_t begin = 0;
   for (const std::int64_t edge : edges) {
     check(edge > begin, "summary_table", "edges must ascend from above 0", std::to_string(edge));
-    buckets.push_back({.name = std::to_string(begin) + "-" + std::to_string(edge)});
+    buckets.emplace_back(std::to_string(begin) + "-" + std::to_string(edge));
     begin = edge;
   }
-  buckets.push_back({.name = std::to_string(begin) + "+"});
-  buckets.push_back({.name = "overall"});
+  buckets.emplace_back(std::to_string(begin) + "+");
+  buckets.emplace_back("overall");
   for (const SummaryResult& result : results) {
     const auto place = std::upper_bound(edges.begin(), edges.end(), result.input_tokens);
     buckets[static_cast<std::size_t>(place - edges.begin())].add(result.scores);
@@ -122,8 +124,9 @@ std::vector<SummaryResult> run_summaries(
     } else {
       const Pair pair = pairs.at(index);
       const PairSample sample = prompts.fit(pair, max_length);
-      SummaryResult result{
-          .index = index, .input_tokens = static_cast<std::int64_t>(sample.prompt.size())};
+      SummaryResult result;
+      result.index = index;
+      result.input_tokens = static_cast<std::int64_t>(sample.prompt.size());
       result.generated = summarize(sample.prompt, index);
       result.scores = rouge(result.generated, pair.summary);
       log.append(to_json(result));

@@ -62,8 +62,8 @@ class PasskeySweep : public testing::Test {
 
   std::filesystem::path folder_;
   PasskeySweepOptions options_;
-  std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer({.type = TokenizerKind::kBytes});
-  PasskeyTask task_{{.type = DatasetKind::kPasskey}, tokenizer_};
+  std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer(TokenizerConfig());
+  PasskeyTask task_{DatasetConfig(), tokenizer_};
 };
 
 std::vector<std::int64_t> correct_of(const std::vector<PasskeyCell>& cells) {

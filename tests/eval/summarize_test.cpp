@@ -40,7 +40,7 @@ class Summarize : public testing::Test {
 
   std::filesystem::path folder_ =
       std::filesystem::temp_directory_path() / ("fcc_summarize_" + std::to_string(::getpid()));
-  std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer({.type = TokenizerKind::kBytes});
+  std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer(TokenizerConfig());
   SummarizeOptions options_;
 };
 

@@ -23,7 +23,7 @@ struct Options {
   std::vector<std::int64_t> segments{2, 4, 8, 16, 32, 64, 128};
   std::vector<std::int64_t> lengths;
   std::vector<double> depths{0.0, 0.25, 0.5, 0.75, 1.0};
-  PasskeySweepOptions sweep{.seed = 20240507};
+  PasskeySweepOptions sweep;
   std::int64_t trained_segments = 0;
   std::string output = "passkey", run_config;
   std::optional<std::int64_t> digits;
@@ -87,7 +87,8 @@ void add_options(CLI::App& app, Options& options) {
 
 // The task as the run trained it, with what the command line changes.
 DatasetConfig dataset_of(const Options& options) {
-  DatasetConfig dataset{.type = DatasetKind::kPasskey};
+  DatasetConfig dataset;
+  dataset.type = DatasetKind::kPasskey;
   if (!options.run_config.empty()) {
     const RunConfig run = read_config<RunConfig>(read_file(options.run_config), options.run_config);
     std::vector<DatasetConfig> all = run.data.train;

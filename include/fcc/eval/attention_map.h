@@ -15,8 +15,8 @@ namespace fcc {
 struct AttentionMapOptions {
   std::vector<std::int64_t> layers;   ///< of the (global) stack
   std::vector<std::int64_t> segments; ///< s: queries of segment s over keys of segments s-1 and s
-  std::optional<std::int64_t> head;   ///< default: the mean over all query heads
-  bool after_softmax = false;         ///< weights, else scores before the softmax (q·kᵀ / √E)
+  std::optional<std::int64_t> head = std::nullopt; ///< default: the mean over all query heads
+  bool after_softmax = false; ///< weights, else scores before the softmax (q·kᵀ / √E)
 };
 
 /// One matrix of arXiv 2405.04620, figure 10.

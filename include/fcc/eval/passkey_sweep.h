@@ -20,7 +20,7 @@ struct PasskeySweepOptions {
   std::vector<double> depths;               ///< share of the filler before the needle, 0..1
   std::int64_t trials = 20;                 ///< samples a cell
   std::int64_t batch_size = 64;             ///< prompts that run at once, at most
-  std::uint64_t seed = 0;                   ///< of the digits
+  std::uint64_t seed = 1;                   ///< of the digits
   std::filesystem::path log;                ///< JSON lines of the finished cells
   /// What else the results depend on (hashes of model and tokenizer, texts, dtype): a log made with
   /// other values is refused by name.
@@ -59,9 +59,9 @@ std::vector<PasskeyCell> run_passkey_sweep(
 
 /// How a sweep's lengths are shown: in segments where they divide, and the trained length.
 struct PasskeyReportOptions {
-  std::string model;                                 ///< for the title
-  std::int64_t segment_length = 0;                   ///< L, tokens; 0: lengths are shown in tokens
-  std::optional<std::int64_t> trained_length_tokens; ///< marked in the picture
+  std::string model;               ///< for the title
+  std::int64_t segment_length = 0; ///< L, tokens; 0: lengths are shown in tokens
+  std::optional<std::int64_t> trained_length_tokens = std::nullopt; ///< marked in the picture
 };
 
 /// Accuracy in percent: a row per length, a column per depth, the mean last.
