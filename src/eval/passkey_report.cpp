@@ -178,7 +178,7 @@ HeatMap passkey_heat_map(
     map.mark_after_columns = static_cast<std::size_t>(
         std::upper_bound(lengths.begin(), lengths.end(), *options.trained_length_tokens) -
         lengths.begin());
-    map.mark_label = "trained to " + format_number(
+    map.mark_label = "trained through " + format_number(
                                          static_cast<double>(*options.trained_length_tokens) /
                                              static_cast<double>(unit),
                                          *options.trained_length_tokens % unit == 0 ? 0 : 1);

@@ -175,7 +175,7 @@ TEST(PasskeyReport, HeatMapMarksTheTrainedLength) {
   EXPECT_EQ(map.rows, (std::vector<std::string>{"0 %", "100 %"}));
   EXPECT_EQ(map.values, (std::vector<double>{1.0, 0.05, 0.95, 0.5}));
   EXPECT_EQ(map.mark_after_columns, 1u);
-  EXPECT_EQ(map.mark_label, "trained to 4");
+  EXPECT_EQ(map.mark_label, "trained through 4");
   EXPECT_FALSE(heat_map_svg(map).empty());
 }
 

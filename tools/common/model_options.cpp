@@ -59,7 +59,7 @@ std::string model_name(const ModelOptions& options) {
   if (path.filename().empty()) {
     path = path.parent_path();
   }
-  return path.filename().string();
+  return (path.parent_path().filename() / path.filename()).string();
 }
 
 } // namespace fcc::tools

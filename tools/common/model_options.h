@@ -23,7 +23,7 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 /// Loads the model that the command line names; `for_executor` as in `LoadOptions`.
 LoadedModel load_model(const ModelOptions& options, bool for_executor = false);
 
-/// `a/b/model/` → `model`: what a report calls the model.
+/// `runs/book/final/` → `book/final`: what a report calls the model.
 std::string model_name(const ModelOptions& options);
 
 } // namespace fcc::tools

@@ -25,7 +25,7 @@ struct Options {
   std::vector<double> depths{0.0, 0.25, 0.5, 0.75, 1.0};
   PasskeySweepOptions sweep;
   std::int64_t trained_segments = 0;
-  std::string output = "passkey", run_config;
+  std::string output = "passkey", config_file;
   std::optional<std::int64_t> digits;
   std::optional<std::string> intro, filler, needle, question;
 };
@@ -58,8 +58,8 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->group("Sweep");
   app.add_option(
-         "--run-config",
-         options.run_config,
+         "--config",
+         options.config_file,
          "Take the task's texts and digits from the first passkey dataset of this run's "
          "config.json")
       ->type_name("FILE")
@@ -72,7 +72,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option(
          "-o,--output",
          options.output,
-         "Directory for cells.jsonl, passkey.json, passkey.csv and passkey.svg; the same command "
+         "Directory for cells.jsonl, passkey.json, passkey.csv and heatmap.svg; the same command "
          "goes on where it was killed")
       ->capture_default_str()
       ->type_name("DIR")
@@ -80,31 +80,41 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option(
          "--trained-segments",
          options.trained_segments,
-         "Mark this length in the picture: the longest text seen in training")
+         "Mark this length in the picture (default: from --config)")
       ->check(CLI::NonNegativeNumber)
       ->group("Output");
 }
 
-// The task as the run trained it, with what the command line changes.
-DatasetConfig dataset_of(const Options& options) {
+// What a run's configuration tells of the task.
+struct TrainedTask {
   DatasetConfig dataset;
-  dataset.type = DatasetKind::kPasskey;
-  if (!options.run_config.empty()) {
-    const RunConfig run = read_config<RunConfig>(read_file(options.run_config), options.run_config);
-    std::vector<DatasetConfig> all = run.data.train;
-    for (const StageConfig& stage : run.train.stages) {
-      if (stage.data) {
-        all.insert(all.end(), stage.data->begin(), stage.data->end());
-      }
+  std::int64_t segments = 0; ///< the most that gradients went through
+};
+
+TrainedTask task_of_run(const std::string& config_file) {
+  const RunConfig run = read_config<RunConfig>(read_file(config_file), config_file);
+  TrainedTask task;
+  std::vector<DatasetConfig> all = run.data.train;
+  for (const StageConfig& stage : run.train.stages) {
+    task.segments = std::max(task.segments, stage.segments.max());
+    if (stage.data) {
+      all.insert(all.end(), stage.data->begin(), stage.data->end());
     }
-    const auto found = std::find_if(all.begin(), all.end(), [](const DatasetConfig& candidate) {
-      return candidate.type == DatasetKind::kPasskey;
-    });
-    if (found == all.end()) {
-      throw ConfigError("--run-config", "must have a dataset of type passkey", options.run_config);
-    }
-    dataset = *found;
   }
+  const auto found = std::find_if(all.begin(), all.end(), [](const DatasetConfig& dataset) {
+    return dataset.type == DatasetKind::kPasskey;
+  });
+  if (found == all.end()) {
+    throw ConfigError("--config", "must have a dataset of type passkey", config_file);
+  }
+  task.dataset = *found;
+  return task;
+}
+
+// The task as the run trained it, with what the command line changes.
+DatasetConfig dataset_of(const Options& options, const TrainedTask& trained) {
+  DatasetConfig dataset = trained.dataset;
+  dataset.type = DatasetKind::kPasskey;
   dataset.digits = options.digits.value_or(dataset.digits);
   const auto take = [](const std::optional<std::string>& from, std::optional<std::string>& to) {
     if (from) {
@@ -136,7 +146,9 @@ int run(Options options, bool segments_given) {
   options.sweep.depths = options.depths;
   options.sweep.log = options.output + "/cells.jsonl";
 
-  const DatasetConfig dataset = dataset_of(options);
+  const TrainedTask trained =
+      options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file);
+  const DatasetConfig dataset = dataset_of(options, trained);
   const PasskeyTask task(dataset, model.tokenizer, model.tokenizer_policy.add_bos);
   const auto text = [](const std::optional<std::string>& value) {
     return value.value_or("(the paper's)");
@@ -151,8 +163,10 @@ int run(Options options, bool segments_given) {
       {"needle", text(dataset.needle)},
       {"question", text(dataset.question)}};
   PasskeyReportOptions report{.model = model_name(options.model), .segment_length = L};
-  if (options.trained_segments > 0 && L > 0) {
-    report.trained_length_tokens = options.trained_segments * L;
+  const std::int64_t trained_segments =
+      options.trained_segments > 0 ? options.trained_segments : trained.segments;
+  if (trained_segments > 0 && L > 0) {
+    report.trained_length_tokens = trained_segments * L;
   }
 
   const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
@@ -175,7 +189,7 @@ int run(Options options, bool segments_given) {
   std::fputs(table_text(passkey_table(cells, report)).c_str(), stdout);
   write_report(options.output + "/passkey.json", passkey_json(cells, options.sweep, report));
   write_report(options.output + "/passkey.csv", table_csv(passkey_cell_table(cells, report)));
-  write_report(options.output + "/passkey.svg", heat_map_svg(passkey_heat_map(cells, report)));
+  write_report(options.output + "/heatmap.svg", heat_map_svg(passkey_heat_map(cells, report)));
   return 0;
 }
 
