@@ -111,6 +111,18 @@ void feed(fcc::TokenStream& stream, const std::vector<std::int32_t>& ids) {
   stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
 }
 
+// The tokens of a state's open segment.
+std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
+  std::vector<std::int32_t> ids;
+  if (state.partial_ids.defined()) {
+    const at::Tensor row = state.partial_ids.to(at::kCPU).reshape({-1});
+    for (std::int64_t i = 0; i < row.size(0); ++i) {
+      ids.push_back(static_cast<std::int32_t>(row[i].item<std::int64_t>()));
+    }
+  }
+  return ids;
+}
+
 int generate(const Options& options) {
   const fcc::Sampler sampler(options.sampler);
   const fcc::LoadedModel model = fcc::tools::load_model(options.model);
@@ -125,9 +137,11 @@ int generate(const Options& options) {
                                             : model.tokenizer->encode(prompt);
   fcc::TokenStream stream(model.config(), model.weights, 1, start);
   fcc::StreamDecoder decoder(model.tokenizer);
+  std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
+  shown.insert(shown.end(), ids.begin(), ids.end());
+  decoder.prime(shown);
   if (!ids.empty()) {
     feed(stream, ids);
-    decoder.prime(ids);
   }
   if (!stream.has_logits()) {
     throw fcc::ConfigError(

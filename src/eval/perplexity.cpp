@@ -90,11 +90,11 @@ void add_losses(
         options.cut_memory ? std::vector<std::int64_t>{rows.num_rows * count, L}
                            : std::vector<std::int64_t>{rows.num_rows, count * L};
     MicroBatch batch;
-    batch.ids = chunk.ids.reshape(shape);
-    batch.targets = chunk.targets.reshape(shape);
-    batch.coefficients = at::ones(shape, at::kFloat);
-    if (!options.cut_memory && !llama) {
-      batch.segment_starts_document = chunk.segment_starts_document;
+    batch.ids = chunk.ids.reshape(shape).to(options.device);
+    batch.targets = chunk.targets.reshape(shape).to(options.device);
+    batch.coefficients = at::ones(shape, at::TensorOptions(options.device).dtype(at::kFloat));
+    if (!options.cut_memory && !llama && chunk.segment_starts_document.defined()) {
+      batch.segment_starts_document = chunk.segment_starts_document.to(options.device);
     }
     const bool carries = !options.cut_memory && !llama;
     const PassResult result = executor.evaluate(batch, carries ? &state : nullptr);

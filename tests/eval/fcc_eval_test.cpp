@@ -138,10 +138,33 @@ TEST_F(FccEval, PerplexityComparesWithTheMemoryCut) {
   EXPECT_NEAR(total("--chunk-segments 1"), total("--chunk-segments 13"), 1e-12);
 
   refused(run_on_model("perplexity", data + " --segments 4000"), "at least one sequence");
-  refused(run_on_model("perplexity", ""), "--tokens FILE or --text FILE");
+  refused(run_on_model("perplexity", ""), "--tokens FILE");
   const ProgramResult absent = run_on_model("perplexity", "--text " + (folder_ / "no.txt"));
   EXPECT_EQ(absent.exit_code, 1);
   EXPECT_NE(absent.err.find("no.txt"), std::string::npos);
+}
+
+TEST_F(FccEval, PerplexityReadsTheValidationDataOfARunConfig) {
+  std::ofstream(folder_ / "run.json") << R"({
+    "output": "runs/x",
+    "model": {"preset": "table-1"},
+    "data": {"train": [{"type": "passkey"}],
+      "validation": [{"type": "passkey", "loss_on": "answer"}]},
+    "train": {"stages": [{"steps": 1}]}
+  })";
+  const std::string output = folder_ / "p.json";
+  const ProgramResult result = run_on_model(
+      "perplexity",
+      "--compare-cut --dtype float64 -s 8 -n 5 --batch-size 2 --config " + (folder_ / "run.json") +
+          " --json " + output);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(content_of(output));
+  EXPECT_EQ(report.at("with_memory").at("num_sequences"), 5);
+  const json& with = report.at("with_memory").at("segments");
+  const json& cut = report.at("memory_cut").at("segments");
+  EXPECT_EQ(with[0].at("num_targets"), 0); // only the answer counts, in the last segment
+  EXPECT_EQ(with[7].at("num_targets"), cut[7].at("num_targets"));
+  EXPECT_NE(with[7].at("nll"), cut[7].at("nll"));
 }
 
 TEST_F(FccEval, AttentionMapDrawsAPanelForEachLayerAndSegment) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,7 +8,9 @@
 #include <CLI/CLI.hpp>
 
 #include "common/model_options.h"
+#include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
+#include "fcc/data/loader.h"
 #include "fcc/data/token_file.h"
 #include "fcc/engine/executor.h"
 #include "fcc/eval/perplexity.h"
@@ -17,9 +20,12 @@
 namespace fcc::tools {
 namespace {
 
+constexpr std::int64_t kLlamaSegment = 512; // tokens a row of a plain Llama's report stands for
+constexpr std::int64_t kChunkTokens = 4096; // that run at once
+
 struct Options {
   ModelOptions model;
-  std::string tokens, text;
+  std::string tokens, text, config_file;
   std::int64_t segments = 8, segment_length = 0, sequences = 0, batch_size = 8, chunk_segments = 0;
   bool cut_memory = false, compare_cut = false;
   std::string json, csv;
@@ -31,9 +37,18 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--tokens", options.tokens, "Token file, as `fcc-data tokenize` makes it")
           ->type_name("FILE")
           ->group("Data");
-  app.add_option("--text", options.text, "Text file, tokenised here as one document")
+  auto* text = app.add_option("--text", options.text, "Text file, tokenised here as one document")
+                   ->type_name("FILE")
+                   ->excludes(tokens)
+                   ->group("Data");
+  app.add_option(
+         "--config",
+         options.config_file,
+         "The validation datasets of this run config, with their document borders (64 sequences "
+         "unless --sequences says otherwise)")
       ->type_name("FILE")
       ->excludes(tokens)
+      ->excludes(text)
       ->group("Data");
   app.add_option(
          "-s,--segments",
@@ -90,7 +105,7 @@ TokenText open_text(const Options& options, const LoadedModel& model) {
         }};
   }
   if (options.text.empty()) {
-    throw ConfigError("perplexity", "needs --tokens FILE or --text FILE");
+    throw ConfigError("perplexity", "needs --tokens FILE, --text FILE or --config FILE");
   }
   const auto ids =
       std::make_shared<std::vector<std::int32_t>>(encode_prompt(model, read_file(options.text)));
@@ -98,6 +113,58 @@ TokenText open_text(const Options& options, const LoadedModel& model) {
       .num_tokens = static_cast<std::int64_t>(ids->size()),
       .read = [ids](std::int64_t position, std::span<std::int32_t> to) {
         std::copy_n(ids->begin() + position, to.size(), to.begin());
+      }};
+}
+
+// Where the rows come from: group after group of at most `batch_size`.
+struct Rows {
+  std::int64_t num_rows = 0;
+  std::function<RowSource(std::int64_t first, std::int64_t count)> at;
+};
+
+Rows rows_of_file(const Options& options, const LoadedModel& model, std::int64_t L) {
+  const TokenText text = open_text(options, model);
+  const std::int64_t all_segments = text.num_tokens / L;
+  const std::int64_t num_segments = options.segments > 0 ? options.segments : all_segments;
+  const std::int64_t fitting = num_segments > 0 ? all_segments / num_segments : 0;
+  if (fitting == 0) {
+    throw ConfigError(
+        "--segments",
+        "the data must hold at least one sequence of " +
+            std::to_string(std::max<std::int64_t>(1, num_segments) * L) + " tokens",
+        std::to_string(text.num_tokens) + " tokens");
+  }
+  return {
+      .num_rows = options.sequences > 0 ? std::min(options.sequences, fitting) : fitting,
+      .at = [=](std::int64_t first, std::int64_t count) {
+        return rows_of_text(text, first, count, num_segments, L);
+      }};
+}
+
+Rows rows_of_run(const Options& options, const LoadedModel& model, std::int64_t L) {
+  const RunConfig run = read_config<RunConfig>(read_file(options.config_file), options.config_file);
+  if (run.data.validation.empty()) {
+    throw ConfigError("--config", "must have a dataset in data.validation", options.config_file);
+  }
+  if (options.segments < 1) {
+    throw ConfigError("--segments", "must be at least 1 with --config", "0");
+  }
+  const auto new_loader = [=, tokenizer = model.tokenizer, policy = model.tokenizer_policy] {
+    return make_loader(
+        run.data.validation,
+        tokenizer,
+        static_cast<std::uint64_t>(run.train.seed),
+        {.bos = policy.add_bos, .eos = policy.add_eos});
+  };
+  const auto loader = std::make_shared<Loader>(new_loader());
+  return {
+      .num_rows = options.sequences > 0 ? options.sequences : 64,
+      .at = [=, segments = options.segments](std::int64_t first, std::int64_t count) {
+        if (first == 0) {
+          *loader = new_loader(); // a second measure sees the same rows
+        }
+        return rows_of_batch(
+            loader->next({.batch_size = count, .num_segments = segments, .segment_length = L}));
       }};
 }
 
@@ -114,42 +181,30 @@ int run(const Options& options) {
   }
   const std::int64_t L = !llama                       ? config.fcc->segment_length
                          : options.segment_length > 0 ? options.segment_length
-                                                      : 512;
-  const TokenText text = open_text(options, model);
-  const std::int64_t all_segments = text.num_tokens / L;
-  const std::int64_t num_segments = options.segments > 0 ? options.segments : all_segments;
-  const std::int64_t fitting = num_segments > 0 ? all_segments / num_segments : 0;
-  if (fitting == 0) {
-    throw ConfigError(
-        "--segments",
-        "the data must hold at least one sequence of " + std::to_string(num_segments * L) +
-            " tokens",
-        std::to_string(text.num_tokens) + " tokens");
-  }
-  const std::int64_t num_rows =
-      options.sequences > 0 ? std::min(options.sequences, fitting) : fitting;
-
+                                                      : kLlamaSegment;
+  const Rows rows = options.config_file.empty() ? rows_of_file(options, model, L)
+                                                : rows_of_run(options, model, L);
   EngineSection engine;
-  engine.device = options.model.device;
+  engine.device = model.weights.embed_tokens.device().str();
   engine.dtype = model.dtype;
   const std::unique_ptr<Executor> executor = make_executor(model.parameters, engine);
   const auto measure = [&](bool cut) {
     PerplexityOptions measured{.segment_length = L, .cut_memory = cut};
-    const std::int64_t rows_at_once = std::min(options.batch_size, num_rows);
-    measured.chunk_segments = options.chunk_segments > 0
-                                  ? options.chunk_segments
-                                  : std::max<std::int64_t>(1, 4096 / (L * rows_at_once));
+    measured.chunk_segments =
+        options.chunk_segments > 0
+            ? options.chunk_segments
+            : std::max<std::int64_t>(
+                  1, kChunkTokens / (L * std::min(options.batch_size, rows.num_rows)));
     SegmentLosses losses;
-    for (std::int64_t row = 0; row < num_rows; row += options.batch_size) {
-      const std::int64_t rows = std::min(options.batch_size, num_rows - row);
-      add_losses(
-          losses, *executor, config, rows_of_text(text, row, rows, num_segments, L), measured);
+    for (std::int64_t row = 0; row < rows.num_rows; row += options.batch_size) {
+      const std::int64_t count = std::min(options.batch_size, rows.num_rows - row);
+      add_losses(losses, *executor, config, rows.at(row, count), measured);
       std::fprintf(
           stderr,
           "%s%lld of %lld sequences, %.4f nats a token\n",
           cut ? "memory cut: " : "",
-          static_cast<long long>(row + rows),
-          static_cast<long long>(num_rows),
+          static_cast<long long>(row + count),
+          static_cast<long long>(rows.num_rows),
           losses.total().nll());
     }
     return losses;

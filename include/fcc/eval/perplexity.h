@@ -39,6 +39,7 @@ struct PerplexityOptions {
   std::int64_t chunk_segments = 8; ///< segments that run at once: bounds the memory that is needed
   /// Every segment starts without memory: what the model knows from the segment alone.
   bool cut_memory = false;
+  at::Device device = at::kCPU; ///< the executor's
 };
 
 /// A stretch of whole segments of some rows, on the CPU.
