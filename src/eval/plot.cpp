@@ -6,6 +6,7 @@
 #include "eval/svg.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/png.h"
+#include "fcc/eval/report.h"
 
 namespace fcc {
 namespace {
@@ -14,8 +15,13 @@ constexpr double kCellWidth = 66, kCellHeight = 40;
 constexpr double kLeft = 92, kTop = 84, kBottom = 66, kRight = 96;
 constexpr double kPanelWidth = 300, kPanelGap = 34;
 
+// Whole where it is: 199 of 200 must not read as all.
 std::string percent(double value) {
-  return std::isnan(value) ? "–" : std::to_string(std::lround(100 * value)) + " %";
+  if (std::isnan(value)) {
+    return "–";
+  }
+  const bool whole = std::abs(100 * value - std::round(100 * value)) < 1e-9;
+  return format_number(100 * value, whole ? 0 : 1) + " %";
 }
 
 // Text that stands out on the colour under it: the upper half of the scale is bright.

@@ -85,7 +85,7 @@ HeatMap small_map() {
 TEST(HeatMap, IsWellFormedAndShowsEveryCell) {
   const std::string svg = heat_map_svg(small_map());
   EXPECT_EQ(first_flaw_of_xml(svg), "");
-  for (const char* shown : {">100 %<", ">95 %<", ">–<", ">50 %<", ">0 %<", ">33 %<", ">depth<"}) {
+  for (const char* shown : {">100 %<", ">95 %<", ">–<", ">50 %<", ">0 %<", ">33.3 %<", ">depth<"}) {
     EXPECT_NE(svg.find(shown), std::string::npos) << shown;
   }
   EXPECT_EQ(count(svg, "stroke-dasharray"), 1u);
