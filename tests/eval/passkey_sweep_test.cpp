@@ -47,7 +47,8 @@ class PasskeySweep : public testing::Test {
       text = text.substr(text.size() - std::min(reach, text.size()));
       const std::string needle = "The passkey is ";
       const std::size_t at = text.find(needle);
-      const std::string said = " " + (at == std::string::npos ? "0000" : text.substr(at + 15, 4));
+      std::string said = " ";
+      said.append(at == std::string::npos ? "0000" : text.substr(at + needle.size(), 4));
       answers.push_back(tokenizer_->encode(said));
       answers.back().resize(static_cast<std::size_t>(num_tokens));
     }
