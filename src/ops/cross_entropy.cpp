@@ -9,6 +9,8 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
+#include "ops/precision.h"
+
 namespace fcc {
 namespace {
 
@@ -36,7 +38,7 @@ CrossEntropyResult sweep(
     bool with_gradient) {
   const at::NoGradGuard no_grad;
   const std::int64_t M = hidden.size(0);
-  const auto wide = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType wide = wide_type(hidden.scalar_type());
   const std::int64_t chunk =
       chunk_tokens > 0 ? chunk_tokens : std::max<std::int64_t>(kChunkLogits / weight.size(0), 64);
 

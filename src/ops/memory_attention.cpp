@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
+#include "ops/precision.h"
 
 namespace fcc {
 namespace {
@@ -105,9 +106,8 @@ AttentionMask make_attention_mask(
   if (kernel == AttentionKernel::kFlash) {
     return mask;
   }
-  const bool low_precision = options.dtype() == at::kBFloat16 || options.dtype() == at::kHalf;
   const at::TensorOptions floating =
-      low_precision ? options.dtype(at::kFloat) : options; // as the scores
+      options.dtype(wide_type(c10::typeMetaToScalarType(options.dtype()))); // as the scores
   const double hidden = -std::numeric_limits<double>::infinity();
   mask.bias =
       at::full({num_queries, num_memory + num_queries}, hidden, floating).triu(num_memory + 1);

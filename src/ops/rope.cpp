@@ -3,9 +3,12 @@
 #include <cmath>
 #include <numbers>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
 namespace fcc {
@@ -23,6 +26,35 @@ double scale_frequency(double frequency, const RopeLlama3Scaling& scaling) {
   const double kept = (original / wavelength - scaling.low_freq_factor) /
                       (scaling.high_freq_factor - scaling.low_freq_factor);
   return (1 - kept) * frequency / scaling.factor + kept * frequency;
+}
+
+// One pass over the heads: rows as short as a head make tensor iterators slow.
+template <typename T>
+at::Tensor rotate_on_cpu(const at::Tensor& x, const RopeTable& table, T sign) {
+  const std::int64_t B = x.size(0), P = x.size(1), heads = x.size(2), E = x.size(3), half = E / 2;
+  at::Tensor y = at::empty({B, P, heads, E}, x.options());
+  const T* source = x.const_data_ptr<T>();
+  const T* cos = table.cos.const_data_ptr<T>();
+  const T* sin = table.sin.const_data_ptr<T>() + half; // the upper half is without the minus sign
+  T* target = y.mutable_data_ptr<T>();
+  const std::int64_t row_stride = x.stride(0), token_stride = x.stride(1),
+                     head_stride = x.stride(2);
+  at::parallel_for(0, B * P, 256, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t token = begin; token < end; ++token) {
+      const std::int64_t p = token % P;
+      const T* c = cos + p * E;
+      const T* s = sin + p * E;
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const T* in = source + token / P * row_stride + p * token_stride + h * head_stride;
+        T* out = target + (token * heads + h) * E;
+        for (std::int64_t i = 0; i < half; ++i) {
+          out[i] = in[i] * c[i] - sign * in[i + half] * s[i];
+          out[i + half] = in[i + half] * c[i] + sign * in[i] * s[i];
+        }
+      }
+    }
+  });
+  return y;
 }
 
 } // namespace
@@ -56,12 +88,19 @@ RopeTable make_rope_table(
   return {at::cat({cos, cos}, 1).to(options), at::cat({-sin, sin}, 1).to(options)};
 }
 
-at::Tensor rope(const at::Tensor& x, const RopeTable& table) {
-  if (x.scalar_type() != table.cos.scalar_type()) {
-    return rope(x.to(table.cos.scalar_type()), table).to(x.scalar_type());
+at::Tensor rope_rotate(const at::Tensor& x, const RopeTable& table, RopeDirection direction) {
+  const at::NoGradGuard no_grad;
+  const at::ScalarType type = table.cos.scalar_type();
+  const double sign = direction == RopeDirection::kForward ? 1.0 : -1.0;
+  if (x.is_cpu() && x.scalar_type() == type && x.stride(3) == 1 && table.cos.is_contiguous() &&
+      table.sin.is_contiguous()) {
+    return type == at::kDouble ? rotate_on_cpu<double>(x, table, sign)
+                               : rotate_on_cpu<float>(x, table, static_cast<float>(sign));
   }
   const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1); // [P, 1, E]
-  return (x * cos).addcmul_(x.roll({x.size(-1) / 2}, {-1}), sin);
+  const at::Tensor wide = x.to(type);
+  const at::Tensor swapped = wide.roll({x.size(3) / 2}, {-1});
+  return wide.mul(cos).addcmul_(swapped, sin, sign).to(x.scalar_type());
 }
 
 } // namespace fcc

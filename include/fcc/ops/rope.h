@@ -41,10 +41,16 @@ RopeTable make_rope_table(
     const at::TensorOptions& options);
 
 /// Rotates pairs (i, i + E/2) of the last dimension (Hugging Face's layout) by the angles of the
-/// token's position, in the table's dtype (float32 at least for x in bfloat16). The gradient is the
-/// same with the sign of `sin` turned. Differentiable in x.
+/// token's position, in the table's dtype (float32 at least for x in bfloat16). Differentiable in
+/// x.
 at::Tensor rope(
-    const at::Tensor& x,     // [B, P, heads, E], any strides
+    const at::Tensor& x,     // [B, P, heads, E], last dimension contiguous
     const RopeTable& table); // [P, E]
+
+enum class RopeDirection { kForward, kBackward };
+
+/// The rotation by itself, not recorded by autograd; backward: by the opposite angles, which is the
+/// gradient of the forward.
+at::Tensor rope_rotate(const at::Tensor& x, const RopeTable& table, RopeDirection direction);
 
 } // namespace fcc
