@@ -167,7 +167,7 @@ class ZstdSource final : public ByteSource {
       }
       input_.use(in.pos);
       inside_ = result != 0;
-      more_output_ = produced.pos == produced.size;
+      more_output_ = inside_ && produced.pos == produced.size;
       if (produced.pos > 0) {
         return produced.pos;
       }

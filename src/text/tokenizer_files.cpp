@@ -103,15 +103,19 @@ TokenizerKind detect(const fs::path& file) {
 
 std::shared_ptr<const Tokenizer> load(TokenizerKind kind, const fs::path& file) {
   switch (kind) {
+    case TokenizerKind::kHuggingFace:
+      return load_huggingface_tokenizer(file);
     case TokenizerKind::kSentencePiece:
       return load_sentencepiece_tokenizer(file);
+    case TokenizerKind::kTiktoken:
+      return load_tiktoken_tokenizer(file);
     case TokenizerKind::kWords:
       return load_words_tokenizer(file);
+    case TokenizerKind::kAuto:
     case TokenizerKind::kBytes:
-      return std::make_shared<BytesTokenizer>();
-    default:
-      throw ConfigError(file.string(), "the tokenizer must be sentencepiece, words or bytes");
+      break;
   }
+  return std::make_shared<BytesTokenizer>();
 }
 
 /// Opens what `save_tokenizer` wrote, and checks that it is still the same.

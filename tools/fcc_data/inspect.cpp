@@ -68,6 +68,8 @@ std::string shown(const std::string& text) {
       result += "\\r";
     } else if (c == '\t') {
       result += "\\t";
+    } else if (c == '\0') {
+      result += "\\0"; // what padding looks like to the byte tokenizer
     } else {
       result += c;
     }
