@@ -58,6 +58,19 @@ void AppendFile::append(std::span<const std::byte> bytes) {
   }
 }
 
+void AppendFile::read(std::int64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t got = ::pread(descriptor_, bytes.data(), bytes.size(), offset);
+    if (got > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(got));
+      offset += got;
+    } else if (got == 0 || errno != EINTR) {
+      throw IoError(
+          path_.string(), "cannot read", got == 0 ? "the file is too short" : std::strerror(errno));
+    }
+  }
+}
+
 void AppendFile::sync() {
   if (::fsync(descriptor_) != 0) {
     throw IoError(path_.string(), "cannot sync", std::strerror(errno));

@@ -20,6 +20,8 @@ class AppendFile {
     return path_;
   }
   void append(std::span<const std::byte> bytes);
+  /// Fills `bytes` from `offset` on. Errors: `IoError`, also where the file ends before.
+  void read(std::int64_t offset, std::span<std::byte> bytes) const;
   /// Puts everything on the disk.
   void sync();
 

@@ -27,8 +27,17 @@ bool is_space(char c) {
   return std::isspace(static_cast<unsigned char>(c)) != 0;
 }
 
-std::string after_a_space(const std::string& text) {
-  return text.empty() || is_space(text.front()) ? text : " " + text;
+/// The space between pieces, or nothing where the tokenizer puts one before every text: its tokens
+/// for " 1" then differ from those that "0 1" ends with.
+std::string space_between_pieces(const Tokenizer& tokenizer) {
+  const std::vector<std::int32_t> joined = tokenizer.encode("0 1"), apart = tokenizer.encode(" 1");
+  const bool equal =
+      apart.size() <= joined.size() && std::equal(apart.rbegin(), apart.rend(), joined.rbegin());
+  return equal ? " " : "";
+}
+
+std::string begun(const std::string& space, const std::string& text) {
+  return text.empty() || is_space(text.front()) ? text : space + text;
 }
 
 std::string trimmed(std::string text) {
@@ -71,8 +80,8 @@ struct PasskeyWriter {
   std::vector<std::int32_t> needle, answer;
 
   PasskeyWriter(const PasskeyTask& of, const std::string& digits) : task(of) {
-    needle = task.tokenizer().encode(after_a_space(with_key(task.needle_text_, digits)));
-    answer = task.tokenizer().encode((task.space_before_answer_ ? " " : "") + digits);
+    needle = task.tokenizer().encode(with_key(task.needle_text_, digits));
+    answer = task.tokenizer().encode(task.answer_start_ + digits);
   }
 
   std::int64_t min_length() const {
@@ -146,10 +155,12 @@ PasskeyTask::PasskeyTask(
     }
     bos_ = {*tokenizer_->bos_id()};
   }
+  const std::string space = space_between_pieces(*tokenizer_);
+  needle_text_ = begun(space, needle_text_);
+  answer_start_ = !question.empty() && is_space(question.back()) ? "" : space;
   intro_ = tokenizer_->encode(intro);
-  filler_ = tokenizer_->encode(after_a_space(filler));
-  question_ = tokenizer_->encode(after_a_space(question));
-  space_before_answer_ = question.empty() || !is_space(question.back());
+  filler_ = tokenizer_->encode(begun(space, filler));
+  question_ = tokenizer_->encode(begun(space, question));
   if (filler_.empty() || question_.empty()) {
     throw ConfigError("passkey", "filler and question must give at least one token each");
   }

@@ -1,18 +1,20 @@
 #include "fcc/data/token_spool.h"
 
-#include <cstring>
+#include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
 #include "data/append_file.h"
 #include "fcc/core/error.h"
 #include "fcc/data/permutation.h"
-#include "fcc/io/files.h"
 
 namespace fcc {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::int64_t kCopyBytes = 1 << 20;
+constexpr std::size_t kStartsAtATime = 1 << 16;
 
 void append_value(std::vector<std::byte>& buffer, const void* value, std::size_t bytes) {
   const auto* from = static_cast<const std::byte*>(value);
@@ -79,20 +81,6 @@ void TokenSpool::write_token_file(
     throw Error(path.string(), "a token file must hold at least one document", "none");
   }
   flush();
-  const MappedFile tokens(tokens_->path());
-  const MappedFile starts(starts_->path());
-  std::optional<Permutation> order;
-  if (shuffle_seed) {
-    order.emplace(size_.num_documents, *shuffle_seed);
-  }
-  const auto start_of = [&](std::int64_t d) {
-    std::int64_t start = size_.num_tokens;
-    if (d < size_.num_documents) {
-      std::memcpy(&start, starts.bytes().data() + d * 8, 8);
-    }
-    return start;
-  };
-
   const std::vector<TensorHeader> headers{
       {.name = "document_starts", .dtype = DType::kI64, .shape = {size_.num_documents}},
       {.name = "tokens", .dtype = dtype_, .shape = {size_.num_tokens}}};
@@ -105,34 +93,44 @@ void TokenSpool::write_token_file(
       {"add_bos", info.add_bos ? "true" : "false"},
       {"add_eos", info.add_eos ? "true" : "false"}};
   SafetensorsStreamWriter writer(path, headers, metadata);
-  if (!order) {
-    writer.append(starts.bytes());
-    writer.append(tokens.bytes());
+  // Read, not mapped: pages of a mapped corpus would count as this process's memory.
+  std::vector<std::byte> buffer;
+  const auto copy = [&](const AppendFile& from, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end; at += kCopyBytes) {
+      buffer.resize(static_cast<std::size_t>(std::min(kCopyBytes, end - at)));
+      from.read(at, buffer);
+      writer.append(buffer);
+    }
+  };
+  const std::int64_t width = dtype_bytes(dtype_);
+  if (!shuffle_seed) {
+    copy(*starts_, 0, size_.num_documents * 8);
+    copy(*tokens_, 0, size_.num_tokens * width);
     writer.commit();
     return;
   }
-  std::int64_t start = 0;
-  std::vector<std::byte> buffer;
-  const auto append = [&](std::span<const std::byte> bytes) {
-    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
-    if (buffer.size() >= kBufferBytes) {
-      writer.append(buffer);
-      buffer.clear();
-    }
+  const Permutation order(size_.num_documents, *shuffle_seed);
+  const auto bounds_of = [&](std::int64_t d) {
+    std::array<std::int64_t, 2> bounds{0, size_.num_tokens};
+    const bool last = d + 1 == size_.num_documents;
+    starts_->read(d * 8, std::as_writable_bytes(std::span(bounds).first(last ? 1 : 2)));
+    return bounds;
   };
+  std::int64_t start = 0;
+  std::vector<std::int64_t> starts;
   for (std::int64_t i = 0; i < size_.num_documents; ++i) {
-    append(std::as_bytes(std::span(&start, 1)));
-    const std::int64_t d = (*order)(i);
-    start += start_of(d + 1) - start_of(d);
+    starts.push_back(start);
+    if (starts.size() == kStartsAtATime || i + 1 == size_.num_documents) {
+      writer.append(std::as_bytes(std::span(starts)));
+      starts.clear();
+    }
+    const auto [begin, end] = bounds_of(order(i));
+    start += end - begin;
   }
-  const std::int64_t width = dtype_bytes(dtype_);
   for (std::int64_t i = 0; i < size_.num_documents; ++i) {
-    const std::int64_t d = (*order)(i);
-    append(tokens.bytes().subspan(
-        static_cast<std::size_t>(start_of(d) * width),
-        static_cast<std::size_t>((start_of(d + 1) - start_of(d)) * width)));
+    const auto [begin, end] = bounds_of(order(i));
+    copy(*tokens_, begin * width, end * width);
   }
-  writer.append(buffer);
   writer.commit();
 }
 

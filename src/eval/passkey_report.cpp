@@ -179,9 +179,9 @@ HeatMap passkey_heat_map(
         std::upper_bound(lengths.begin(), lengths.end(), *options.trained_length_tokens) -
         lengths.begin());
     map.mark_label = "trained through " + format_number(
-                                         static_cast<double>(*options.trained_length_tokens) /
-                                             static_cast<double>(unit),
-                                         *options.trained_length_tokens % unit == 0 ? 0 : 1);
+                                              static_cast<double>(*options.trained_length_tokens) /
+                                                  static_cast<double>(unit),
+                                              *options.trained_length_tokens % unit == 0 ? 0 : 1);
   }
   return map;
 }

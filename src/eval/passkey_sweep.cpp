@@ -110,10 +110,11 @@ std::vector<PasskeyCell> run_passkey_sweep(
     const AnswerFunction& answer,
     const std::function<void(const PasskeyCell&, std::size_t, std::size_t)>& on_cell) {
   check_options(options);
-  SweepLog log(options.log, settings_of(options));
   std::vector<std::int64_t> lengths = options.lengths_tokens;
   std::sort(lengths.begin(), lengths.end());
-  // A length that is too short for the task is refused at once, not after an hour on a longer one.
+  // A length that is too short for the task is refused at once, before anything is written.
+  make_passkey(task, lengths.front(), options.depths.front(), options.seed, 0);
+  SweepLog log(options.log, settings_of(options));
   std::vector<PasskeyCell> cells;
   for (const std::int64_t length : lengths) {
     for (const double depth : options.depths) {

@@ -51,7 +51,7 @@ void add_chunk(
     std::int64_t first,
     std::int64_t segment_length) {
   const std::vector<std::int64_t> shape{chunk.ids.size(0), -1, segment_length}; // [B, t, L]
-  const at::IntArrayRef all_but_segments{0, 2};
+  const std::vector<std::int64_t> all_but_segments{0, 2};
   const at::Tensor sums =
       token_losses.to(at::kCPU, at::kDouble).reshape(shape).sum(all_but_segments); // [t]
   const at::Tensor counts =

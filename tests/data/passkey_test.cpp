@@ -23,10 +23,20 @@ std::size_t count(const std::string& text, const std::string& piece) {
   return found;
 }
 
-class PasskeyOfEveryTokenizer : public testing::TestWithParam<bool> {
+std::shared_ptr<const Tokenizer> tokenizer_named(const std::string& name) {
+  if (name == "words") {
+    return passkey_words_tokenizer();
+  }
+  TokenizerConfig config;
+  if (name != "bytes") {
+    config.path = FCC_SOURCE_DIR "/tests/text/data/" + name + ".model";
+  }
+  return make_tokenizer(config);
+}
+
+class PasskeyOfEveryTokenizer : public testing::TestWithParam<const char*> {
  protected:
-  std::shared_ptr<const Tokenizer> tokenizer_ =
-      GetParam() ? passkey_words_tokenizer() : bytes_tokenizer();
+  std::shared_ptr<const Tokenizer> tokenizer_ = tokenizer_named(GetParam());
 };
 
 TEST_P(PasskeyOfEveryTokenizer, IsExactlyAsLongAsAskedForAndTellsTheDigitsTwice) {
@@ -59,6 +69,14 @@ TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleAtItsDepth) {
     EXPECT_NEAR(at, depth, 0.08);
     last = at;
   }
+}
+
+TEST_P(PasskeyOfEveryTokenizer, AsksForTheTokensThatTheNeedleHas) {
+  const PasskeyTask task({}, tokenizer_);
+  const PasskeySample sample = make_passkey(task, 1000, 0.5, 1, 0);
+  const auto found = std::search(
+      sample.prompt.begin(), sample.prompt.end(), sample.answer.begin(), sample.answer.end());
+  EXPECT_NE(found, sample.prompt.end());
 }
 
 TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleFirstBeforeTheIntro) {
@@ -95,7 +113,10 @@ TEST_P(PasskeyOfEveryTokenizer, DigitsDependOnSeedAndIndexAlone) {
   EXPECT_GT(others.size(), 95U);
 }
 
-INSTANTIATE_TEST_SUITE_P(BytesAndWords, PasskeyOfEveryTokenizer, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(
+    Each,
+    PasskeyOfEveryTokenizer,
+    testing::Values("bytes", "words", "llama_style", "unigram"));
 
 TEST(Passkey, TakesOtherTextsAndCountsOfDigits) {
   DatasetConfig config;

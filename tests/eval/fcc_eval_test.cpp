@@ -77,7 +77,7 @@ TEST_F(FccEval, PasskeyWritesItsReportsAndGoesOnWhereItWasKilled) {
 
 TEST_F(FccEval, PasskeyRefusesWhatCannotBeMeasured) {
   const std::string output = " -o " + (folder_ / "refused");
-  refused(run_on_model("passkey", "--segments 1" + output), "length");
+  refused(run_on_model("passkey", "--segments 1" + output), "need 106 tokens");
   refused(run_on_model("passkey", "--segments 8 --depths 2" + output), "depths");
   refused(run_on_model("passkey", "--segments 8 --lengths 9" + output), "excludes");
   refused(run_on_model("passkey", "--needle nothing --segments 8" + output), "{key}");
@@ -91,7 +91,8 @@ TEST_F(FccEval, PasskeyTakesTheTaskFromARunConfig) {
   std::ofstream(folder_ / "run.json") << R"({
     "output": "runs/x",
     "model": {"preset": "table-1"},
-    "data": {"train": [{"type": "passkey", "digits": 2, "filler": "so on", "question": "Key:",
+    "data": {"tokenizer": {"type": "bytes"},
+      "train": [{"type": "passkey", "digits": 2, "filler": "so on", "question": "Key:",
       "needle": "Key: {key}.", "intro": "Find it."}]},
     "train": {"stages": [{"steps": 1, "segments": [2, 4]}]}
   })";
@@ -148,7 +149,7 @@ TEST_F(FccEval, PerplexityReadsTheValidationDataOfARunConfig) {
   std::ofstream(folder_ / "run.json") << R"({
     "output": "runs/x",
     "model": {"preset": "table-1"},
-    "data": {"train": [{"type": "passkey"}],
+    "data": {"tokenizer": {"type": "bytes"}, "train": [{"type": "passkey"}],
       "validation": [{"type": "passkey", "loss_on": "answer"}]},
     "train": {"stages": [{"steps": 1}]}
   })";

@@ -7,6 +7,11 @@
 #include <CLI/CLI.hpp>
 
 namespace fcc::tools {
+namespace {
+
+constexpr std::int64_t kTinyHiddenSize = 256;
+
+} // namespace
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
   const std::string group = "Model";
@@ -32,7 +37,10 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->capture_default_str()
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--threads", options.threads, "CPU threads; 0: as many as torch chooses")
+  app.add_option(
+         "--threads",
+         options.threads,
+         "CPU threads; 0: one for a tiny model, else as many as torch chooses")
       ->check(CLI::Range(0, 4096))
       ->type_name("N")
       ->group(group);
@@ -51,7 +59,12 @@ LoadedModel load_model(const ModelOptions& options, bool for_executor) {
   load.device = device;
   load.dtype = dtype_from_option(options.dtype, device);
   load.for_executor = for_executor;
-  return fcc::load_model(load);
+  LoadedModel model = fcc::load_model(load);
+  // Products this small gain nothing from a second thread, and on a busy machine they wait for it.
+  if (options.threads == 0 && device.is_cpu() && model.config().hidden_size < kTinyHiddenSize) {
+    at::set_num_threads(1);
+  }
+  return model;
 }
 
 std::string model_name(const ModelOptions& options) {

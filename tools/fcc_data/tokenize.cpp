@@ -62,17 +62,18 @@ class ProgressLine {
       : total_bytes_(total_bytes), quiet_(quiet), terminal_(::isatty(STDERR_FILENO) != 0) {}
 
   void show(const TokenizeProgress& progress) {
+    if (first_bytes_ < 0) {
+      // A resumed run did not do all of it.
+      first_bytes_ = progress.resumed ? progress.summary.num_bytes : 0;
+      if (progress.resumed && !quiet_) {
+        std::fprintf(stderr, "going on where an interrupted run stopped\n");
+      }
+    }
     const auto now = Clock::now();
     if (quiet_ || now - shown_ < (terminal_ ? std::chrono::milliseconds(200) : kLineEvery)) {
       return;
     }
     shown_ = now;
-    if (first_bytes_ < 0) {
-      first_bytes_ = progress.summary.num_bytes; // a resumed run did not do all of it
-      if (progress.resumed) {
-        std::fprintf(stderr, "going on where an interrupted run stopped\n");
-      }
-    }
     const double seconds = std::chrono::duration<double>(now - begin_).count();
     const double share = total_bytes_ > 0 ? static_cast<double>(progress.consumed_bytes) /
                                                 static_cast<double>(total_bytes_)

@@ -16,10 +16,11 @@ class Tokenizer;
 ///
 ///     [BOS] intro | filler … | needle with the digits | filler … | question | digits
 ///
-/// Each piece is tokenised apart and all but the intro begin with one space (unless the text brings
-/// whitespace of its own), so the filler is an endless stream of tokens that can be
-/// cut anywhere: a sample has exactly the length that is asked for, whatever the tokenizer.
-/// The answer is the digits after a space, or without it where the question ends in whitespace.
+/// Each piece is tokenised apart, so the filler is an endless stream of tokens that can be cut
+/// anywhere: a sample has exactly the length that is asked for, whatever the tokenizer. All pieces
+/// but the intro begin with one space, unless their text brings whitespace of its own or the
+/// tokenizer puts the space itself (SentencePiece's dummy prefix). So the answer has the tokens
+/// that the digits have after a word; where the question ends in whitespace it is the digits alone.
 ///
 /// Immutable; safe to share between threads.
 class PasskeyTask {
@@ -49,8 +50,8 @@ class PasskeyTask {
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::int64_t num_digits_ = 0;
-  std::string needle_text_; ///< with `{key}`
-  bool space_before_answer_ = true;
+  std::string needle_text_;  ///< begun as all pieces, with `{key}`
+  std::string answer_start_; ///< what stands before the digits
   std::vector<std::int32_t> bos_, intro_, filler_, question_;
 };
 

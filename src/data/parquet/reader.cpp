@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include <arrow/memory_pool.h>
 #include <parquet/api/reader.h>
-#include <parquet/exception.h>
 
 #include "data/document_reader.h"
 #include "fcc/core/error.h"
