@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::int64_t kCopyBytes = 1 << 20;
-constexpr std::size_t kStartsAtATime = 1 << 16;
 
 void append_value(std::vector<std::byte>& buffer, const void* value, std::size_t bytes) {
   const auto* from = static_cast<const std::byte*>(value);
@@ -73,17 +72,40 @@ TokenSpool::Size TokenSpool::sync() {
   return size_;
 }
 
+std::array<std::int64_t, 2> TokenSpool::bounds_of(std::int64_t d) const {
+  std::array<std::int64_t, 2> bounds{0, size_.num_tokens};
+  const bool last = d + 1 == size_.num_documents;
+  starts_->read(d * 8, std::as_writable_bytes(std::span(bounds).first(last ? 1 : 2)));
+  return bounds;
+}
+
 void TokenSpool::write_token_file(
     const std::filesystem::path& path,
     const TokenFileInfo& info,
-    std::optional<std::uint64_t> shuffle_seed) {
-  if (size_.num_documents == 0) {
+    const TokenFilePart& part) {
+  const std::int64_t rest = size_.num_documents - part.first;
+  const std::int64_t num_documents = part.count ? std::min(*part.count, rest) : rest;
+  if (num_documents < 1) {
     throw Error(path.string(), "a token file must hold at least one document", "none");
   }
   flush();
+  std::optional<Permutation> order;
+  if (part.shuffle_seed) {
+    order.emplace(size_.num_documents, *part.shuffle_seed);
+  }
+  /// The bounds of the file's document `i` in the spool.
+  const auto bounds = [&](std::int64_t i) {
+    return bounds_of(order ? (*order)(part.first + i) : part.first + i);
+  };
+  std::int64_t num_tokens = 0;
+  for (std::int64_t i = 0; i < num_documents; ++i) {
+    const auto [begin, end] = bounds(i);
+    num_tokens += end - begin;
+  }
+
   const std::vector<TensorHeader> headers{
-      {.name = "document_starts", .dtype = DType::kI64, .shape = {size_.num_documents}},
-      {.name = "tokens", .dtype = dtype_, .shape = {size_.num_tokens}}};
+      {.name = "document_starts", .dtype = DType::kI64, .shape = {num_documents}},
+      {.name = "tokens", .dtype = dtype_, .shape = {num_tokens}}};
   const Metadata metadata{
       {"format", "fcc_tokens"},
       {"version", "1"},
@@ -95,42 +117,30 @@ void TokenSpool::write_token_file(
   SafetensorsStreamWriter writer(path, headers, metadata);
   // Read, not mapped: pages of a mapped corpus would count as this process's memory.
   std::vector<std::byte> buffer;
-  const auto copy = [&](const AppendFile& from, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; at += kCopyBytes) {
-      buffer.resize(static_cast<std::size_t>(std::min(kCopyBytes, end - at)));
-      from.read(at, buffer);
+  const auto write_out = [&](std::size_t at_least) {
+    if (buffer.size() >= at_least) {
       writer.append(buffer);
+      buffer.clear();
     }
-  };
-  const std::int64_t width = dtype_bytes(dtype_);
-  if (!shuffle_seed) {
-    copy(*starts_, 0, size_.num_documents * 8);
-    copy(*tokens_, 0, size_.num_tokens * width);
-    writer.commit();
-    return;
-  }
-  const Permutation order(size_.num_documents, *shuffle_seed);
-  const auto bounds_of = [&](std::int64_t d) {
-    std::array<std::int64_t, 2> bounds{0, size_.num_tokens};
-    const bool last = d + 1 == size_.num_documents;
-    starts_->read(d * 8, std::as_writable_bytes(std::span(bounds).first(last ? 1 : 2)));
-    return bounds;
   };
   std::int64_t start = 0;
-  std::vector<std::int64_t> starts;
-  for (std::int64_t i = 0; i < size_.num_documents; ++i) {
-    starts.push_back(start);
-    if (starts.size() == kStartsAtATime || i + 1 == size_.num_documents) {
-      writer.append(std::as_bytes(std::span(starts)));
-      starts.clear();
-    }
-    const auto [begin, end] = bounds_of(order(i));
+  for (std::int64_t i = 0; i < num_documents; ++i) {
+    append_value(buffer, &start, sizeof(start));
+    write_out(kBufferBytes);
+    const auto [begin, end] = bounds(i);
     start += end - begin;
   }
-  for (std::int64_t i = 0; i < size_.num_documents; ++i) {
-    const auto [begin, end] = bounds_of(order(i));
-    copy(*tokens_, begin * width, end * width);
+  const std::int64_t width = dtype_bytes(dtype_);
+  for (std::int64_t i = 0; i < num_documents; ++i) {
+    const auto [begin, end] = bounds(i);
+    for (std::int64_t at = begin * width; at < end * width; at += kCopyBytes) {
+      const std::int64_t count = std::min(kCopyBytes, end * width - at);
+      buffer.resize(buffer.size() + static_cast<std::size_t>(count));
+      tokens_->read(at, std::span(buffer).last(static_cast<std::size_t>(count)));
+      write_out(kBufferBytes);
+    }
   }
+  write_out(0);
   writer.commit();
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cmath>
 #include <exception>
 #include <string>
 #include <thread>
@@ -171,6 +172,27 @@ bool keep(
   return false;
 }
 
+/// The token file, and the one that is held out.
+void write_files(const TokenizeOptions& options, TokenSpool& spool, const TokenFileInfo& info) {
+  const std::int64_t num_documents = spool.size().num_documents;
+  TokenFilePart part{.shuffle_seed = options.shuffle_seed};
+  if (!options.holdout.empty()) {
+    const auto num_held_out = static_cast<std::int64_t>(
+        std::ceil(options.holdout_share * static_cast<double>(num_documents)));
+    if (num_held_out < 1 || num_held_out >= num_documents) {
+      throw ConfigError(
+          options.holdout.string(),
+          "a share to hold out must leave a document on both sides",
+          std::to_string(num_held_out) + " of " + std::to_string(num_documents),
+          "--split-documents cuts a text into several");
+    }
+    part.first = num_documents - num_held_out;
+    spool.write_token_file(options.holdout, info, part);
+    part = {.shuffle_seed = options.shuffle_seed, .first = 0, .count = part.first};
+  }
+  spool.write_token_file(options.output, info, part);
+}
+
 } // namespace
 
 TokenizeSummary tokenize_corpus(
@@ -231,10 +253,7 @@ TokenizeSummary tokenize_corpus(
     throw Error(options.output.string(), "no document was left to write");
   }
   sync();
-  spool.write_token_file(
-      options.output,
-      token_file_info(tokenizer, options.add_bos, options.add_eos),
-      options.shuffle_seed);
+  write_files(options, spool, token_file_info(tokenizer, options.add_bos, options.add_eos));
   // First what a later run would go on from, so that a half-removed folder is a new start.
   fs::remove(state_path);
   fs::remove_all(folder);

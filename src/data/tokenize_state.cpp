@@ -65,7 +65,9 @@ std::string tokenize_fingerprint(const TokenizeOptions& options, const Tokenizer
       {"min_tokens", options.min_tokens},
       {"max_tokens", optional_json(options.max_tokens)},
       {"deduplicate", options.deduplicate},
-      {"shuffle_seed", optional_json(options.shuffle_seed)}}
+      {"shuffle_seed", optional_json(options.shuffle_seed)},
+      {"holdout", options.holdout.string()},
+      {"holdout_share", options.holdout_share}}
       .dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 

@@ -73,6 +73,13 @@ TEST(FccData, MarksDocumentsPaddingAndAnswers) {
           " --split-documents '\\n\\n\\n'");
   EXPECT_EQ(result.exit_code, 0) << result.output;
   EXPECT_TRUE(has(result, "3 documents, 26 tokens")) << result.output;
+  result =
+      run("tokenize " + (folder / "a.txt").string() + " -o " + (folder / "train").string() +
+          " --split-documents '\\n\\n\\n' --holdout " + (folder / "held").string() +
+          " --holdout-share 0.3");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_TRUE(has(result, "train: 2 documents, 18 tokens")) << result.output;
+  EXPECT_TRUE(has(result, "held: 1 documents, 8 tokens")) << result.output;
   result = run("inspect " + tokens + " --document-memory reset --segment-length 8 --segments 4");
   EXPECT_TRUE(has(result, "padding at this length: 18.8 %")) << result.output;
   EXPECT_TRUE(has(result, "segment 1, starts a document")) << result.output;

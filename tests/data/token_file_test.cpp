@@ -74,9 +74,9 @@ TEST(TokenFile, ShufflesWholeDocumentsByASeed) {
     spool.append(ids);
   }
   const TokenFileInfo info = token_file_info(*bytes_tokenizer(), false, true);
-  spool.write_token_file(folder / "a", info, 5);
-  spool.write_token_file(folder / "b", info, 5);
-  spool.write_token_file(folder / "c", info, 6);
+  spool.write_token_file(folder / "a", info, {.shuffle_seed = 5});
+  spool.write_token_file(folder / "b", info, {.shuffle_seed = 5});
+  spool.write_token_file(folder / "c", info, {.shuffle_seed = 6});
   EXPECT_EQ(read_file(folder / "a"), read_file(folder / "b"));
   EXPECT_NE(read_file(folder / "a"), read_file(folder / "c"));
   const TokenFile file(folder / "a");
@@ -88,6 +88,31 @@ TEST(TokenFile, ShufflesWholeDocumentsByASeed) {
     seen[static_cast<std::size_t>(ids[0])] = true;
   }
   EXPECT_EQ(std::count(seen.begin(), seen.end(), true), 113);
+}
+
+TEST(TokenFile, PartsOfOneOrderHoldEveryDocumentOnce) {
+  const TemporaryFolder folder;
+  TokenSpool spool(folder / "spool", 256, {});
+  for (std::int32_t i = 0; i < 113; ++i) {
+    spool.append(std::vector<std::int32_t>(static_cast<std::size_t>(1 + i % 7), i));
+  }
+  const TokenFileInfo info = token_file_info(*bytes_tokenizer(), false, true);
+  for (const std::optional<std::uint64_t> seed : {std::optional<std::uint64_t>(), {3}}) {
+    spool.write_token_file(folder / "a", info, {.shuffle_seed = seed, .first = 0, .count = 100});
+    spool.write_token_file(folder / "b", info, {.shuffle_seed = seed, .first = 100});
+    std::vector<int> seen(113);
+    for (const char* name : {"a", "b"}) {
+      const TokenFile file(folder / name);
+      EXPECT_EQ(file.num_documents(), name[0] == 'a' ? 100 : 13);
+      for (std::int64_t d = 0; d < file.num_documents(); ++d) {
+        const auto ids = document(file, d);
+        EXPECT_EQ(static_cast<std::int64_t>(ids.size()), 1 + ids[0] % 7);
+        ++seen[static_cast<std::size_t>(ids[0])];
+      }
+    }
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), 113);
+  }
+  EXPECT_THROW(spool.write_token_file(folder / "c", info, {.first = 113}), Error);
 }
 
 TEST(TokenSpool, GoesOnFromItsLastSync) {

@@ -110,15 +110,17 @@ class ProgressLine {
   std::int64_t first_bytes_ = -1;
 };
 
-void print_summary(const fs::path& output, const TokenizeSummary& summary) {
-  const TokenFile file(output);
-  std::printf(
-      "%s: %s documents, %s tokens (%s), tokenizer %s\n",
-      output.c_str(),
-      with_commas(summary.num_kept).c_str(),
-      with_commas(summary.num_tokens).c_str(),
-      std::string(dtype_name(file.dtype())).c_str(),
-      file.info().tokenizer_kind.c_str());
+void print_summary(const std::vector<fs::path>& outputs, const TokenizeSummary& summary) {
+  for (const fs::path& output : outputs) {
+    const TokenFile file(output);
+    std::printf(
+        "%s: %s documents, %s tokens (%s), tokenizer %s\n",
+        output.c_str(),
+        with_commas(file.num_documents()).c_str(),
+        with_commas(file.num_tokens()).c_str(),
+        std::string(dtype_name(file.dtype())).c_str(),
+        file.info().tokenizer_kind.c_str());
+  }
   std::printf(
       "read %s documents, %s bytes; dropped %s empty, %s duplicate, %s too short, %s too long\n",
       with_commas(summary.num_documents).c_str(),
@@ -135,10 +137,15 @@ int run_tokenize(Arguments arguments) {
   options.add_eos = !arguments.no_eos;
   options.corpus.separator = unescaped(arguments.separator);
   options.files = corpus_files({arguments.inputs.begin(), arguments.inputs.end()});
+  if (options.holdout.empty() != (options.holdout_share == 0.0)) {
+    throw ConfigError("tokenize", "--holdout and --holdout-share go together");
+  }
   const bool unfinished = fs::exists(options.output.string() + ".partial/state.json");
-  if (fs::exists(options.output) && !arguments.overwrite && !unfinished) {
-    throw ConfigError(
-        options.output.string(), "the output must not exist yet", "", "--overwrite replaces it");
+  for (const fs::path& output : {options.output, options.holdout}) {
+    if (!output.empty() && fs::exists(output) && !arguments.overwrite && !unfinished) {
+      throw ConfigError(
+          output.string(), "the output must not exist yet", "", "--overwrite replaces it");
+    }
   }
   std::int64_t total_bytes = 0;
   for (const fs::path& path : options.files) {
@@ -151,7 +158,11 @@ int run_tokenize(Arguments arguments) {
   const TokenizeSummary summary = tokenize_corpus(
       options, *tokenizer, [&line](const TokenizeProgress& progress) { line.show(progress); });
   line.finish();
-  print_summary(options.output, summary);
+  std::vector<fs::path> outputs{options.output};
+  if (!options.holdout.empty()) {
+    outputs.push_back(options.holdout);
+  }
+  print_summary(outputs, summary);
   return 0;
 }
 
@@ -195,6 +206,14 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
   command->add_flag("--dedup", options.deduplicate, "Keep only the first of equal texts");
   command->add_option(
       "--shuffle-seed", options.shuffle_seed, "Put documents in an order drawn from this seed");
+  command->add_option(
+      "--holdout",
+      options.holdout,
+      "A second token file, for validation: the last documents go there");
+  command
+      ->add_option(
+          "--holdout-share", options.holdout_share, "Their share of the documents, such as 0.01")
+      ->check(CLI::Range(0.0, 1.0));
   command
       ->add_option(
           "--max-document-bytes",

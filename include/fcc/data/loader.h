@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,9 +49,8 @@ class Dataset {
 ///   fewer than T tokens, and the next row goes on with the first one left out.
 /// - `documents`: document after document of a token file, one a row from its beginning, cut at T
 ///   tokens or padded. Documents of one token are passed over.
-/// - `passkey`: see passkey.h; sample `position`, exactly T tokens. The last target is EOS where
-/// the
-///   policy has one.
+/// - `passkey`: see passkey.h; sample `position`, exactly T tokens; EOS is the last target where
+///   the policy has one.
 /// - `pairs`: see pairs.h.
 /// Errors: `ConfigError`, `FormatError`, `IoError` naming the file.
 std::unique_ptr<Dataset> make_dataset(

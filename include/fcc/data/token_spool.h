@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,14 @@
 namespace fcc {
 
 class AppendFile;
+
+/// Which documents of a spool go into a file, in which order.
+struct TokenFilePart {
+  std::optional<std::uint64_t> shuffle_seed =
+      std::nullopt;       ///< an order drawn from it; absent: as they came
+  std::int64_t first = 0; ///< first document of that order
+  std::optional<std::int64_t> count = std::nullopt; ///< absent: all from there on
+};
 
 /// Documents on their way into a token file, in two files of a folder beside the target: memory
 /// does not grow with the corpus, and a killed process goes on where it last called `sync`.
@@ -42,15 +51,17 @@ class TokenSpool {
     return size_;
   }
 
-  /// Writes the token file (aside, synced, renamed), documents as they came, or in an order drawn
-  /// from `shuffle_seed`. The spool stays. Errors: `IoError`; `Error` if there is no document.
+  /// Writes a token file (aside, synced, renamed). The spool stays.
+  /// Errors: `IoError`; `Error` if there is no document in the part.
   void write_token_file(
       const std::filesystem::path& path,
       const TokenFileInfo& info,
-      std::optional<std::uint64_t> shuffle_seed = std::nullopt);
+      const TokenFilePart& part = {});
 
  private:
   void flush();
+  /// The first token of document `d` and one past its last.
+  std::array<std::int64_t, 2> bounds_of(std::int64_t d) const;
 
   DType dtype_;
   Size size_;

@@ -25,6 +25,8 @@ struct TokenizeOptions {
   std::optional<std::int64_t> max_tokens;
   bool deduplicate = false; ///< keeps the first of equal texts (SHA-256, cut to 128 bits)
   std::optional<std::uint64_t> shuffle_seed; ///< documents in an order drawn from it
+  std::filesystem::path holdout;             ///< a second token file; empty: none
+  double holdout_share = 0.0; ///< of the documents, the last ones: they go there alone
   int num_threads = 1;
   std::int64_t sync_bytes = std::int64_t{64} << 20; ///< text between two points to go on from
   bool restart = false;                             ///< forget what an interrupted run left
