@@ -7,20 +7,16 @@
 # Targets: LibTorch::torch (headers; CPU libraries, and the CUDA ones where FCC_HAVE_CUDA).
 
 set(FCC_TORCH_ROOT "" CACHE PATH "The folder `torch` of an unpacked torch 2.11.0 wheel")
-if(NOT FCC_TORCH_ROOT)
-  if(DEFINED ENV{FCC_CACHE})
-    set(_fcc_cache $ENV{FCC_CACHE})
-  else()
-    set(_fcc_cache $ENV{HOME}/.cache/libfcc)
-  endif()
-  set(_fcc_torch_hints ${_fcc_cache}/torch-2.11.0/torch)
+if(FCC_TORCH_ROOT)
+  set(_fcc_torch ${FCC_TORCH_ROOT})
+elseif(DEFINED ENV{FCC_CACHE})
+  set(_fcc_torch $ENV{FCC_CACHE}/torch-2.11.0/torch)
+else()
+  set(_fcc_torch $ENV{HOME}/.cache/libfcc/torch-2.11.0/torch)
 endif()
-find_path(LibTorch_INCLUDE_DIR ATen/ATen.h
-  HINTS ${FCC_TORCH_ROOT}/include ${_fcc_torch_hints}/include NO_DEFAULT_PATH)
-find_library(LibTorch_CPU_LIBRARY torch_cpu
-  HINTS ${FCC_TORCH_ROOT}/lib ${_fcc_torch_hints}/lib NO_DEFAULT_PATH)
-find_library(LibTorch_C10_LIBRARY c10
-  HINTS ${FCC_TORCH_ROOT}/lib ${_fcc_torch_hints}/lib NO_DEFAULT_PATH)
+find_path(LibTorch_INCLUDE_DIR ATen/ATen.h HINTS ${_fcc_torch}/include NO_DEFAULT_PATH)
+find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS ${_fcc_torch}/lib NO_DEFAULT_PATH)
+find_library(LibTorch_C10_LIBRARY c10 HINTS ${_fcc_torch}/lib NO_DEFAULT_PATH)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch
@@ -33,7 +29,7 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
     add_library(LibTorch::${_part} SHARED IMPORTED)
     set_target_properties(LibTorch::${_part} PROPERTIES
       IMPORTED_LOCATION ${_fcc_torch_lib}/lib${_part}.so
-      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+      INTERFACE_INCLUDE_DIRECTORIES
         "${LibTorch_INCLUDE_DIR};${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
   endforeach()
   add_library(LibTorch::torch INTERFACE IMPORTED)

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace fcc {
+
+/// Llama-3 frequency scaling: wavelengths over original / low_freq_factor are stretched by
+/// `factor`, those under original / high_freq_factor are kept, those between are interpolated.
+struct RopeLlama3Scaling {
+  double factor = 8.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  std::int64_t original_length_tokens = 8192;
+};
+
+/// [E/2] Radians per position of each pair: theta^(-2i/E), scaled where asked.
+std::vector<double> rope_frequencies(
+    std::int64_t head_dim,
+    double theta,
+    const std::optional<RopeLlama3Scaling>& scaling = std::nullopt);
+
+/// Rotations for P consecutive positions, ready for `rope`.
+struct RopeTable {
+  at::Tensor cos; ///< [P, E]: cos of pair i at columns i and i + E/2
+  at::Tensor sin; ///< [P, E]: -sin of pair i at column i, +sin at i + E/2
+
+  /// Rows [start, start + length) as views.
+  RopeTable slice(std::int64_t start, std::int64_t length) const;
+};
+
+/// The table of positions first, …, first + count - 1 (negative ones too). Angles are products and
+/// cosines in float64, rounded once to the options' dtype: exact at positions of a million.
+RopeTable make_rope_table(
+    const std::vector<double>& frequencies, // [E/2]
+    std::int64_t first,
+    std::int64_t count,
+    const at::TensorOptions& options);
+
+/// Rotates pairs (i, i + E/2) of the last dimension (Hugging Face's layout) by the angles of the
+/// token's position, in the table's dtype (float32 at least for x in bfloat16). The gradient is the
+/// same with the sign of `sin` turned. Differentiable in x.
+at::Tensor rope(
+    const at::Tensor& x,     // [B, P, heads, E], any strides
+    const RopeTable& table); // [P, E]
+
+} // namespace fcc

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Installs what libfcc is built with: Debian packages, and LibTorch unpacked into a cache that all
+# clones share. Run it again at any time: what is there already costs nothing.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/setup.sh [--cpu | --cuda] [--parquet]
+
+  --cpu    LibTorch for a build without GPU code (1.2 GB)
+  --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
+           default: --cuda where nvcc is on the PATH, else --cpu
+  --parquet  and Arrow C++, for builds with -DFCC_PARQUET=ON (0.1 GB)
+
+LibTorch goes to $FCC_CACHE (default ~/.cache/libfcc). Debian packages are installed by apt-get as
+root, or with sudo.
+TEXT
+}
+
+kind=cpu
+command -v nvcc >/dev/null && kind=cuda
+parquet=no
+for argument in "$@"; do
+  case "$argument" in
+    --cpu) kind=cpu ;;
+    --cuda) kind=cuda ;;
+    --parquet) parquet=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${FCC_CACHE:-$HOME/.cache/libfcc}
+torch=$cache/torch-2.11.0
+arrow=$cache/pyarrow-26.0.1
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# --- Debian packages -----------------------------------------------------------------------------
+packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip clang-format
+  libssl-dev libsentencepiece-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libpcre2-dev
+  libzstd-dev zlib1g-dev libgtest-dev)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  if ! command -v apt-get >/dev/null; then
+    say "this script knows Debian and Ubuntu only; please install: ${missing[*]}" >&2
+    exit 1
+  fi
+  root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { say "run as root, or install: ${missing[*]}" >&2; exit 1; }
+    root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# --- LibTorch ------------------------------------------------------------------------------------
+# Wheels are fetched for one fixed Python, whatever runs here: only their C++ parts are unpacked.
+unpack() { # unpack LIST MARKER FOLDER
+  local target=$3
+  [ -e "$target/$2" ] && return
+  mkdir -p "$cache"
+  local work
+  work=$(mktemp -d "$cache/.unpack-XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  say "downloading and checking $(grep -c '==' "$1") packages ($(basename "$1" .txt))"
+  local platforms=()
+  for tag in 2_28 2_27 2_25 2_18 2_17; do platforms+=(--platform "manylinux_${tag}_x86_64"); done
+  for tag in 2014 2010 1; do platforms+=(--platform "manylinux${tag}_x86_64"); done
+  python3 -m pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps \
+    --require-hashes --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 \
+    --abi none "${platforms[@]}" --dest "$work" --requirement "$1"
+  say "unpacking to $target"
+  mkdir -p "$target"
+  python3 - "$work" "$target" <<'PYTHON'
+import pathlib, re, sys, zipfile
+wanted = re.compile(r"(torch/(lib|include)/|nvidia/[^/]+/lib/|[^/]+\.dist-info/"
+                    r"|pyarrow/(include/|lib(arrow|parquet)\.so))")
+for wheel in sorted(pathlib.Path(sys.argv[1]).glob("*.whl")):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(sys.argv[2], [n for n in archive.namelist() if wanted.match(n)])
+PYTHON
+  touch "$target/$2"
+  rm -rf "$work"
+  trap - EXIT
+}
+unpack "$here/wheels/cpu.txt" cpu.complete "$torch"
+if [ "$kind" = cuda ]; then
+  unpack "$here/wheels/cuda.txt" cuda.complete "$torch"
+fi
+if [ "$parquet" = yes ]; then
+  unpack "$here/wheels/parquet.txt" parquet.complete "$arrow"
+fi
+say "ready ($kind): LibTorch in $torch"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Passes every check of the project: set-up, build, format, include order, all tests, and a program
+# that links the installed library. Tests that need a GPU say that they were skipped.
+#
+# usage: scripts/test.sh [PRESET]     (release, the default: GPU code where CUDA is there; cpu; asan)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=${1:-release}
+build=build/$preset
+
+if [ "$preset" = cpu ] || [ "$preset" = asan ]; then scripts/setup.sh --cpu; else scripts/setup.sh; fi
+scripts/check_includes.py
+scripts/check_format.sh
+cmake --preset "$preset"
+cmake --build "$build"
+ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"
+scripts/check_install.sh "$build"
