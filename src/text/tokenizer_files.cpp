@@ -151,6 +151,11 @@ std::shared_ptr<const Tokenizer> load_directory(TokenizerKind kind, const fs::pa
   if (fs::is_regular_file(directory / kSavedName)) {
     return load_saved(directory);
   }
+  // A SentencePiece model is the original of the tokenizer.json beside it.
+  if (fs::is_regular_file(directory / "tokenizer.model") &&
+      !is_tiktoken(directory / "tokenizer.model")) {
+    return load_sentencepiece_tokenizer(directory / "tokenizer.model");
+  }
   for (const char* name : {"tokenizer.json", "tokenizer.model", "vocabulary.txt"}) {
     if (fs::is_regular_file(directory / name)) {
       return load(detect(directory / name), directory / name);

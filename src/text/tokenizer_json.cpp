@@ -404,11 +404,10 @@ void Reader::read_added_tokens(const JsonValue::Array& added, BpeSpec& spec) {
     }
     if (!known) {
       taken_[index] = true;
+      spec.tokens[index] = token.content; // its text, not bytes of the alphabet
       ids_.emplace(text(value, path, "content"), token.id);
       ++num_tokens;
     }
-    spec.whole[index] = spec.whole[index] && spec.tokens[index] == token.content;
-    spec.tokens[index] = token.content; // its text, not bytes of the alphabet
     spec.added_tokens.push_back(std::move(token));
   }
   for (std::size_t id = 0; id < num_tokens; ++id) {

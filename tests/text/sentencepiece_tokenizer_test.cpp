@@ -139,6 +139,15 @@ TEST(SentencePieceTokenizer, SavesItsFileAndIsRecognisedByContent) {
   EXPECT_EQ(make_tokenizer(config)->hash(), tokenizer->hash());
 }
 
+TEST(SentencePieceTokenizer, GoesBeforeATokenizerJsonConvertedFromIt) {
+  const testing::TemporaryDirectory directory;
+  std::filesystem::copy(kData / "llama_style.model", directory.path() / "tokenizer.model");
+  directory.write("tokenizer.json", "{}");
+  TokenizerConfig config;
+  config.path = directory.path().string();
+  EXPECT_EQ(make_tokenizer(config)->kind(), "sentencepiece");
+}
+
 TEST(SentencePieceTokenizer, RefusesMalformedModels) {
   const testing::TemporaryDirectory directory;
   std::ifstream file(kData / "llama_style.model", std::ios::binary);
