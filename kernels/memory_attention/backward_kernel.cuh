@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+
+#include "memory_attention/backward_consumer.cuh"
+#include "memory_attention/backward_producer.cuh"
+
+namespace fcc::kernels::backward {
+
+/// One warpgroup loads (a single thread of it), the others compute. Each CTA takes every
+/// gridDim.x-th item, so that the next item's copies run under the current one's products.
+template <class Traits>
+__global__ void __launch_bounds__(Traits::kThreads, 1)
+    gradient_kernel(const __grid_constant__ KernelParams params) {
+  extern __shared__ uint8_t raw_shared[];
+  auto& shared = *reinterpret_cast<typename Traits::Shared*>(
+      raw_shared + ((1024U - (shared_address(raw_shared) & 1023U)) & 1023U));
+
+  if (threadIdx.x == 0) {
+    constexpr uint32_t kConsumerWarps = Traits::kWarpgroups * kWarpgroupSize / kWarpSize;
+    for (int i = 0; i < Traits::kKeptStages; ++i) {
+      mbarrier_init(&shared.kept_full[i], 1);
+      mbarrier_init(&shared.kept_empty[i], kConsumerWarps);
+    }
+    for (int i = 0; i < Traits::kStages; ++i) {
+      mbarrier_init(&shared.tile_full[i], 1);
+      mbarrier_init(&shared.tile_empty[i], kConsumerWarps);
+    }
+    fence_mbarrier_init();
+  }
+  __syncthreads();
+
+  const int role = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
+  if (role == Traits::kWarpgroups) {
+    release_registers<Traits::kProducerRegisters>();
+    if (threadIdx.x == Traits::kWarpgroups * kWarpgroupSize) {
+      produce<Traits>(params, shared);
+    }
+  } else {
+    claim_registers<Traits::kConsumerRegisters>();
+    consume<Traits>(params, shared, role);
+  }
+}
+
+template <class Traits>
+cudaError_t launch_gradient_kernel(const KernelParams& params,
+                                   int num_multiprocessors,
+                                   cudaStream_t stream) {
+  constexpr size_t kSharedBytes = sizeof(typename Traits::Shared) + 1024;
+  const cudaError_t error = cudaFuncSetAttribute(gradient_kernel<Traits>,
+                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                 static_cast<int>(kSharedBytes));
+  if (error != cudaSuccess) {
+    return error;
+  }
+  const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params.shape);
+  gradient_kernel<Traits>
+      <<<std::min(items, num_multiprocessors), Traits::kThreads, kSharedBytes, stream>>>(params);
+  return cudaGetLastError();
+}
+
+}  // namespace fcc::kernels::backward
