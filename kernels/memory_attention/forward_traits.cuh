@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+
+#include "common/hopper.cuh"
+
+namespace fcc::kernels {
+
+/// Tile sizes, shared memory and register budget of one forward kernel.
+///
+/// A block is one producer warpgroup and `kWarpgroups` consumer warpgroups. Each consumer works on
+/// one *unit*: 64 query rows of one head. The units of a block share a key/value head, so every
+/// tile of `kKeyTile` keys that the producer brings serves all of them.
+template <
+    int kHeadDim_,
+    int kWarpgroups_,
+    int kKeyTile_,
+    int kStages_,
+    bool kQueryInRegisters_,
+    bool kTakeTurns_,
+    int kBlocksPerSm_ = 1>
+struct ForwardTraits {
+  static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kWarpgroups = kWarpgroups_;
+  static constexpr int kKeyTile = kKeyTile_;
+  static constexpr int kStages = kStages_;
+  /// Keeps Q as the A fragment of the score product instead of reading it from shared memory for
+  /// every key tile: kHeadDim / 4 registers for a quarter to a half of the operand traffic.
+  static constexpr bool kQueryInRegisters = kQueryInRegisters_;
+  /// Lets the warpgroups issue their products in turns, so that one's softmax runs beside the
+  /// products of the other.
+  static constexpr bool kTakeTurns = kTakeTurns_;
+  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+
+  static constexpr int kQueryTile = 64;  // rows of one wgmma
+  static constexpr int kThreads = (kWarpgroups + 1) * kWarpgroupSize;
+  static constexpr int kBoxesPerRow = kHeadDim / 64;
+
+  // Registers a thread. A block owns what it was launched with; the producer gives its share up
+  // and the consumers divide it.
+  static constexpr int kLaunchRegisters = 65536 / kBlocksPerSm / kThreads / 8 * 8;
+  static constexpr int kProducerRegisters = 24;
+  static constexpr int kFairShare =
+      (kLaunchRegisters * kThreads - kProducerRegisters * kWarpgroupSize) /
+      (kWarpgroups * kWarpgroupSize) / 8 * 8;
+  static constexpr int kConsumerRegisters = kFairShare < 240 ? kFairShare : 240;
+
+  // Shared memory: every box is 64 elements wide, rows of 128 bytes, aligned to 1024 bytes.
+  static constexpr int kQueryBoxBytes = kQueryTile * 128;
+  static constexpr int kUnitBytes = kBoxesPerRow * kQueryBoxBytes;
+  static constexpr int kKeyBoxBytes = kKeyTile * 128;
+  static constexpr int kKeyTileBytes = kBoxesPerRow * kKeyBoxBytes;
+  static constexpr int kQueryOffset = 0;
+  static constexpr int kOutOffset = kQueryOffset + kWarpgroups * kUnitBytes;
+  static constexpr int kKeyOffset = kOutOffset + kWarpgroups * kUnitBytes;
+  static constexpr int kValueOffset = kKeyOffset + kStages * kKeyTileBytes;
+  static constexpr int kBarrierOffset = kValueOffset + kStages * kKeyTileBytes;
+  static constexpr int kNumBarriers = 2 * kWarpgroups + 4 * kStages;
+  static constexpr int kAlignment = 1024;
+  static constexpr int kSharedBytes = kBarrierOffset + 8 * kNumBarriers + kAlignment;
+  static_assert(kSharedBytes <= 227 * 1024 / kBlocksPerSm - 1024 * (kBlocksPerSm - 1));
+};
+
+}  // namespace fcc::kernels
