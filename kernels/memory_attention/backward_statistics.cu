@@ -28,21 +28,24 @@ __device__ float dot(const uint4& a, const uint4& b) {
   return sum;
 }
 
-// Thread layout, fastest first: 16-byte chunk of E, head, group of 4 rows; grid.y = problem.
+// Thread layout, fastest first: 16-byte chunk of E, head, group of 4 rows, (cell, batch row).
 template <int kHeadDim>
 __global__ void __launch_bounds__(kThreads)
     statistics_kernel(const MemoryAttentionBackwardParams params,
                       float* lse_log2,
                       float* delta,
-                      int rows) {
+                      int rows,
+                      int blocks_per_problem) {
   constexpr int kLanes = kHeadDim / kElementsPerLoad;  // threads that share a row of one head
   const MemoryAttentionShape& shape = params.shape;
-  const int unit = static_cast<int>((blockIdx.x * kThreads + threadIdx.x) / kLanes);
+  const int problem = static_cast<int>(blockIdx.x) / blocks_per_problem;
+  const int block = static_cast<int>(blockIdx.x) - problem * blocks_per_problem;
+  const int unit = (block * kThreads + static_cast<int>(threadIdx.x)) / kLanes;
   const int chunk = static_cast<int>(threadIdx.x) % kLanes;
   const int head = unit % shape.num_heads;
   const int row0 = unit / shape.num_heads * kRowsPerThread;
-  const int cell = static_cast<int>(blockIdx.y) / shape.batch;
-  const int batch = static_cast<int>(blockIdx.y) % shape.batch;
+  const int cell = problem / shape.batch;
+  const int batch = problem % shape.batch;
 
   const auto offset = [&](const AttentionStrides& strides) {
     return cell * strides.cell + batch * strides.batch + head * strides.head;
@@ -83,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   const bool inside = row < shape.num_queries;
   const int64_t index =
-      ((static_cast<int64_t>(blockIdx.y) * shape.num_heads) + head) * rows + row;
+      (static_cast<int64_t>(problem) * shape.num_heads + head) * rows + row;
   delta[index] = inside ? sum : 0.0F;
   // A padded query gets the weight 2^(s - inf) = 0 everywhere.
   lse_log2[index] =
@@ -98,14 +101,14 @@ cudaError_t launch_statistics(const MemoryAttentionBackwardParams& params) {
   const int64_t problems = static_cast<int64_t>(shape.num_cells) * shape.batch;
   const int64_t threads = static_cast<int64_t>(rows) / kRowsPerThread * shape.num_heads *
       (shape.head_dim / kElementsPerLoad);
-  const dim3 grid(static_cast<unsigned int>((threads + kThreads - 1) / kThreads),
-                  static_cast<unsigned int>(problems));
+  const int blocks = static_cast<int>((threads + kThreads - 1) / kThreads);
+  const auto grid = static_cast<unsigned int>(problems * blocks);
   auto* lse_log2 = static_cast<float*>(params.workspace);
   float* delta = lse_log2 + problems * shape.num_heads * rows;
   if (shape.head_dim == 64) {
-    statistics_kernel<64><<<grid, kThreads, 0, params.stream>>>(params, lse_log2, delta, rows);
+    statistics_kernel<64><<<grid, kThreads, 0, params.stream>>>(params, lse_log2, delta, rows, blocks);
   } else {
-    statistics_kernel<128><<<grid, kThreads, 0, params.stream>>>(params, lse_log2, delta, rows);
+    statistics_kernel<128><<<grid, kThreads, 0, params.stream>>>(params, lse_log2, delta, rows, blocks);
   }
   return cudaGetLastError();
 }
