@@ -31,11 +31,19 @@ __device__ __forceinline__ bool elect_one() {
   return elected != 0;
 }
 
-// ---- mbarrier: counts arrivals and bytes of asynchronous copies; phases alternate 0, 1, 0, ...
+/// The value of lane 0, known to the compiler to be the same in the whole warp.
+__device__ __forceinline__ int warp_uniform(int value) {
+  return __shfl_sync(0xFFFFFFFFU, value, 0);
+}
 
+// ---- mbarrier: counts arrivals and bytes of asynchronous copies; phases alternate 0, 1, 0, ...
+// ---- Each function takes the barrier as a pointer or as a shared-memory address.
+
+__device__ __forceinline__ void mbarrier_init(uint32_t barrier, uint32_t arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
 __device__ __forceinline__ void mbarrier_init(uint64_t* barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
-               "r"(arrivals));
+  mbarrier_init(shared_address(barrier), arrivals);
 }
 
 /// Makes initialised barriers visible to the copy engine; a __syncthreads must follow.
@@ -43,21 +51,24 @@ __device__ __forceinline__ void fence_mbarrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
+__device__ __forceinline__ void mbarrier_arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
 __device__ __forceinline__ void mbarrier_arrive(uint64_t* barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
-               : "memory");
+  mbarrier_arrive(shared_address(barrier));
 }
 
 /// Arrives once and announces that `bytes` will be written by asynchronous copies in this phase.
-__device__ __forceinline__ void mbarrier_arrive_expect_bytes(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                   shared_address(barrier)),
-               "r"(bytes)
+__device__ __forceinline__ void mbarrier_arrive_expect_bytes(uint32_t barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
+}
+__device__ __forceinline__ void mbarrier_arrive_expect_bytes(uint64_t* barrier, uint32_t bytes) {
+  mbarrier_arrive_expect_bytes(shared_address(barrier), bytes);
 }
 
 /// Returns whether the phase of this parity has completed, after a wait of bounded length.
-__device__ __forceinline__ bool mbarrier_try_wait(uint64_t* barrier, uint32_t parity) {
+__device__ __forceinline__ bool mbarrier_try_wait(uint32_t barrier, uint32_t parity) {
   uint32_t done;
   asm volatile(
       "{\n"
@@ -66,16 +77,22 @@ __device__ __forceinline__ bool mbarrier_try_wait(uint64_t* barrier, uint32_t pa
       "selp.b32 %0, 1, 0, p;\n"
       "}\n"
       : "=r"(done)
-      : "r"(shared_address(barrier)), "r"(parity)
+      : "r"(barrier), "r"(parity)
       : "memory");
   return done != 0;
+}
+__device__ __forceinline__ bool mbarrier_try_wait(uint64_t* barrier, uint32_t parity) {
+  return mbarrier_try_wait(shared_address(barrier), parity);
 }
 
 /// Waits until the phase of this parity has completed. A fresh barrier counts as having completed
 /// a phase of parity 1, so a producer starts by waiting for parity 1 on its "empty" barriers.
-__device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity) {
+__device__ __forceinline__ void mbarrier_wait(uint32_t barrier, uint32_t parity) {
   while (!mbarrier_try_wait(barrier, parity)) {
   }
+}
+__device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity) {
+  mbarrier_wait(shared_address(barrier), parity);
 }
 
 // ---- Bulk tensor copies (TMA). Coordinates count elements, innermost first; rows outside the
@@ -86,6 +103,26 @@ __device__ __forceinline__ void prefetch_tensor_map(const CUtensorMap* map) {
 }
 
 /// Copies one box of a 5-dimensional tensor to shared memory; its bytes count on `barrier`.
+__device__ __forceinline__ void tma_load(uint32_t destination,
+                                         const CUtensorMap* map,
+                                         uint32_t barrier,
+                                         int c0,
+                                         int c1,
+                                         int c2,
+                                         int c3,
+                                         int c4) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      " [%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(destination),
+      "l"(map),
+      "r"(barrier),
+      "r"(c0),
+      "r"(c1),
+      "r"(c2),
+      "r"(c3),
+      "r"(c4)
+      : "memory");
+}
 __device__ __forceinline__ void tma_load(void* destination,
                                          const CUtensorMap* map,
                                          uint64_t* barrier,
@@ -94,11 +131,16 @@ __device__ __forceinline__ void tma_load(void* destination,
                                          int c2,
                                          int c3,
                                          int c4) {
+  tma_load(shared_address(destination), map, shared_address(barrier), c0, c1, c2, c3, c4);
+}
+
+/// Copies one box from shared memory to a 5-dimensional tensor, as part of the thread's open group.
+__device__ __forceinline__ void tma_store(
+    const CUtensorMap* map, uint32_t source, int c0, int c1, int c2, int c3, int c4) {
   asm volatile(
-      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(shared_address(destination)),
-      "l"(map),
-      "r"(shared_address(barrier)),
+      "cp.async.bulk.tensor.5d.global.shared::cta.bulk_group"
+      " [%0, {%2, %3, %4, %5, %6}], [%1];" ::"l"(map),
+      "r"(source),
       "r"(c0),
       "r"(c1),
       "r"(c2),
@@ -106,25 +148,9 @@ __device__ __forceinline__ void tma_load(void* destination,
       "r"(c4)
       : "memory");
 }
-
-/// Copies one box from shared memory to a 5-dimensional tensor, as part of the thread's open group.
-__device__ __forceinline__ void tma_store(const CUtensorMap* map,
-                                          const void* source,
-                                          int c0,
-                                          int c1,
-                                          int c2,
-                                          int c3,
-                                          int c4) {
-  asm volatile(
-      "cp.async.bulk.tensor.5d.global.shared::cta.bulk_group"
-      " [%0, {%2, %3, %4, %5, %6}], [%1];" ::"l"(map),
-      "r"(shared_address(source)),
-      "r"(c0),
-      "r"(c1),
-      "r"(c2),
-      "r"(c3),
-      "r"(c4)
-      : "memory");
+__device__ __forceinline__ void tma_store(
+    const CUtensorMap* map, const void* source, int c0, int c1, int c2, int c3, int c4) {
+  tma_store(map, shared_address(source), c0, c1, c2, c3, c4);
 }
 
 /// Copies `bytes` (a multiple of 16, both addresses 16-byte aligned) to shared memory.
@@ -222,6 +248,21 @@ __device__ __forceinline__ float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+/// 2^x for x <= 127 with a relative error of 8e-5, well under bf16's, without the special-function
+/// unit: the fraction by a polynomial, the integer part by adding to the exponent. Powers below
+/// 2^-125 come out as that.
+__device__ __forceinline__ float exp2_polynomial(float x) {
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+  x = fmaxf(x, -125.0F);
+  const float rounded = x + kRound;
+  const float fraction = x - (rounded - kRound);  // in [-0.5, 0.5]
+  float y = 0.0551716691F;
+  y = fmaf(y, fraction, 0.2426111222F);
+  y = fmaf(y, fraction, 0.6932609855F);
+  y = fmaf(y, fraction, 0.9999280735F);
+  return __int_as_float(__float_as_int(y) + (__float_as_int(rounded) << 23));
 }
 
 /// Two floats as a pair of bf16, `low` in the low half, rounded to nearest even.

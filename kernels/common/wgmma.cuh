@@ -24,12 +24,14 @@ enum class Major : int {
 /// (inside one box; the next 64 lie in the next box). `box_bytes` has no meaning.
 /// Major::kMN: rows are contraction steps; add `k * 128` for those from 16 k. Boxes of 64 further
 /// elements of M or N follow each other at a distance of `box_bytes`.
+///
+/// Descriptors of tiles that lie `bytes` apart differ by `bytes / 16`: make one and add.
 __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t shared_address,
                                                       uint32_t box_bytes = 16) {
   constexpr uint64_t kSwizzle128 = 1ULL << 62U;
   constexpr uint64_t kEightRows = static_cast<uint64_t>(1024 >> 4) << 32U;
-  return kSwizzle128 | kEightRows | (static_cast<uint64_t>((box_bytes & 0x3FFFFU) >> 4U) << 16U) |
-      static_cast<uint64_t>((shared_address & 0x3FFFFU) >> 4U);
+  return kSwizzle128 | kEightRows | (static_cast<uint64_t>(box_bytes >> 4U) << 16U) |
+      static_cast<uint64_t>(shared_address >> 4U);
 }
 
 /// Orders earlier register accesses before the products that follow; needed before the first one.
@@ -42,6 +44,9 @@ __device__ __forceinline__ void wgmma_commit() {
 }
 
 /// Waits until at most `kPending` of the committed groups are unfinished.
+///
+/// The assembler moves a wait above arithmetic of the same basic block that does not depend on it,
+/// which undoes an overlap; put a branch between the two where that matters (read the SASS).
 template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "common/fast_divisor.cuh"
 #include "common/hopper.cuh"
 #include "common/tensor_map.h"
 #include "common/wgmma.cuh"
@@ -28,16 +29,20 @@ struct ForwardArguments {
   const uint8_t* has_memory;  // [C, B] or null
 
   float scale_log2;  // scale * log2(e)
-  int batch;
   int num_queries;
   int num_memory;
-  int num_kv_heads;
-  int heads_per_kv;
+  int num_units;  // of a set: heads_per_kv * query tiles
+  FastDivisor batch;
+  FastDivisor num_kv_heads;
+  FastDivisor heads_per_kv;
 
   // The order of work items; see WorkItem.
-  int num_sets;        // C * B * G: sets of keys
-  int sets_per_chunk;  // sets whose keys and values stay in the L2 cache together
-  int items_per_set;   // ceil(heads_per_kv * query tiles / warpgroups)
+  int num_items;
+  int items_per_set;            // ceil(num_units / warpgroups)
+  int last_chunk;               // number of the last chunk, which may have fewer sets
+  FastDivisor chunk_items;      // items of all other chunks
+  FastDivisor chunk_sets;       // their sets, so many that keys and values stay in the L2 cache
+  FastDivisor last_chunk_sets;  // sets of the last one
 };
 
 /// One block's share of one set of keys: `kWarpgroups` units, i.e. (query tile, head) pairs with
@@ -51,24 +56,22 @@ struct WorkItem {
   int batch;
   int kv_head;
   int first_unit;
-  bool has_memory;
   int num_memory_tiles;
 
   __device__ __forceinline__ WorkItem(
       const ForwardArguments& a, int number, int warpgroups, int key_tile) {
-    const int chunk_items = a.sets_per_chunk * a.items_per_set;
-    const int chunk = number / chunk_items;
-    const int first_set = chunk * a.sets_per_chunk;
-    const int sets = min(a.sets_per_chunk, a.num_sets - first_set);
-    const int in_chunk = number - chunk * chunk_items;
-    const int rank = in_chunk / sets;
-    const int set = first_set + in_chunk - rank * sets;
-    const int problem = set / a.num_kv_heads;
-    cell = problem / a.batch;
-    batch = problem - cell * a.batch;
-    kv_head = set - problem * a.num_kv_heads;
+    const int chunk = a.chunk_items.quotient(number);
+    const int in_chunk = number - chunk * a.chunk_items.value();
+    const FastDivisor& sets = chunk == a.last_chunk ? a.last_chunk_sets : a.chunk_sets;
+    const int rank = sets.quotient(in_chunk);
+    const int set = chunk * a.chunk_sets.value() + in_chunk - rank * sets.value();
+    const int problem = a.num_kv_heads.quotient(set);
+    cell = a.batch.quotient(problem);
+    batch = problem - cell * a.batch.value();
+    kv_head = set - problem * a.num_kv_heads.value();
     first_unit = (a.items_per_set - 1 - rank) * warpgroups;
-    has_memory = a.has_memory == nullptr || a.has_memory[problem] != 0;
+    const bool has_memory =
+        a.has_memory == nullptr || warp_uniform(a.has_memory[problem]) != 0;
     num_memory_tiles = has_memory ? (a.num_memory + key_tile - 1) / key_tile : 0;
   }
 
@@ -89,12 +92,11 @@ struct Unit {
   bool exists;
 
   __device__ __forceinline__ Unit(const ForwardArguments& a, const WorkItem& item, int warpgroup) {
-    const int num_units = a.heads_per_kv * ((a.num_queries + 63) / 64);
     const int wanted = item.first_unit + warpgroup;
-    const int unit = min(wanted, num_units - 1);
+    const int unit = min(wanted, a.num_units - 1);
     exists = wanted == unit;
-    const int query_tile = unit / a.heads_per_kv;
-    head = item.kv_head * a.heads_per_kv + unit - query_tile * a.heads_per_kv;
+    const int query_tile = a.heads_per_kv.quotient(unit);
+    head = item.kv_head * a.heads_per_kv.value() + unit - query_tile * a.heads_per_kv.value();
     first_row = query_tile * 64;
   }
 
@@ -118,43 +120,61 @@ struct RingPosition {
   }
 };
 
-/// Shared memory as the roles see it.
+/// Shared-memory addresses of a block's tiles and barriers.
 template <class Traits>
 struct ForwardShared {
-  uint32_t base;  // shared-memory address, aligned to 1024 bytes
-  char* memory;   // the same place
+  uint32_t base;  // aligned to 1024 bytes
 
-  uint64_t* q_full;   // [kWarpgroups]
-  uint64_t* q_empty;  // [kWarpgroups]
-  uint64_t* k_full;   // [kStages]
-  uint64_t* k_empty;  // [kStages]
-  uint64_t* v_full;   // [kStages]
-  uint64_t* v_empty;  // [kStages]
+  __device__ __forceinline__ explicit ForwardShared(const char* raw)
+      : base((shared_address(raw) + Traits::kAlignment - 1) / Traits::kAlignment *
+             Traits::kAlignment) {}
 
-  __device__ __forceinline__ explicit ForwardShared(char* raw) {
-    const uint32_t address = shared_address(raw);
-    base = (address + Traits::kAlignment - 1) / Traits::kAlignment * Traits::kAlignment;
-    memory = raw + (base - address);
-    q_full = reinterpret_cast<uint64_t*>(memory + Traits::kBarrierOffset);
-    q_empty = q_full + Traits::kWarpgroups;
-    k_full = q_empty + Traits::kWarpgroups;
-    k_empty = k_full + Traits::kStages;
-    v_full = k_empty + Traits::kStages;
-    v_empty = v_full + Traits::kStages;
+  // Q and staged output of a warpgroup's unit; keys and values of a stage.
+  __device__ __forceinline__ uint32_t query(int warpgroup) const {
+    return at(Traits::kQueryOffset + warpgroup * Traits::kUnitBytes);
+  }
+  __device__ __forceinline__ uint32_t out(int warpgroup) const {
+    return at(Traits::kOutOffset + warpgroup * Traits::kUnitBytes);
+  }
+  __device__ __forceinline__ uint32_t keys(int stage) const {
+    return at(Traits::kStageOffset + stage * Traits::kStageBytes);
+  }
+  __device__ __forceinline__ uint32_t values(int stage) const {
+    return at(Traits::kStageOffset + stage * Traits::kStageBytes + Traits::kKeyTileBytes);
+  }
+
+  // Barriers: "full" is completed by the copy engine, "empty" by the warps that have read.
+  __device__ __forceinline__ uint32_t q_full(int warpgroup) const {
+    return barrier(warpgroup);
+  }
+  __device__ __forceinline__ uint32_t q_empty(int warpgroup) const {
+    return barrier(Traits::kWarpgroups + warpgroup);
+  }
+  __device__ __forceinline__ uint32_t full(int stage) const {
+    return barrier(2 * Traits::kWarpgroups + stage);
+  }
+  __device__ __forceinline__ uint32_t empty(int stage) const {
+    return barrier(2 * Traits::kWarpgroups + Traits::kStages + stage);
   }
 
   __device__ __forceinline__ void init_barriers() const {
     constexpr int kWarpsPerWarpgroup = 4;
     for (int w = 0; w < Traits::kWarpgroups; ++w) {
-      mbarrier_init(&q_full[w], 1);
-      mbarrier_init(&q_empty[w], kWarpsPerWarpgroup);
+      mbarrier_init(q_full(w), 1);
+      mbarrier_init(q_empty(w), kWarpsPerWarpgroup);
     }
     for (int s = 0; s < Traits::kStages; ++s) {
-      mbarrier_init(&k_full[s], 1);
-      mbarrier_init(&k_empty[s], kWarpsPerWarpgroup * Traits::kWarpgroups);
-      mbarrier_init(&v_full[s], 1);
-      mbarrier_init(&v_empty[s], kWarpsPerWarpgroup * Traits::kWarpgroups);
+      mbarrier_init(full(s), 1);
+      mbarrier_init(empty(s), kWarpsPerWarpgroup * Traits::kWarpgroups);
     }
+  }
+
+ private:
+  __device__ __forceinline__ uint32_t at(int offset) const {
+    return base + static_cast<uint32_t>(offset);
+  }
+  __device__ __forceinline__ uint32_t barrier(int index) const {
+    return at(Traits::kBarrierOffset + 8 * index);
   }
 };
 
@@ -165,17 +185,16 @@ __device__ __forceinline__ int map_cell(const TileMap& map, int cell) {
 // ---- The producer: one thread that keeps the copy engine busy.
 
 template <class Traits>
-__device__ __forceinline__ void load_tile(char* destination,
+__device__ __forceinline__ void load_tile(uint32_t destination,
                                           int box_bytes,
                                           const TileMap& map,
-                                          uint64_t* barrier,
+                                          uint32_t barrier,
                                           int row,
                                           int head,
                                           const WorkItem& item) {
-  mbarrier_arrive_expect_bytes(barrier, static_cast<uint32_t>(Traits::kBoxesPerRow * box_bytes));
 #pragma unroll
   for (int box = 0; box < Traits::kBoxesPerRow; ++box) {
-    tma_load(destination + box * box_bytes,
+    tma_load(destination + static_cast<uint32_t>(box * box_bytes),
              &map.map,
              barrier,
              64 * box,
@@ -187,14 +206,12 @@ __device__ __forceinline__ void load_tile(char* destination,
 }
 
 template <class Traits>
-__device__ __forceinline__ void produce(
-    const ForwardArguments& a, const ForwardShared<Traits>& shared, int num_items) {
-  RingPosition<Traits::kStages> k_position;
-  RingPosition<Traits::kStages> v_position;
-
+__device__ __forceinline__ void produce(const ForwardArguments& a,
+                                        const ForwardShared<Traits>& shared) {
+  RingPosition<Traits::kStages> position;
   for (int round = 0;; ++round) {
     const int number = WorkItem::number_of(round);
-    if (number >= num_items) {
+    if (number >= a.num_items) {
       return;
     }
     const WorkItem item(a, number, Traits::kWarpgroups, Traits::kKeyTile);
@@ -202,57 +219,49 @@ __device__ __forceinline__ void produce(
     const int num_current_tiles = last_unit.num_current_tiles(Traits::kKeyTile);
     const int num_tiles = num_current_tiles + item.num_memory_tiles;
 
-    const auto load_keys = [&](int tile) {
-      const bool current = tile < num_current_tiles;
-      const int row = (current ? num_current_tiles - 1 - tile : num_tiles - 1 - tile) *
-          Traits::kKeyTile;
-      mbarrier_wait(&shared.k_empty[k_position.stage], k_position.phase ^ 1U);
-      load_tile<Traits>(
-          shared.memory + Traits::kKeyOffset + k_position.stage * Traits::kKeyTileBytes,
-          Traits::kKeyBoxBytes,
-          current ? a.k_cur : a.k_mem,
-          &shared.k_full[k_position.stage],
-          row,
-          item.kv_head,
-          item);
-      k_position.advance();
-    };
-    const auto load_values = [&](int tile) {
-      const bool current = tile < num_current_tiles;
-      const int row = (current ? num_current_tiles - 1 - tile : num_tiles - 1 - tile) *
-          Traits::kKeyTile;
-      mbarrier_wait(&shared.v_empty[v_position.stage], v_position.phase ^ 1U);
-      load_tile<Traits>(
-          shared.memory + Traits::kValueOffset + v_position.stage * Traits::kKeyTileBytes,
-          Traits::kKeyBoxBytes,
-          current ? a.v_cur : a.v_mem,
-          &shared.v_full[v_position.stage],
-          row,
-          item.kv_head,
-          item);
-      v_position.advance();
-    };
-
     for (int w = 0; w < Traits::kWarpgroups; ++w) {
       const Unit unit(a, item, w);
-      mbarrier_wait(&shared.q_empty[w], static_cast<uint32_t>(round + 1) % 2);
-      load_tile<Traits>(shared.memory + Traits::kQueryOffset + w * Traits::kUnitBytes,
+      mbarrier_wait(shared.q_empty(w), static_cast<uint32_t>(round + 1) % 2);
+      mbarrier_arrive_expect_bytes(shared.q_full(w), Traits::kUnitBytes);
+      load_tile<Traits>(shared.query(w),
                         Traits::kQueryBoxBytes,
                         a.q,
-                        &shared.q_full[w],
+                        shared.q_full(w),
                         unit.first_row,
                         unit.head,
                         item);
-      if (w == 0) {
-        load_keys(0);
+    }
+
+    // Step t brings what a warpgroup multiplies next to each other: the keys of tile t and the
+    // values of tile t - 1.
+    for (int step = 0; step <= num_tiles; ++step) {
+      const uint32_t full = shared.full(position.stage);
+      mbarrier_wait(shared.empty(position.stage), position.phase ^ 1U);
+      const int num_loads = step == 0 || step == num_tiles ? 1 : 2;
+      mbarrier_arrive_expect_bytes(full, static_cast<uint32_t>(num_loads * Traits::kKeyTileBytes));
+      if (step < num_tiles) {
+        const bool current = step < num_current_tiles;
+        load_tile<Traits>(shared.keys(position.stage),
+                          Traits::kKeyBoxBytes,
+                          current ? a.k_cur : a.k_mem,
+                          full,
+                          ((current ? num_current_tiles : num_tiles) - 1 - step) * Traits::kKeyTile,
+                          item.kv_head,
+                          item);
       }
+      if (step > 0) {
+        const int tile = step - 1;
+        const bool current = tile < num_current_tiles;
+        load_tile<Traits>(shared.values(position.stage),
+                          Traits::kKeyBoxBytes,
+                          current ? a.v_cur : a.v_mem,
+                          full,
+                          ((current ? num_current_tiles : num_tiles) - 1 - tile) * Traits::kKeyTile,
+                          item.kv_head,
+                          item);
+      }
+      position.advance();
     }
-    // A warpgroup multiplies tile j + 1 with the keys while it multiplies tile j with the values.
-    for (int tile = 1; tile < num_tiles; ++tile) {
-      load_keys(tile);
-      load_values(tile - 1);
-    }
-    load_values(num_tiles - 1);
   }
 }
 
@@ -271,17 +280,17 @@ class ForwardConsumer {
         thread_(thread),
         warp_(thread / kWarpSize),
         lane_(thread % kWarpSize),
-        q_descriptor_(matrix_descriptor(
-            shared.base + static_cast<uint32_t>(
-                              Traits::kQueryOffset + warpgroup * Traits::kUnitBytes))) {}
+        q_descriptor_(matrix_descriptor(shared.query(warpgroup))),
+        k_descriptor_(matrix_descriptor(shared.keys(0))),
+        v_descriptor_(matrix_descriptor(shared.values(0), Traits::kKeyBoxBytes)) {}
 
-  __device__ __forceinline__ void run(int num_items) {
+  __device__ __forceinline__ void run() {
     if (Traits::kTakeTurns && warpgroup_ == 0) {
       pass_turn_to(0);
     }
     for (int round = 0;; ++round) {
       const int number = WorkItem::number_of(round);
-      if (number >= num_items) {
+      if (number >= a_.num_items) {
         break;
       }
       attend(WorkItem(a_, number, Traits::kWarpgroups, Traits::kKeyTile));
@@ -311,34 +320,29 @@ class ForwardConsumer {
     uint32_t probabilities[kScores / 2];
     OnlineSoftmax softmax(a_.scale_log2);
 
-    mbarrier_wait(&shared_.q_full[warpgroup_], q_phase_);
+    mbarrier_wait(shared_.q_full(warpgroup_), q_phase_);
     q_phase_ ^= 1U;
     if constexpr (Traits::kQueryInRegisters) {
       load_query();
-      release(&shared_.q_empty[warpgroup_]);
+      release(shared_.q_empty(warpgroup_));
     }
 
     // Tiles above this unit's diagonal belong to other warpgroups of the block.
     for (int tile = 0; tile < first_tile; ++tile) {
       await_turn();
       pass_turn();
-      mbarrier_wait(&shared_.k_full[k_position_.stage], k_position_.phase);
-      release(&shared_.k_empty[k_position_.stage]);
-      k_position_.advance();
-      mbarrier_wait(&shared_.v_full[v_position_.stage], v_position_.phase);
-      release(&shared_.v_empty[v_position_.stage]);
-      v_position_.advance();
+      await_stage();
+      release_stage();
     }
 
     // The diagonal tile.
-    mbarrier_wait(&shared_.k_full[k_position_.stage], k_position_.phase);
+    await_stage();
     await_turn();
     issue_score_product(scores);
     pass_turn();
     wgmma_wait<0>();
     pin_registers(scores);
-    release(&shared_.k_empty[k_position_.stage]);
-    k_position_.advance();
+    release_stage();
     {
       const int diagonal = unit.first_row % Traits::kKeyTile + 16 * warp_ + lane_ / 4 + 1;
       const int limit[2] = {diagonal, diagonal + 8};
@@ -346,26 +350,22 @@ class ForwardConsumer {
     }
     float factor[2] = {1.0F, 1.0F};
     softmax.update_max(scores, factor);
-    softmax.exponentiate(scores);
+    softmax.template exponentiate<0>(scores);
     round_probabilities(scores, probabilities);
 
     // Score products run one tile ahead of output products, so that the exponentials of a tile
     // are computed beside a product.
     bool accumulate = false;
     for (int tile = first_tile + 1; tile < num_tiles; ++tile) {
-      mbarrier_wait(&shared_.k_full[k_position_.stage], k_position_.phase);
+      await_stage();
       await_turn();
       issue_score_product(scores);
-      mbarrier_wait(&shared_.v_full[v_position_.stage], v_position_.phase);
       issue_output_product(output, probabilities, accumulate);
       accumulate = true;
       pass_turn();
 
       wgmma_wait<1>();
       pin_registers(scores);
-      release(&shared_.k_empty[k_position_.stage]);
-      k_position_.advance();
-
       if (tile == num_current_tiles) {  // the end of the memory
         const int rest = a_.num_memory - (item.num_memory_tiles - 1) * Traits::kKeyTile;
         if (rest < Traits::kKeyTile) {
@@ -374,25 +374,29 @@ class ForwardConsumer {
         }
       }
       const bool rescale = softmax.update_max(scores, factor);
-      softmax.exponentiate(scores);
+      softmax.template exponentiate<Traits::kEmulateOneIn>(scores);
 
-      wgmma_wait<0>();
-      pin_registers(output);
-      release(&shared_.v_empty[v_position_.stage]);
-      v_position_.advance();
+      // The wait stands in both branches on purpose: the assembler moves a wait above arithmetic of
+      // the same basic block, and the exponentials would no longer run beside the output product.
       if (rescale) {
+        wgmma_wait<0>();
+        pin_registers(output);
 #pragma unroll
         for (int i = 0; i < kOutputs; ++i) {
           output[i] *= factor[i / 2 % 2];
         }
+      } else {
+        wgmma_wait<0>();
+        pin_registers(output);
       }
+      release_stage();
       round_probabilities(scores, probabilities);
     }
     if constexpr (!Traits::kQueryInRegisters) {
-      release(&shared_.q_empty[warpgroup_]);
+      release(shared_.q_empty(warpgroup_));
     }
 
-    mbarrier_wait(&shared_.v_full[v_position_.stage], v_position_.phase);
+    await_stage();
     issue_output_product(output, probabilities, accumulate);
     float inverse[2];
     float lse[2];
@@ -402,15 +406,23 @@ class ForwardConsumer {
     }
     wgmma_wait<0>();
     pin_registers(output);
-    release(&shared_.v_empty[v_position_.stage]);
-    v_position_.advance();
+    release_stage();
     if (unit.exists) {
       store_output(output, inverse, item, unit);
     }
   }
 
+  // A stage holds the keys of one tile and the values of the tile before.
+  __device__ __forceinline__ void await_stage() const {
+    mbarrier_wait(shared_.full(position_.stage), position_.phase);
+  }
+  __device__ __forceinline__ void release_stage() {
+    release(shared_.empty(position_.stage));
+    position_.advance();
+  }
+
   // Every warp has its own arrival, so that the stage is free only when all have finished.
-  __device__ __forceinline__ void release(uint64_t* barrier) const {
+  __device__ __forceinline__ void release(uint32_t barrier) const {
     __syncwarp();
     if (lane_ == 0) {
       mbarrier_arrive(barrier);
@@ -434,8 +446,7 @@ class ForwardConsumer {
 
   // A fragments of this warpgroup's query tile: ldmatrix of 16 rows x 16 elements a step.
   __device__ __forceinline__ void load_query() {
-    const uint32_t tile = shared_.base +
-        static_cast<uint32_t>(Traits::kQueryOffset + warpgroup_ * Traits::kUnitBytes);
+    const uint32_t tile = shared_.query(warpgroup_);
     const auto row = static_cast<uint32_t>(16 * warp_ + lane_ % 16);
     const auto half = static_cast<uint32_t>(lane_ / 16);
 #pragma unroll
@@ -451,11 +462,13 @@ class ForwardConsumer {
     }
   }
 
-  // scores = Q K^T with the key tile at k_position_, as one committed group.
+  __device__ __forceinline__ uint64_t stage_step() const {
+    return static_cast<uint32_t>(position_.stage) * uint64_t{Traits::kStageBytes / 16};
+  }
+
+  // scores = Q K^T with the keys of the stage, as one committed group.
   __device__ __forceinline__ void issue_score_product(float (&scores)[kScores]) {
-    const uint64_t keys = matrix_descriptor(
-        shared_.base +
-        static_cast<uint32_t>(Traits::kKeyOffset + k_position_.stage * Traits::kKeyTileBytes));
+    const uint64_t keys = k_descriptor_ + stage_step();
     pin_registers(scores);
     wgmma_fence();
 #pragma unroll
@@ -480,13 +493,10 @@ class ForwardConsumer {
     wgmma_commit();
   }
 
-  // output += P V with the value tile at v_position_, as one committed group.
+  // output += P V with the values of the stage, as one committed group.
   __device__ __forceinline__ void issue_output_product(
       float (&output)[kOutputs], const uint32_t (&probabilities)[kScores / 2], bool accumulate) {
-    const uint64_t values = matrix_descriptor(
-        shared_.base +
-            static_cast<uint32_t>(Traits::kValueOffset + v_position_.stage * Traits::kKeyTileBytes),
-        Traits::kKeyBoxBytes);
+    const uint64_t values = v_descriptor_ + stage_step();
     pin_registers(output);
     wgmma_fence();
 #pragma unroll
@@ -536,8 +546,7 @@ class ForwardConsumer {
     }
     named_barrier_sync(barrier, kWarpgroupSize);
 
-    const int offset = Traits::kOutOffset + warpgroup_ * Traits::kUnitBytes;
-    const uint32_t tile = shared_.base + static_cast<uint32_t>(offset);
+    const uint32_t tile = shared_.out(warpgroup_);
     const auto row = static_cast<uint32_t>(16 * warp_ + lane_ % 16);
     const auto half = static_cast<uint32_t>(lane_ / 16);
 #pragma unroll
@@ -557,7 +566,7 @@ class ForwardConsumer {
 #pragma unroll
       for (int box = 0; box < Traits::kBoxesPerRow; ++box) {
         tma_store(&a_.out.map,
-                  shared_.memory + offset + box * Traits::kQueryBoxBytes,
+                  tile + static_cast<uint32_t>(box * Traits::kQueryBoxBytes),
                   64 * box,
                   unit.first_row,
                   unit.head,
@@ -573,26 +582,27 @@ class ForwardConsumer {
   static constexpr int kStoreBarrier = kTurnBarrier + Traits::kWarpgroups;
 
   const ForwardArguments& a_;
-  const ForwardShared<Traits>& shared_;
+  ForwardShared<Traits> shared_;
   int warpgroup_;
   int thread_;  // in the warpgroup
   int warp_;    // in the warpgroup
   int lane_;
   uint64_t q_descriptor_;
+  uint64_t k_descriptor_;  // of stage 0
+  uint64_t v_descriptor_;  // of stage 0
   uint32_t query_[kQueryRegisters];
-  RingPosition<Traits::kStages> k_position_;
-  RingPosition<Traits::kStages> v_position_;
+  RingPosition<Traits::kStages> position_;
   uint32_t q_phase_ = 0;
   bool store_pending_ = false;  // of thread 0
 };
 
 template <class Traits>
 __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocksPerSm)
-    forward_kernel(const __grid_constant__ ForwardArguments arguments, int num_items) {
+    forward_kernel(const __grid_constant__ ForwardArguments arguments) {
   extern __shared__ char raw_shared[];
   const ForwardShared<Traits> shared(raw_shared);
 
-  const int warpgroup = static_cast<int>(threadIdx.x) / kWarpgroupSize;
+  const int warpgroup = warp_uniform(static_cast<int>(threadIdx.x) / kWarpgroupSize);
   if (threadIdx.x == 0) {
     shared.init_barriers();
     fence_mbarrier_init();
@@ -602,7 +612,7 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocksPerSm)
   if (warpgroup == 0) {
     release_registers<Traits::kProducerRegisters>();
     if (threadIdx.x == 0) {
-      produce<Traits>(arguments, shared, num_items);
+      produce<Traits>(arguments, shared);
     }
   } else {
     claim_registers<Traits::kConsumerRegisters>();
@@ -610,7 +620,7 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocksPerSm)
                                      shared,
                                      warpgroup - 1,
                                      static_cast<int>(threadIdx.x) % kWarpgroupSize);
-    consumer.run(num_items);
+    consumer.run();
   }
 }
 

@@ -39,30 +39,39 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
   arguments.lse_head_stride = params.lse_strides.head;
   arguments.has_memory = params.has_memory;
   arguments.scale_log2 = params.scale * kLog2E;
-  arguments.batch = shape.batch;
   arguments.num_queries = shape.num_queries;
   arguments.num_memory = shape.num_memory;
-  arguments.num_kv_heads = shape.num_kv_heads;
-  arguments.heads_per_kv = shape.num_heads / shape.num_kv_heads;
-
+  const int heads_per_kv = shape.num_heads / shape.num_kv_heads;
   const int query_tiles = (shape.num_queries + Traits::kQueryTile - 1) / Traits::kQueryTile;
-  const int num_units = arguments.heads_per_kv * query_tiles;
-  arguments.num_sets = shape.num_cells * shape.batch * shape.num_kv_heads;
-  arguments.items_per_set = (num_units + Traits::kWarpgroups - 1) / Traits::kWarpgroups;
+  arguments.num_units = heads_per_kv * query_tiles;
+  arguments.batch = FastDivisor(shape.batch);
+  arguments.num_kv_heads = FastDivisor(shape.num_kv_heads);
+  arguments.heads_per_kv = FastDivisor(heads_per_kv);
+
   // Keys and values of a chunk take at most a fifth of the 50 MB L2 cache, beside the queries and
   // outputs that stream through it.
+#ifdef TUNE
+  extern int64_t kChunkBytes;
+#else
   constexpr int64_t kChunkBytes = 10 << 20;
+#endif
   const int64_t set_bytes =
       (int64_t{shape.num_queries} + shape.num_memory) * shape.head_dim * 2 * 2;
-  arguments.sets_per_chunk = static_cast<int>(
-      std::clamp<int64_t>(kChunkBytes / set_bytes, 1, arguments.num_sets));
-  const int num_items = arguments.num_sets * arguments.items_per_set;
+  const int num_sets = shape.num_cells * shape.batch * shape.num_kv_heads;
+  const int chunk_sets =
+      static_cast<int>(std::clamp<int64_t>(kChunkBytes / set_bytes, 1, num_sets));
+  arguments.items_per_set = (arguments.num_units + Traits::kWarpgroups - 1) / Traits::kWarpgroups;
+  arguments.num_items = num_sets * arguments.items_per_set;
+  arguments.last_chunk = (num_sets - 1) / chunk_sets;
+  arguments.chunk_items = FastDivisor(chunk_sets * arguments.items_per_set);
+  arguments.chunk_sets = FastDivisor(chunk_sets);
+  arguments.last_chunk_sets = FastDivisor(num_sets - arguments.last_chunk * chunk_sets);
 
   int num_blocks = 0;
   if (const KernelStatus status = count_multiprocessors(num_blocks); !status.ok()) {
     return status;
   }
-  num_blocks = std::min(num_items, num_blocks * Traits::kBlocksPerSm);
+  num_blocks = std::min(arguments.num_items, num_blocks * Traits::kBlocksPerSm);
 
   const auto kernel = forward_kernel<Traits>;
   cudaError_t error = cudaFuncSetAttribute(
@@ -73,7 +82,7 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
   kernel<<<static_cast<unsigned>(num_blocks),
            Traits::kThreads,
            Traits::kSharedBytes,
-           params.stream>>>(arguments, num_items);
+           params.stream>>>(arguments);
   error = cudaGetLastError();
   return {error, error == cudaSuccess ? nullptr : "memory_attention_forward: launch failed"};
 }

@@ -18,7 +18,8 @@ template <
     int kStages_,
     bool kQueryInRegisters_,
     bool kTakeTurns_,
-    int kBlocksPerSm_ = 1>
+    int kBlocksPerSm_ = 1,
+    int kEmulateOneIn_ = 0>
 struct ForwardTraits {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kWarpgroups = kWarpgroups_;
@@ -31,6 +32,8 @@ struct ForwardTraits {
   /// products of the other.
   static constexpr bool kTakeTurns = kTakeTurns_;
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  /// The share of the exponentials that is computed without the special-function unit.
+  static constexpr int kEmulateOneIn = kEmulateOneIn_;
 
   static constexpr int kQueryTile = 64;  // rows of one wgmma
   static constexpr int kThreads = (kWarpgroups + 1) * kWarpgroupSize;
@@ -52,10 +55,10 @@ struct ForwardTraits {
   static constexpr int kKeyTileBytes = kBoxesPerRow * kKeyBoxBytes;
   static constexpr int kQueryOffset = 0;
   static constexpr int kOutOffset = kQueryOffset + kWarpgroups * kUnitBytes;
-  static constexpr int kKeyOffset = kOutOffset + kWarpgroups * kUnitBytes;
-  static constexpr int kValueOffset = kKeyOffset + kStages * kKeyTileBytes;
-  static constexpr int kBarrierOffset = kValueOffset + kStages * kKeyTileBytes;
-  static constexpr int kNumBarriers = 2 * kWarpgroups + 4 * kStages;
+  static constexpr int kStageOffset = kOutOffset + kWarpgroups * kUnitBytes;
+  static constexpr int kStageBytes = 2 * kKeyTileBytes;  // keys and values
+  static constexpr int kBarrierOffset = kStageOffset + kStages * kStageBytes;
+  static constexpr int kNumBarriers = 2 * kWarpgroups + 2 * kStages;
   static constexpr int kAlignment = 1024;
   static constexpr int kSharedBytes = kBarrierOffset + 8 * kNumBarriers + kAlignment;
   static_assert(kSharedBytes <= 227 * 1024 / kBlocksPerSm - 1024 * (kBlocksPerSm - 1));

@@ -48,14 +48,20 @@ class OnlineSoftmax {
     return true;
   }
 
-  /// Replaces scores by 2^(scale_log2 * (score - max)) and adds them to this thread's sums.
-  template <int kCount>
+  /// Replaces scores by 2^(scale_log2 * (score - max)) and adds them to this thread's sums. One in
+  /// `kEmulateOneIn` powers (0: none) is computed on the multiply-add units instead.
+  template <int kEmulateOneIn, int kCount>
   __device__ __forceinline__ void exponentiate(float (&scores)[kCount]) {
     const float shift[2] = {-max_[0] * scale_log2_, -max_[1] * scale_log2_};
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const int r = i / 2 % 2;
-      scores[i] = exp2_approximate(fmaf(scores[i], scale_log2_, shift[r]));
+      const float power = fmaf(scores[i], scale_log2_, shift[r]);
+      if (kEmulateOneIn > 0 && i % (kEmulateOneIn > 0 ? kEmulateOneIn : 1) == kEmulateOneIn - 1) {
+        scores[i] = exp2_polynomial(power);
+      } else {
+        scores[i] = exp2_approximate(power);
+      }
       sum_[r] += scores[i];
     }
   }
@@ -68,8 +74,8 @@ class OnlineSoftmax {
     for (int r = 0; r < 2; ++r) {
       sum_[r] += __shfl_xor_sync(0xFFFFFFFFU, sum_[r], 1);
       sum_[r] += __shfl_xor_sync(0xFFFFFFFFU, sum_[r], 2);
-      inverse[r] = 1.0F / sum_[r];
-      lse[r] = max_[r] * scale_log2_ * kLn2 + logf(sum_[r]);
+      inverse[r] = __fdividef(1.0F, sum_[r]);
+      lse[r] = (max_[r] * scale_log2_ + __log2f(sum_[r])) * kLn2;
     }
   }
 
