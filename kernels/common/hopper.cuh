@@ -31,6 +31,14 @@ __device__ __forceinline__ bool elect_one() {
   return elected != 0;
 }
 
+/// This thread's lane. Read where it is used (it is volatile on purpose), it costs an instruction
+/// instead of a register that lives for the whole kernel.
+__device__ __forceinline__ int lane_id() {
+  int lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane;
+}
+
 /// The value of lane 0, known to the compiler to be the same in the whole warp.
 __device__ __forceinline__ int warp_uniform(int value) {
   return __shfl_sync(0xFFFFFFFFU, value, 0);
@@ -248,21 +256,6 @@ __device__ __forceinline__ float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
-}
-
-/// 2^x for x <= 127 with a relative error of 8e-5, well under bf16's, without the special-function
-/// unit: the fraction by a polynomial, the integer part by adding to the exponent. Powers below
-/// 2^-125 come out as that.
-__device__ __forceinline__ float exp2_polynomial(float x) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  x = fmaxf(x, -125.0F);
-  const float rounded = x + kRound;
-  const float fraction = x - (rounded - kRound);  // in [-0.5, 0.5]
-  float y = 0.0551716691F;
-  y = fmaf(y, fraction, 0.2426111222F);
-  y = fmaf(y, fraction, 0.6932609855F);
-  y = fmaf(y, fraction, 0.9999280735F);
-  return __int_as_float(__float_as_int(y) + (__float_as_int(rounded) << 23));
 }
 
 /// Two floats as a pair of bf16, `low` in the low half, rounded to nearest even.

@@ -1,7 +1,7 @@
 #include "memory_attention/backward_params.h"
 #include "memory_attention/launch_common.h"
 
-// The host side of the backward: checks, tensor maps, three launches.
+// The host side of the backward: checks, tensor maps, two launches.
 
 namespace fcc::kernels {
 namespace backward {
@@ -69,6 +69,9 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
     return maps.status();
   }
 
+  kernel.out = params.out;
+  kernel.lse = params.lse;
+  kernel.lse_strides = params.lse_strides;
   kernel.dq = params.dq;
   kernel.dk_mem = params.dk_mem;
   kernel.dv_mem = params.dv_mem;
@@ -77,7 +80,7 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   kernel.shape = shape;
   kernel.has_memory = params.has_memory;
   kernel.statistics_rows = statistics_rows(shape.num_queries);
-  kernel.lse_log2 = static_cast<const float*>(params.workspace);
+  kernel.lse_log2 = static_cast<float*>(params.workspace);
   kernel.delta = kernel.lse_log2 + static_cast<int64_t>(shape.num_cells) * shape.batch *
           shape.num_heads * kernel.statistics_rows;
   kernel.scale = params.scale;
@@ -101,9 +104,6 @@ KernelStatus memory_attention_backward(const MemoryAttentionBackwardParams& para
   int num_multiprocessors = 0;
   if (const KernelStatus status = count_multiprocessors(num_multiprocessors); !status.ok()) {
     return status;
-  }
-  if (const cudaError_t error = backward::launch_statistics(params); error != cudaSuccess) {
-    return {error, nullptr};
   }
   const auto launch = params.shape.head_dim == 64 ? backward::launch_gradients_e64
                                                   : backward::launch_gradients_e128;

@@ -1,12 +1,42 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "memory_attention/backward_products.cuh"
+#include "memory_attention/backward_statistics.cuh"
 #include "memory_attention/backward_store.cuh"
+#include "memory_attention/backward_weights.cuh"
 
 namespace fcc::kernels::backward {
+
+/// The tiles of a segment that concern a block, [begin, end), and how many segments there are.
+struct ActiveTiles {
+  int num_segments;
+  int segment_tiles;
+  int begin;
+  int end;
+};
+
+template <class Item>
+__device__ __forceinline__ ActiveTiles
+active_tiles(const Item& item, const Block& block, const Stream& stream) {
+  ActiveTiles active{stream.num_segments, stream.segment_tiles, 0, stream.segment_tiles};
+  if constexpr (Item::kRole == Role::kQueries) {
+    active.end = stream.memory_tiles +
+        ceil_divide(min(item.num_queries, block.row0 + kBlockRows), Item::kTileRows);
+  } else if (!block.in_memory) {
+    active.begin = max(0, block.row0 / Item::kTileRows - stream.first_tile);
+  }
+  if (!block.active) {
+    active.begin = active.end = 0;
+  }
+  if (active.begin == 0 && active.end == active.segment_tiles) {
+    active.segment_tiles *= active.num_segments;  // one long run without a drain between heads
+    active.end = active.segment_tiles;
+    active.num_segments = 1;
+  }
+  return active;
+}
 
 /// The work of one consumer warpgroup. With rows r that it keeps and columns c that stream by:
 ///
@@ -14,32 +44,73 @@ namespace fcc::kernels::backward {
 ///     P = 2^(scale_log2 S - lse_log2)   dS = P (dP - delta)
 ///     dQ or dK += dS tile_first         dV += P tile_second (keys only)
 ///
-/// lse and delta belong to queries: rows in Role::kQueries, columns in Role::kKeys. P and dS go
-/// from the accumulators straight into the next products as their register operand.
+/// P and dS go from the accumulators straight into the next products as their register operand.
+/// The first two products of tile i + 1 are issued before the last two of tile i, so that the
+/// arithmetic on tile i + 1 runs under the latter.
 template <class Traits>
-__device__ void consume(const KernelParams& params,
-                        typename Traits::Shared& shared,
-                        int warpgroup) {
+class Consumer {
+ public:
+  __device__ Consumer(const KernelParams& params, typename Traits::Shared& shared, int warpgroup)
+      : params_(params), shared_(shared), warpgroup_(warpgroup) {}
+
+  __device__ __forceinline__ void run() {
+    if (kTurns && warpgroup_ == Traits::kWarpgroups - 1) {
+      pass_turn();
+    }
+    const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params_.shape);
+    for (int index = static_cast<int>(blockIdx.x); index < items;
+         index += static_cast<int>(gridDim.x)) {
+      run_item(index);
+    }
+    if (kTurns && warpgroup_ == 0) {
+      take_turn();  // absorbs the last pass, so that every arrival is met
+    }
+  }
+
+ private:
   using ItemOfRole = Item<Traits::kRole, Traits::kWarpgroups, Traits::kTileRows>;
-  constexpr bool kQueries = Traits::kRole == Role::kQueries;
-  constexpr int kHeadDim = Traits::kHeadDim;
-  constexpr int kTileRows = Traits::kTileRows;
-  constexpr float kMinusInfinity = -INFINITY;
+  static constexpr bool kQueries = Traits::kRole == Role::kQueries;
+  static constexpr bool kTurns = Traits::kTurns;
+  static constexpr int kHeadDim = Traits::kHeadDim;
+  static constexpr int kTileRows = Traits::kTileRows;
+  static constexpr int kFirstTurnBarrier = 1;
 
-  const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
-  const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4;  // and + 8
-  const int column_in_8 = 2 * (thread % 4);                                   // and + 1
-  const bool signals = thread % kWarpSize == 0;  // each warp for itself
+  __device__ __forceinline__ void take_turn() {
+    if constexpr (kTurns) {
+      named_barrier_sync(kFirstTurnBarrier + warpgroup_, 2 * kWarpgroupSize);
+    }
+  }
+  __device__ __forceinline__ void pass_turn() {
+    if constexpr (kTurns) {
+      const int next = warpgroup_ + 1 == Traits::kWarpgroups ? 0 : warpgroup_ + 1;
+      named_barrier_arrive(kFirstTurnBarrier + next, 2 * kWarpgroupSize);
+    }
+  }
 
-  RingPosition<Traits::kKeptStages> kept;
-  RingPosition<Traits::kStages> tile;
-  const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params.shape);
-  for (int index = static_cast<int>(blockIdx.x); index < items;
-       index += static_cast<int>(gridDim.x)) {
-    const ItemOfRole item(params, index);
-    const Block block = item.block(warpgroup);
-    const Stream stream = item.stream();
+  /// For both uses of a tile: rows of 64 elements of E, panels of E one after the other.
+  static __device__ __forceinline__ uint64_t tile_descriptor(const uint8_t* tile) {
+    return matrix_descriptor(warp_uniform_address(tile), Traits::kPanelBytesTile);
+  }
 
+  /// Each warp tells for itself that it has done with a buffer.
+  __device__ __forceinline__ void release(uint64_t* empty) {
+    __syncwarp();
+    if (threadIdx.x % kWarpSize == 0) {
+      mbarrier_arrive(empty);
+    }
+  }
+
+  __device__ __forceinline__ void skip_tiles(int count) {
+    for (int i = 0; i < count; ++i) {
+      take_turn();
+      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+      release(&shared_.tile_empty[tile_.stage]);
+      tile_.advance();
+      pass_turn();
+    }
+  }
+
+  __device__ __forceinline__ void run_item(int index) {
     float sum_first[kHeadDim / 2];                  // dQ or dK
     float sum_second[kQueries ? 1 : kHeadDim / 2];  // dV
 #pragma unroll
@@ -50,194 +121,197 @@ __device__ void consume(const KernelParams& params,
     for (float& value : sum_second) {
       value = 0.0F;
     }
-
-    if (stream.segment_tiles > 0) {
-      // The statistics of a kept row stay in registers.
-      float row_lse[2] = {0.0F, 0.0F};
-      float row_delta[2] = {0.0F, 0.0F};
-      if constexpr (kQueries) {
-        if (block.active) {
-          const int64_t at = (static_cast<int64_t>(item.cell * params.shape.batch + item.batch) *
-                                  params.shape.num_heads +
-                              block.head) *
-                  params.statistics_rows +
-              block.row0 + row_in_block;
-          row_lse[0] = params.lse_log2[at];
-          row_lse[1] = params.lse_log2[at + 8];
-          row_delta[0] = params.delta[at];
-          row_delta[1] = params.delta[at + 8];
-        }
+    {
+      const ItemOfRole item(params_, index);
+      const Stream stream = item.stream();
+      if (stream.segment_tiles > 0) {
+        accumulate(item, item.block(warpgroup_), stream, sum_first, sum_second);
       }
-
-      // Which of the streamed tiles concern this block: [active_begin, active_end) of a segment.
-      int num_segments = stream.num_segments;
-      int segment_tiles = stream.segment_tiles;
-      int active_begin = 0;
-      int active_end = segment_tiles;
-      if constexpr (kQueries) {
-        active_end = stream.memory_tiles +
-            ceil_divide(min(item.num_queries, block.row0 + kBlockRows), kTileRows);
-      } else if (!block.in_memory) {
-        active_begin = max(0, block.row0 / kTileRows - stream.first_tile);
-      }
-      if (!block.active) {
-        active_end = active_begin = 0;
-      }
-      if (active_begin == 0 && active_end == segment_tiles) {
-        segment_tiles *= num_segments;  // one long run without drains between the heads
-        active_end = segment_tiles;
-        num_segments = 1;
-      }
-
-      mbarrier_wait(&shared.kept_full[kept.stage], kept.parity);
-      const KeptOperand<Traits> kept_first(shared.kept_first[kept.stage][warpgroup]);
-      const KeptOperand<Traits> kept_second(shared.kept_second[kept.stage][warpgroup]);
-
-      float scores[kTileRows / 2];
-      float grads[kTileRows / 2];
-
-      const auto release_tile = [&](int stage) {
-        __syncwarp();
-        if (signals) {
-          mbarrier_arrive(&shared.tile_empty[stage]);
-        }
-      };
-      const auto skip_tiles = [&](int count) {
-        for (int i = 0; i < count; ++i) {
-          mbarrier_wait(&shared.tile_full[tile.stage], tile.parity);
-          release_tile(tile.stage);
-          tile.advance();
-        }
-      };
-      const auto issue_scores = [&]() {
-        mbarrier_wait(&shared.tile_full[tile.stage], tile.parity);
-        kept_first.issue(scores,
-                         matrix_descriptor(shared_address(shared.tile_first[tile.stage])));
-      };
-
-      // One tile whose scores are complete. `number` counts the tiles of a segment.
-      const auto step = [&](int number, auto has_next) {
-        const int stage = tile.stage;
-        const uint64_t tile_first = matrix_descriptor(shared_address(shared.tile_first[stage]),
-                                                      Traits::kPanelBytesTile);
-        const uint64_t tile_second = matrix_descriptor(shared_address(shared.tile_second[stage]),
-                                                       Traits::kPanelBytesTile);
-        kept_second.issue(grads, tile_second);
-
-        if constexpr (kQueries) {
-          const bool in_memory = number < stream.memory_tiles;
-          const int column0 = (in_memory ? number : number - stream.memory_tiles) * kTileRows;
-          const int first_bound = in_memory ? item.num_memory - 1 : block.row0;
-          if (column0 + kTileRows - 1 > first_bound) {
-            const int bound0 = (in_memory ? first_bound : block.row0 + row_in_block) - column0;
-            const int bound1 = in_memory ? bound0 : bound0 + 8;
-#pragma unroll
-            for (int i = 0; i < kTileRows / 2; ++i) {
-              const int column = i / 4 * 8 + i % 2 + column_in_8;
-              scores[i] = column > ((i & 2) == 0 ? bound0 : bound1) ? kMinusInfinity : scores[i];
-            }
-          }
-        } else if (!block.in_memory) {
-          const int column0 = (stream.first_tile + number) * kTileRows;
-          if (column0 < block.row0 + kBlockRows - 1) {
-            const int bound0 = block.row0 + row_in_block - column0;  // the first query that sees it
-            const int bound1 = bound0 + 8;
-#pragma unroll
-            for (int i = 0; i < kTileRows / 2; ++i) {
-              const int column = i / 4 * 8 + i % 2 + column_in_8;
-              scores[i] = column < ((i & 2) == 0 ? bound0 : bound1) ? kMinusInfinity : scores[i];
-            }
-          }
-        }
-
-        [[maybe_unused]] uint32_t weights[kTileRows / 4];
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-          float2 lse = make_float2(row_lse[0], row_lse[1]);
-          if constexpr (!kQueries) {
-            lse = *reinterpret_cast<const float2*>(&shared.lse_log2[stage][8 * i + column_in_8]);
-          }
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            const float this_lse = (kQueries ? j / 2 : j % 2) == 0 ? lse.x : lse.y;
-            scores[4 * i + j] =
-                exp2_approximate(scores[4 * i + j] * params.scale_log2 - this_lse);
-          }
-          if constexpr (!kQueries) {
-            weights[2 * i] = pack_bf16(scores[4 * i], scores[4 * i + 1]);
-            weights[2 * i + 1] = pack_bf16(scores[4 * i + 2], scores[4 * i + 3]);
-          }
-        }
-        wgmma_wait<0>();
-        pin_registers(grads);
-        if constexpr (!kQueries) {
-          issue_sum_product<Traits>(sum_second, weights, tile_second);
-        }
-
-        uint32_t weight_grads[kTileRows / 4];
-#pragma unroll
-        for (int i = 0; i < kTileRows / 8; ++i) {
-          float2 delta = make_float2(row_delta[0], row_delta[1]);
-          if constexpr (!kQueries) {
-            delta = *reinterpret_cast<const float2*>(&shared.delta[stage][8 * i + column_in_8]);
-          }
-#pragma unroll
-          for (int j = 0; j < 4; ++j) {
-            const float this_delta = (kQueries ? j / 2 : j % 2) == 0 ? delta.x : delta.y;
-            grads[4 * i + j] = scores[4 * i + j] * (grads[4 * i + j] - this_delta);
-          }
-          weight_grads[2 * i] = pack_bf16(grads[4 * i], grads[4 * i + 1]);
-          weight_grads[2 * i + 1] = pack_bf16(grads[4 * i + 2], grads[4 * i + 3]);
-        }
-        issue_sum_product<Traits>(sum_first, weight_grads, tile_first);
-
-        tile.advance();
-        if constexpr (decltype(has_next)::value) {
-          issue_scores();
-        }
-        wgmma_wait<0>();
-        pin_registers(scores);
-        release_tile(stage);
-      };
-
-      for (int segment = 0; segment < num_segments; ++segment) {
-        skip_tiles(active_begin);
-        if (active_begin < active_end) {
-          int number = active_begin;
-          issue_scores();
-          wgmma_wait<0>();
-          pin_registers(scores);
-          for (int i = active_begin; i + 1 < active_end; ++i) {
-            step(number, std::true_type{});
-            number = number + 1 == stream.segment_tiles ? 0 : number + 1;
-          }
-          step(number, std::false_type{});
-        }
-        skip_tiles(segment_tiles - active_end);
-      }
-      __syncwarp();
-      if (signals) {
-        mbarrier_arrive(&shared.kept_empty[kept.stage]);
-      }
-      kept.advance();
-      pin_registers(sum_first);
-      pin_registers(sum_second);
     }
-
+    // Taken apart anew, so that no register holds the item through the loop above.
+    asm volatile("" : "+r"(index));
+    const ItemOfRole item(params_, index);
+    const Block block = item.block(warpgroup_);
     if (block.exists) {
-      if constexpr (kQueries) {
-        store_block<kHeadDim>(sum_first, params.scale, params.dq, item.cell, item.batch, block.row0,
-                              item.num_queries, block.head);
-      } else {
-        const int rows = block.in_memory ? params.shape.num_memory : item.num_queries;
-        store_block<kHeadDim>(sum_first, params.scale,
-                              block.in_memory ? params.dk_mem : params.dk_cur, item.cell,
-                              item.batch, block.row0, rows, block.head);
-        store_block<kHeadDim>(sum_second, 1.0F, block.in_memory ? params.dv_mem : params.dv_cur,
-                              item.cell, item.batch, block.row0, rows, block.head);
-      }
+      store(item, block, sum_first, sum_second);
     }
   }
-}
+
+  template <int kSecond>
+  __device__ __forceinline__ void accumulate(const ItemOfRole& item,
+                                             const Block& block,
+                                             const Stream& stream,
+                                             float (&sum_first)[kHeadDim / 2],
+                                             float (&sum_second)[kSecond]) {
+    const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
+    const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4;  // and + 8
+    const uint8_t* const shared_first = shared_.kept_first[kept_.stage][warpgroup_];
+    const uint8_t* const shared_second = shared_.kept_second[kept_.stage][warpgroup_];
+    uint64_t* const kept_full = &shared_.kept_full[kept_.stage];
+
+    RowStatistics statistics{};
+    if constexpr (kQueries) {
+      if (block.active) {
+        const OutputRows<kHeadDim> output(params_, item.cell, item.batch, block.head,
+                                          block.row0 + row_in_block, thread % 4);
+        mbarrier_wait(kept_full, kept_.parity);
+        statistics = make_statistics(params_, output, shared_second, item.cell, item.batch,
+                                     block.head, block.row0, row_in_block, thread % 4);
+      }
+    }
+    mbarrier_wait(kept_full, kept_.parity);
+    const KeptOperand<Traits> kept_first(shared_first);
+    const KeptOperand<Traits> kept_second(shared_second);
+
+    float scores[kTileRows / 2];
+    float grads[kTileRows / 2];
+    Weights<Traits> even;
+    [[maybe_unused]] Weights<Traits> odd;
+    int number = 0;      // of the tile whose scores are made next, in its segment
+    int last_stage = 0;  // of the tile whose last products are on their way
+
+    // S and dP of the next tile, as a group each.
+    const auto issue_scores = [&]() {
+      wgmma_fence();
+      kept_first.multiply(scores, tile_descriptor(shared_.tile_first[tile_.stage]));
+      wgmma_commit();
+    };
+    const auto issue_grads = [&]() {
+      wgmma_fence();
+      kept_second.multiply(grads, tile_descriptor(shared_.tile_second[tile_.stage]));
+      wgmma_commit();
+    };
+    const auto issue_last_products = [&](const Weights<Traits>& weights, int stage) {
+      wgmma_fence();
+      if constexpr (!kQueries) {
+        multiply_weights<Traits>(sum_second, weights.p, tile_descriptor(shared_.tile_second[stage]));
+      }
+      multiply_weights<Traits>(sum_first, weights.ds, tile_descriptor(shared_.tile_first[stage]));
+      wgmma_commit();
+    };
+    // Once S and dP of the next tile are there: what they weigh.
+    const auto weigh = [&](Weights<Traits>& weights) {
+      pin_registers(scores);
+      pin_registers(grads);
+      if constexpr (kQueries) {
+        const bool in_memory = number < stream.memory_tiles;
+        const int column0 = (in_memory ? number : number - stream.memory_tiles) * kTileRows;
+        const int bound = (in_memory ? item.num_memory - 1 : block.row0) - column0;
+        if (bound < kTileRows - 1) {
+          const int step = in_memory ? 0 : 1;
+          mask_scores<Traits>(scores, bound + step * row_in_block,
+                              bound + step * (row_in_block + 8));
+        }
+      } else if (!block.in_memory) {
+        const int bound = block.row0 - (stream.first_tile + number) * kTileRows;
+        if (bound > 1 - kBlockRows) {
+          mask_scores<Traits>(scores, bound + row_in_block, bound + row_in_block + 8);
+        }
+      }
+      make_weights<Traits>(scores, grads, params_.scale_log2, statistics,
+                           shared_.lse_log2[tile_.stage], shared_.delta[tile_.stage], weights);
+      pin_weights(weights);
+      number = number + 1 == stream.segment_tiles ? 0 : number + 1;
+      last_stage = tile_.stage;
+      tile_.advance();
+    };
+    const auto start = [&](Weights<Traits>& weights) {
+      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+      take_turn();
+      issue_scores();
+      issue_grads();
+      pass_turn();
+      wgmma_wait<0>();
+      weigh(weights);
+    };
+    // From one tile to the next. With two sets of weights the arithmetic of the next tile runs under
+    // the last products of this one, with one set under those of the other warpgroups alone.
+    const auto step = [&](Weights<Traits>& current, Weights<Traits>& next) {
+      const int stage = last_stage;
+      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+      take_turn();
+      if constexpr (Traits::kOverlap) {
+        issue_scores();
+        issue_grads();
+        issue_last_products(current, stage);
+        pass_turn();
+        wgmma_wait<1>();
+        weigh(next);
+        wgmma_wait<0>();
+        release(&shared_.tile_empty[stage]);
+      } else {
+        issue_last_products(current, stage);
+        issue_scores();
+        wgmma_wait<1>();  // the weights' registers are free
+        release(&shared_.tile_empty[stage]);
+        issue_grads();
+        pass_turn();
+        wgmma_wait<0>();
+        weigh(current);
+      }
+    };
+    const auto finish = [&](const Weights<Traits>& current) {
+      issue_last_products(current, last_stage);
+      wgmma_wait<0>();
+      release(&shared_.tile_empty[last_stage]);
+    };
+
+    const ActiveTiles active = active_tiles(item, block, stream);
+    for (int segment = 0; segment < active.num_segments; ++segment) {
+      skip_tiles(active.begin);
+      if (active.begin < active.end) {
+        number = active.begin;
+        int steps = active.end - active.begin - 1;
+        start(even);
+        if constexpr (Traits::kOverlap) {
+          for (; steps >= 2; steps -= 2) {
+            step(even, odd);
+            step(odd, even);
+          }
+          if (steps == 1) {
+            step(even, odd);
+            finish(odd);
+          } else {
+            finish(even);
+          }
+        } else {
+          for (; steps > 0; --steps) {
+            step(even, even);
+          }
+          finish(even);
+        }
+      }
+      skip_tiles(active.segment_tiles - active.end);
+    }
+    pin_registers(sum_first);
+    pin_registers(sum_second);
+    release(&shared_.kept_empty[kept_.stage]);
+    kept_.advance();
+  }
+
+  template <int kSecond>
+  __device__ __forceinline__ void store(const ItemOfRole& item,
+                                        const Block& block,
+                                        const float (&sum_first)[kHeadDim / 2],
+                                        const float (&sum_second)[kSecond]) {
+    if constexpr (kQueries) {
+      store_block<kHeadDim>(sum_first, params_.scale, params_.dq, item.cell, item.batch, block.row0,
+                            item.num_queries, block.head);
+    } else {
+      const bool in_memory = block.in_memory;
+      const int rows = in_memory ? params_.shape.num_memory : item.num_queries;
+      store_block<kHeadDim>(sum_first, params_.scale, in_memory ? params_.dk_mem : params_.dk_cur,
+                            item.cell, item.batch, block.row0, rows, block.head);
+      store_block<kHeadDim>(sum_second, 1.0F, in_memory ? params_.dv_mem : params_.dv_cur,
+                            item.cell, item.batch, block.row0, rows, block.head);
+    }
+  }
+
+  const KernelParams& params_;
+  typename Traits::Shared& shared_;
+  const int warpgroup_;
+  RingPosition<Traits::kKeptStages> kept_;
+  RingPosition<Traits::kStages> tile_;
+};
 
 }  // namespace fcc::kernels::backward

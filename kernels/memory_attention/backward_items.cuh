@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/hopper.cuh"
 #include "memory_attention/backward_params.h"
 
 /// How the backward is cut into work. Both kernels have the same shape: each warpgroup keeps a
@@ -52,8 +53,11 @@ struct Stream {
   int memory_tiles = 0;
 };
 
-template <Role kRole, int kWarpgroups, int kTileRows>
+template <Role TheRole, int kWarpgroups, int TileRows>
 struct Item {
+  static constexpr Role kRole = TheRole;
+  static constexpr int kTileRows = TileRows;
+
   int cell;
   int batch;
   int kv_head;
@@ -76,8 +80,8 @@ struct Item {
     group = shape.num_heads / shape.num_kv_heads;
     first_block = chunk * kWarpgroups;
     num_queries = shape.num_queries;
-    const bool has_memory = params.has_memory == nullptr || params.has_memory[row] != 0;
-    num_memory = has_memory ? shape.num_memory : 0;
+    const int flag = params.has_memory == nullptr ? 1 : params.has_memory[row];
+    num_memory = warp_uniform(flag) != 0 ? shape.num_memory : 0;
     memory_blocks = ceil_divide(shape.num_memory, kBlockRows);
     current_blocks = ceil_divide(shape.num_queries, kBlockRows);
   }

@@ -7,6 +7,16 @@
 
 namespace fcc::kernels::backward {
 
+/// Lets a kernel that was launched to overlap start once all blocks have come here.
+__device__ __forceinline__ void allow_next_kernel() {
+  asm volatile("griddepcontrol.launch_dependents;");
+}
+
+/// Waits until the kernel before has completed and its writes are visible.
+__device__ __forceinline__ void wait_for_previous_kernel() {
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
 /// One warpgroup loads (a single thread of it), the others compute. Each CTA takes every
 /// gridDim.x-th item, so that the next item's copies run under the current one's products.
 template <class Traits>
@@ -30,15 +40,21 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   }
   __syncthreads();
 
+  if constexpr (Traits::kRole == Role::kQueries) {
+    allow_next_kernel();
+  }
   const int role = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (role == Traits::kWarpgroups) {
     release_registers<Traits::kProducerRegisters>();
     if (threadIdx.x == Traits::kWarpgroups * kWarpgroupSize) {
+      if constexpr (Traits::kRole == Role::kKeys) {
+        wait_for_previous_kernel();  // which writes the statistics
+      }
       produce<Traits>(params, shared);
     }
   } else {
     claim_registers<Traits::kConsumerRegisters>();
-    consume<Traits>(params, shared, role);
+    Consumer<Traits>(params, shared, role).run();
   }
 }
 
@@ -54,9 +70,18 @@ cudaError_t launch_gradient_kernel(const KernelParams& params,
     return error;
   }
   const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params.shape);
-  gradient_kernel<Traits>
-      <<<std::min(items, num_multiprocessors), Traits::kThreads, kSharedBytes, stream>>>(params);
-  return cudaGetLastError();
+  // The kernel for keys may start while the last blocks of the one for queries still run.
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned int>(std::min(items, num_multiprocessors)));
+  config.blockDim = dim3(Traits::kThreads);
+  config.dynamicSmemBytes = kSharedBytes;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = Traits::kRole == Role::kKeys ? 1 : 0;
+  return cudaLaunchKernelEx(&config, gradient_kernel<Traits>, params);
 }
 
 }  // namespace fcc::kernels::backward

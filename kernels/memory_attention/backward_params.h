@@ -13,8 +13,8 @@ namespace fcc::kernels::backward {
 constexpr int kBlockRows = 64;
 
 /// Rows of the statistics of one (cell, batch row, head) are padded to a multiple of this, so that
-/// a tile of any size can be copied whole.
-constexpr int kStatisticsPadding = 128;
+/// they can be copied in whole tiles.
+constexpr int kStatisticsPadding = kBlockRows;
 
 /// What a launch of the gradient kernels needs, passed by value as a kernel parameter.
 struct KernelParams {
@@ -25,6 +25,10 @@ struct KernelParams {
   TileMap k_cur;
   TileMap v_cur;
 
+  AttentionInput out;  // read row by row, not through a map
+  const float* lse = nullptr;
+  AttentionStrides lse_strides;
+
   AttentionOutput dq;
   AttentionOutput dk_mem;
   AttentionOutput dv_mem;
@@ -33,9 +37,10 @@ struct KernelParams {
 
   MemoryAttentionShape shape;
   const uint8_t* has_memory = nullptr;  // [C, B] or null
-  const float* lse_log2 = nullptr;      // [C, B, H, statistics_rows]: log2 of sum exp; +inf in padding
-  const float* delta = nullptr;         // [C, B, H, statistics_rows]: rowsum(dO * O); 0 in padding
-  int statistics_rows = 0;              // Lq rounded up to kStatisticsPadding
+  // The statistics of the queries, which the kernel for dQ writes and the one for dK, dV reads:
+  float* lse_log2 = nullptr;  // [C, B, H, statistics_rows]: log2 of sum exp; +inf in padding
+  float* delta = nullptr;     // [C, B, H, statistics_rows]: rowsum(dO * O); 0 in padding
+  int statistics_rows = 0;    // Lq rounded up to kStatisticsPadding
   float scale = 0.0F;
   float scale_log2 = 0.0F;  // scale * log2(e)
 };
@@ -47,9 +52,6 @@ constexpr int statistics_rows(int num_queries) {
 
 /// Checks the rules of the public header and fills what the kernels take.
 KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, KernelParams& kernel);
-
-/// Fills `lse_log2` and `delta` of the workspace from lse, out and grad_out.
-cudaError_t launch_statistics(const MemoryAttentionBackwardParams& params);
 
 /// The gradients, for head widths 64 and 128. `num_multiprocessors` bounds the grid.
 cudaError_t launch_gradients_e64(const KernelParams& params, int num_multiprocessors, cudaStream_t stream);

@@ -5,6 +5,12 @@
 
 namespace fcc::kernels::backward {
 
+/// The shared-memory address, known to be the same in the whole warp: descriptors made from it stay
+/// in uniform registers.
+__device__ __forceinline__ uint32_t warp_uniform_address(const uint8_t* shared) {
+  return static_cast<uint32_t>(warp_uniform(static_cast<int>(shared_address(shared))));
+}
+
 /// The rows [64, E] that a warpgroup keeps, as left operand of its products: in shared memory, or
 /// copied once to registers (E/4 of them), which spares reading them again for every tile.
 template <class Traits>
@@ -22,14 +28,13 @@ class KeptOperand {
         load_matrix_x4(shared_address(shared) + panel + swizzle128_offset(row, chunk), values_[k]);
       }
     } else {
-      descriptor_ = matrix_descriptor(shared_address(shared));
+      descriptor_ = matrix_descriptor(warp_uniform_address(shared));
     }
   }
 
-  /// D[64, kTileRows] = kept * tile[kTileRows, E]^T, as one group.
-  __device__ __forceinline__ void issue(float (&d)[Traits::kTileRows / 2], uint64_t tile) const {
+  /// D[64, kTileRows] = kept * tile[kTileRows, E]^T, issued.
+  __device__ __forceinline__ void multiply(float (&d)[Traits::kTileRows / 2], uint64_t tile) const {
     using Product = Wgmma<Traits::kTileRows>;
-    wgmma_fence();
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
       const int panel = k / 4;
@@ -45,7 +50,6 @@ class KeptOperand {
         Product::template shared_shared<Major::kK, Major::kK>(d, a, b, k > 0);
       }
     }
-    wgmma_commit();
   }
 
  private:
@@ -54,19 +58,17 @@ class KeptOperand {
   uint32_t values_[Traits::kKeptInRegisters ? kSteps : 1][4];
 };
 
-/// D[64, E] += weights[64, kTileRows] * tile[kTileRows, E], weights in registers, as one group.
+/// D[64, E] += weights[64, kTileRows] * tile[kTileRows, E], weights in registers, issued.
 template <class Traits>
-__device__ __forceinline__ void issue_sum_product(float (&d)[Traits::kHeadDim / 2],
-                                                  const uint32_t (&weights)[Traits::kTileRows / 4],
-                                                  uint64_t tile) {
-  wgmma_fence();
+__device__ __forceinline__ void multiply_weights(float (&d)[Traits::kHeadDim / 2],
+                                                 const uint32_t (&weights)[Traits::kTileRows / 4],
+                                                 uint64_t tile) {
 #pragma unroll
   for (int k = 0; k < Traits::kTileRows / 16; ++k) {
     Wgmma<Traits::kHeadDim>::template register_shared<Major::kMN>(
         d, weights[4 * k], weights[4 * k + 1], weights[4 * k + 2], weights[4 * k + 3],
         tile + static_cast<uint64_t>(k * 128), true);
   }
-  wgmma_commit();
 }
 
 }  // namespace fcc::kernels::backward

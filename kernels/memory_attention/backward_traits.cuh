@@ -16,6 +16,8 @@ template <int HeadDim,
           int Stages,
           int KeptStages,
           bool KeptInRegisters,
+          bool Turns,
+          bool Overlap,
           int ProducerRegisters,
           int ConsumerRegisters>
 struct Traits {
@@ -26,6 +28,8 @@ struct Traits {
   static constexpr int kStages = Stages;
   static constexpr int kKeptStages = KeptStages;
   static constexpr bool kKeptInRegisters = KeptInRegisters;
+  static constexpr bool kTurns = Turns;
+  static constexpr bool kOverlap = Overlap;
   static constexpr int kProducerRegisters = ProducerRegisters;
   static constexpr int kConsumerRegisters = ConsumerRegisters;
   static constexpr int kThreads = (Warpgroups + 1) * kWarpgroupSize;

@@ -71,7 +71,7 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
   if (const KernelStatus status = count_multiprocessors(num_blocks); !status.ok()) {
     return status;
   }
-  num_blocks = std::min(arguments.num_items, num_blocks * Traits::kBlocksPerSm);
+  num_blocks = std::min(arguments.num_items, num_blocks);
 
   const auto kernel = forward_kernel<Traits>;
   cudaError_t error = cudaFuncSetAttribute(

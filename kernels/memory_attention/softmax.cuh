@@ -21,6 +21,15 @@ class OnlineSoftmax {
   __device__ __forceinline__ explicit OnlineSoftmax(float scale_log2)
       : scale_log2_(scale_log2), slack_(kSlack / scale_log2) {}
 
+  /// Forgets everything but the scale.
+  __device__ __forceinline__ void restart() {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      max_[r] = -INFINITY;
+      sum_[r] = 0.0F;
+    }
+  }
+
   /// Updates the maxima for a tile of scores. Returns whether this warp's earlier sums were
   /// rescaled; then `factor` says by what, and the output accumulated so far must be, too.
   template <int kCount>
@@ -48,20 +57,14 @@ class OnlineSoftmax {
     return true;
   }
 
-  /// Replaces scores by 2^(scale_log2 * (score - max)) and adds them to this thread's sums. One in
-  /// `kEmulateOneIn` powers (0: none) is computed on the multiply-add units instead.
-  template <int kEmulateOneIn, int kCount>
+  /// Replaces scores by 2^(scale_log2 * (score - max)) and adds them to this thread's sums.
+  template <int kCount>
   __device__ __forceinline__ void exponentiate(float (&scores)[kCount]) {
     const float shift[2] = {-max_[0] * scale_log2_, -max_[1] * scale_log2_};
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const int r = i / 2 % 2;
-      const float power = fmaf(scores[i], scale_log2_, shift[r]);
-      if (kEmulateOneIn > 0 && i % (kEmulateOneIn > 0 ? kEmulateOneIn : 1) == kEmulateOneIn - 1) {
-        scores[i] = exp2_polynomial(power);
-      } else {
-        scores[i] = exp2_approximate(power);
-      }
+      scores[i] = exp2_approximate(fmaf(scores[i], scale_log2_, shift[r]));
       sum_[r] += scores[i];
     }
   }
