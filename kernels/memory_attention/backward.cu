@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "memory_attention/backward_params.h"
 #include "memory_attention/launch_common.h"
 
@@ -27,8 +29,7 @@ KernelStatus check_params(const MemoryAttentionBackwardParams& params) {
     const void* data;
     const AttentionStrides& strides;
     const HeadLayout& layout;
-  } tensors[] = {{params.out.data, params.out.strides, queries},
-                 {params.dq.data, params.dq.strides, queries},
+  } tensors[] = {{params.dq.data, params.dq.strides, queries},
                  {params.dk_cur.data, params.dk_cur.strides, current},
                  {params.dv_cur.data, params.dv_cur.strides, current},
                  {params.dk_mem.data, params.dk_mem.strides, memory},
@@ -46,6 +47,21 @@ KernelStatus check_params(const MemoryAttentionBackwardParams& params) {
   return {};
 }
 
+// Two floats a row; behind them the counter of items, on a line of its own.
+int64_t statistics_bytes(const MemoryAttentionShape& shape) {
+  return int64_t{2} * static_cast<int64_t>(sizeof(float)) * shape.num_cells * shape.batch *
+      shape.num_heads * padded_statistics_rows(shape.num_queries);
+}
+constexpr int64_t kCounterBytes = 256;
+
+int problems_in_cache(const MemoryAttentionShape& shape, int64_t rows_per_problem) {
+  // A quarter of an H100's L2: its two halves may both hold a line, and outputs pass through.
+  constexpr int64_t kCacheBytes = 12 << 20;
+  const int64_t problem_bytes = rows_per_problem * shape.head_dim * 4;  // two bf16 tensors
+  const int64_t problems = int64_t{shape.num_cells} * shape.batch * shape.num_kv_heads;
+  return static_cast<int>(std::clamp<int64_t>(kCacheBytes / problem_bytes, 1, problems));
+}
+
 }  // namespace
 
 KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, KernelParams& kernel) {
@@ -59,6 +75,7 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   MapMaker maps(shape);
   maps.make(params.q, queries, kBlockRows, kernel.q);
   maps.make(params.grad_out, queries, kBlockRows, kernel.grad_out);
+  maps.make(params.out, queries, kBlockRows, kernel.out);
   maps.make(params.k_cur, current, kBlockRows, kernel.k_cur);
   maps.make(params.v_cur, current, kBlockRows, kernel.v_cur);
   if (shape.num_memory > 0) {
@@ -69,7 +86,6 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
     return maps.status();
   }
 
-  kernel.out = params.out;
   kernel.lse = params.lse;
   kernel.lse_strides = params.lse_strides;
   kernel.dq = params.dq;
@@ -79,10 +95,14 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   kernel.dv_cur = params.dv_cur;
   kernel.shape = shape;
   kernel.has_memory = params.has_memory;
-  kernel.statistics_rows = statistics_rows(shape.num_queries);
-  kernel.lse_log2 = static_cast<float*>(params.workspace);
-  kernel.delta = kernel.lse_log2 + static_cast<int64_t>(shape.num_cells) * shape.batch *
-          shape.num_heads * kernel.statistics_rows;
+  kernel.statistics = static_cast<float*>(params.workspace);
+  kernel.statistics_rows = padded_statistics_rows(shape.num_queries);
+  kernel.next_item = reinterpret_cast<int*>(static_cast<char*>(params.workspace) +
+                                            statistics_bytes(shape));
+  const int64_t query_rows = int64_t{shape.num_heads / shape.num_kv_heads} * shape.num_queries;
+  const int64_t key_rows = int64_t{shape.num_memory} + shape.num_queries;
+  kernel.query_problems_in_cache = problems_in_cache(shape, key_rows);
+  kernel.key_problems_in_cache = problems_in_cache(shape, query_rows + key_rows);
   kernel.scale = params.scale;
   kernel.scale_log2 = params.scale * kLog2E;
   return {};
@@ -91,9 +111,7 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
 }  // namespace backward
 
 size_t memory_attention_backward_workspace_bytes(const MemoryAttentionShape& shape) {
-  return 2 * sizeof(float) * static_cast<size_t>(shape.num_cells) *
-      static_cast<size_t>(shape.batch) * static_cast<size_t>(shape.num_heads) *
-      static_cast<size_t>(backward::statistics_rows(shape.num_queries));
+  return static_cast<size_t>(backward::statistics_bytes(shape) + backward::kCounterBytes);
 }
 
 KernelStatus memory_attention_backward(const MemoryAttentionBackwardParams& params) {

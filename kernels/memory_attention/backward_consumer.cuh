@@ -57,9 +57,12 @@ class Consumer {
     if (kTurns && warpgroup_ == Traits::kWarpgroups - 1) {
       pass_turn();
     }
-    const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params_.shape);
-    for (int index = static_cast<int>(blockIdx.x); index < items;
-         index += static_cast<int>(gridDim.x)) {
+    for (;;) {
+      mbarrier_wait(&shared_.kept_full[kept_.stage], kept_.parity);
+      const int index = warp_uniform(shared_.item[kept_.stage]);
+      if (index < 0) {
+        break;
+      }
       run_item(index);
     }
     if (kTurns && warpgroup_ == 0) {
@@ -100,6 +103,11 @@ class Consumer {
     }
   }
 
+  __device__ __forceinline__ void release_kept() {
+    release(&shared_.kept_empty[kept_.stage]);
+    kept_.advance();
+  }
+
   __device__ __forceinline__ void skip_tiles(int count) {
     for (int i = 0; i < count; ++i) {
       take_turn();
@@ -126,6 +134,8 @@ class Consumer {
       const Stream stream = item.stream();
       if (stream.segment_tiles > 0) {
         accumulate(item, item.block(warpgroup_), stream, sum_first, sum_second);
+      } else {
+        release_kept();
       }
     }
     // Taken apart anew, so that no register holds the item through the loop above.
@@ -147,28 +157,34 @@ class Consumer {
     const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4;  // and + 8
     const uint8_t* const shared_first = shared_.kept_first[kept_.stage][warpgroup_];
     const uint8_t* const shared_second = shared_.kept_second[kept_.stage][warpgroup_];
-    uint64_t* const kept_full = &shared_.kept_full[kept_.stage];
 
     RowStatistics statistics{};
     if constexpr (kQueries) {
-      if (block.active) {
-        const OutputRows<kHeadDim> output(params_, item.cell, item.batch, block.head,
-                                          block.row0 + row_in_block, thread % 4);
-        mbarrier_wait(kept_full, kept_.parity);
-        statistics = make_statistics(params_, output, shared_second, item.cell, item.batch,
-                                     block.head, block.row0, row_in_block, thread % 4);
+#pragma unroll
+      for (int i = 0; i < Traits::kWarpgroups; ++i) {
+        mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+        if (i == warpgroup_ && block.active) {
+          statistics = make_statistics<kHeadDim>(params_, shared_.tile_first[tile_.stage],
+                                                 shared_second, item.cell, item.batch, block.head,
+                                                 block.row0, row_in_block, thread % 4);
+        }
+        release(&shared_.tile_empty[tile_.stage]);
+        tile_.advance();
       }
     }
-    mbarrier_wait(kept_full, kept_.parity);
-    const KeptOperand<Traits> kept_first(shared_first);
-    const KeptOperand<Traits> kept_second(shared_second);
+    const KeptOperand<Traits, Traits::kKeptInRegisters >= 1> kept_first(shared_first);
+    const KeptOperand<Traits, Traits::kKeptInRegisters >= 2> kept_second(shared_second);
+    if constexpr (Traits::kKeptInRegisters == 2) {
+      release_kept();
+    }
 
     float scores[kTileRows / 2];
     float grads[kTileRows / 2];
     Weights<Traits> even;
     [[maybe_unused]] Weights<Traits> odd;
     int number = 0;      // of the tile whose scores are made next, in its segment
-    int last_stage = 0;  // of the tile whose last products are on their way
+    int last_stage = 0;  // of the tile whose weights are made, whose last products come next
+    int held_stage = -1;  // of the tile whose last products are on their way, if any
 
     // S and dP of the next tile, as a group each.
     const auto issue_scores = [&]() {
@@ -209,11 +225,15 @@ class Consumer {
         }
       }
       make_weights<Traits>(scores, grads, params_.scale_log2, statistics,
-                           shared_.lse_log2[tile_.stage], shared_.delta[tile_.stage], weights);
-      pin_weights(weights);
+                           shared_.statistics[tile_.stage], weights);
       number = number + 1 == stream.segment_tiles ? 0 : number + 1;
       last_stage = tile_.stage;
       tile_.advance();
+    };
+    const auto release_held = [&]() {
+      if (Traits::kOverlap && held_stage >= 0) {
+        release(&shared_.tile_empty[held_stage]);
+      }
     };
     const auto start = [&](Weights<Traits>& weights) {
       mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
@@ -236,9 +256,9 @@ class Consumer {
         issue_last_products(current, stage);
         pass_turn();
         wgmma_wait<1>();
+        release_held();
+        held_stage = stage;
         weigh(next);
-        wgmma_wait<0>();
-        release(&shared_.tile_empty[stage]);
       } else {
         issue_last_products(current, stage);
         issue_scores();
@@ -251,9 +271,12 @@ class Consumer {
       }
     };
     const auto finish = [&](const Weights<Traits>& current) {
-      issue_last_products(current, last_stage);
+      const int stage = last_stage;
+      issue_last_products(current, stage);
       wgmma_wait<0>();
-      release(&shared_.tile_empty[last_stage]);
+      release_held();
+      held_stage = -1;
+      release(&shared_.tile_empty[stage]);
     };
 
     const ActiveTiles active = active_tiles(item, block, stream);
@@ -285,8 +308,9 @@ class Consumer {
     }
     pin_registers(sum_first);
     pin_registers(sum_second);
-    release(&shared_.kept_empty[kept_.stage]);
-    kept_.advance();
+    if constexpr (Traits::kKeptInRegisters < 2) {
+      release_kept();
+    }
   }
 
   template <int kSecond>

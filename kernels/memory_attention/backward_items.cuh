@@ -27,7 +27,8 @@ __host__ __device__ inline int num_blocks(const MemoryAttentionShape& shape) {
 }
 
 /// What one CTA does in one go: neighbouring blocks, one a warpgroup, of one (cell, batch row,
-/// key/value head). Items are numbered heaviest first over all problems of a launch.
+/// key/value head). Items are numbered by groups of problems that share the L2 cache, inside a
+/// group heaviest first.
 template <Role kRole, int kWarpgroups>
 __host__ __device__ inline int num_items(const MemoryAttentionShape& shape) {
   return ceil_divide(num_blocks<kRole>(shape), kWarpgroups) * shape.num_cells * shape.batch *
@@ -71,8 +72,14 @@ struct Item {
   __device__ Item(const KernelParams& params, int index) {
     const MemoryAttentionShape& shape = params.shape;
     const int num_problems = shape.num_cells * shape.batch * shape.num_kv_heads;
-    const int chunk = index / num_problems;
-    const int problem = index - chunk * num_problems;
+    const int in_cache = kRole == Role::kQueries ? params.query_problems_in_cache
+                                                 : params.key_problems_in_cache;
+    const int chunks = ceil_divide(num_blocks<kRole>(shape), kWarpgroups);
+    const int first_problem = index / (in_cache * chunks) * in_cache;
+    const int problems = min(in_cache, num_problems - first_problem);
+    const int inside = index - first_problem * chunks;
+    const int chunk = inside / problems;
+    const int problem = first_problem + inside - chunk * problems;
     const int row = problem / shape.num_kv_heads;
     kv_head = problem - row * shape.num_kv_heads;
     cell = row / shape.batch;

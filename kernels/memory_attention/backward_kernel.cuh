@@ -17,8 +17,8 @@ __device__ __forceinline__ void wait_for_previous_kernel() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 }
 
-/// One warpgroup loads (a single thread of it), the others compute. Each CTA takes every
-/// gridDim.x-th item, so that the next item's copies run under the current one's products.
+/// One warpgroup loads (a single thread of it), the others compute. The CTAs stay for the whole
+/// launch, so that the next item's copies run under the current one's products.
 template <class Traits>
 __global__ void __launch_bounds__(Traits::kThreads, 1)
     gradient_kernel(const __grid_constant__ KernelParams params) {
@@ -41,6 +41,9 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   __syncthreads();
 
   if constexpr (Traits::kRole == Role::kQueries) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+      *params.next_item = 0;
+    }
     allow_next_kernel();
   }
   const int role = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
@@ -50,7 +53,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
       if constexpr (Traits::kRole == Role::kKeys) {
         wait_for_previous_kernel();  // which writes the statistics
       }
-      produce<Traits>(params, shared);
+      Producer<Traits>(params, shared).run();
     }
   } else {
     claim_registers<Traits::kConsumerRegisters>();

@@ -19,13 +19,13 @@ constexpr int kStatisticsPadding = kBlockRows;
 /// What a launch of the gradient kernels needs, passed by value as a kernel parameter.
 struct KernelParams {
   TileMap q;         // boxes of 64 rows, as all maps here
-  TileMap grad_out;  //
+  TileMap grad_out;
+  TileMap out;
   TileMap k_mem;     // unset if Lm == 0
   TileMap v_mem;     // unset if Lm == 0
   TileMap k_cur;
   TileMap v_cur;
 
-  AttentionInput out;  // read row by row, not through a map
   const float* lse = nullptr;
   AttentionStrides lse_strides;
 
@@ -37,16 +37,26 @@ struct KernelParams {
 
   MemoryAttentionShape shape;
   const uint8_t* has_memory = nullptr;  // [C, B] or null
-  // The statistics of the queries, which the kernel for dQ writes and the one for dK, dV reads:
-  float* lse_log2 = nullptr;  // [C, B, H, statistics_rows]: log2 of sum exp; +inf in padding
-  float* delta = nullptr;     // [C, B, H, statistics_rows]: rowsum(dO * O); 0 in padding
-  int statistics_rows = 0;    // Lq rounded up to kStatisticsPadding
+  /// float32 [C, B, H, statistics_rows / 2, 4]: {lse, lse, delta, delta} of two neighbouring query
+  /// rows; lse in base 2, +inf in the padding; delta = rowsum(dO * O), 0 in the padding. The kernel
+  /// for dQ writes it, the one for dK and dV reads it.
+  float* statistics = nullptr;
+  int statistics_rows = 0;  // Lq rounded up to kStatisticsPadding
+
+  /// Items of the kernel for dK and dV that were handed out; the kernel for dQ sets it to 0.
+  int* next_item = nullptr;
+
+  /// Problems (cell, batch row, key/value head) whose shared operands fit the L2 cache together,
+  /// which are therefore worked on together; by role.
+  int query_problems_in_cache = 1;
+  int key_problems_in_cache = 1;
+
   float scale = 0.0F;
   float scale_log2 = 0.0F;  // scale * log2(e)
 };
 
 /// Rows of the statistics for this many queries.
-constexpr int statistics_rows(int num_queries) {
+constexpr int padded_statistics_rows(int num_queries) {
   return (num_queries + kStatisticsPadding - 1) / kStatisticsPadding * kStatisticsPadding;
 }
 

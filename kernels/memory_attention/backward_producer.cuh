@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/hopper.cuh"
+#include "memory_attention/backward_statistics.cuh"
 #include "memory_attention/backward_traits.cuh"
 
 namespace fcc::kernels::backward {
@@ -25,79 +26,129 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
-/// The work of the loading thread: keeps the rings full, in the order in which the consumers read.
+/// The work of the loading thread: hands out items and keeps the rings full, in the order in which
+/// the consumers read. Role::kQueries takes items in turns, to and fro, as all weigh about the same;
+/// Role::kKeys draws them from a counter.
 template <class Traits>
-__device__ void produce(const KernelParams& params, typename Traits::Shared& shared) {
+class Producer {
+ public:
+  __device__ Producer(const KernelParams& params, typename Traits::Shared& shared)
+      : params_(params), shared_(shared) {}
+
+  __device__ __forceinline__ void run() {
+    const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params_.shape);
+    int index = static_cast<int>(blockIdx.x);
+    int round = 0;
+    while (index < items) {
+      const int next = next_item(++round);  // early: the answer takes a while
+      load_item(index);
+      index = next;
+    }
+    mbarrier_wait(&shared_.kept_empty[kept_.stage], kept_.parity ^ 1U);
+    shared_.item[kept_.stage] = -1;
+    mbarrier_arrive(&shared_.kept_full[kept_.stage]);
+  }
+
+ private:
   using ItemOfRole = Item<Traits::kRole, Traits::kWarpgroups, Traits::kTileRows>;
-  constexpr bool kQueries = Traits::kRole == Role::kQueries;
-  constexpr int kTileRows = Traits::kTileRows;
-  constexpr int kPanels = Traits::kPanels;
+  static constexpr bool kQueries = Traits::kRole == Role::kQueries;
+  static constexpr int kTileRows = Traits::kTileRows;
+  static constexpr int kPanels = Traits::kPanels;
 
-  RingPosition<Traits::kKeptStages> kept;
-  RingPosition<Traits::kStages> tile;
-  const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params.shape);
-  for (int index = static_cast<int>(blockIdx.x); index < items;
-       index += static_cast<int>(gridDim.x)) {
-    const ItemOfRole item(params, index);
+  __device__ __forceinline__ int next_item(int round) const {
+    const auto grid = static_cast<int>(gridDim.x);
+    const auto block = static_cast<int>(blockIdx.x);
+    if constexpr (kQueries) {
+      return round * grid + (round % 2 == 0 ? block : grid - 1 - block);
+    } else {
+      return grid + atomicAdd(params_.next_item, 1);
+    }
+  }
+
+  __device__ __forceinline__ void load_item(int index) {
+    const ItemOfRole item(params_, index);
     const Stream stream = item.stream();
-    if (stream.segment_tiles == 0) {
-      continue;
+    load_kept(item, index, stream.segment_tiles > 0);
+    if (kQueries && stream.segment_tiles > 0) {
+      load_outputs(item);
     }
-
-    mbarrier_wait(&shared.kept_empty[kept.stage], kept.parity ^ 1U);
-    uint32_t kept_bytes = 0;
-#pragma unroll
-    for (int i = 0; i < Traits::kWarpgroups; ++i) {
-      kept_bytes += item.block(i).active ? 2 * Traits::kKeptBytes : 0;
-    }
-    uint64_t* const kept_full = &shared.kept_full[kept.stage];
-    mbarrier_arrive_expect_bytes(kept_full, kept_bytes);
-#pragma unroll
-    for (int i = 0; i < Traits::kWarpgroups; ++i) {
-      const Block block = item.block(i);
-      if (block.active) {
-        const TileMap& first =
-            kQueries ? params.q : (block.in_memory ? params.k_mem : params.k_cur);
-        const TileMap& second =
-            kQueries ? params.grad_out : (block.in_memory ? params.v_mem : params.v_cur);
-        load_rows<kBlockRows, kPanels>(shared.kept_first[kept.stage][i], first, kept_full,
-                                       block.row0, block.head, item.batch, item.cell);
-        load_rows<kBlockRows, kPanels>(shared.kept_second[kept.stage][i], second, kept_full,
-                                       block.row0, block.head, item.batch, item.cell);
-      }
-    }
-    kept.advance();
-
     for (int segment = 0; segment < stream.num_segments; ++segment) {
       for (int i = 0; i < stream.segment_tiles; ++i) {
-        const bool in_memory = kQueries && i < stream.memory_tiles;
-        const int number = in_memory ? i : stream.first_tile + i - stream.memory_tiles;
-        const int head = kQueries ? item.kv_head : item.kv_head * item.group + segment;
-        const TileMap& first = !kQueries ? params.q : (in_memory ? params.k_mem : params.k_cur);
-        const TileMap& second =
-            !kQueries ? params.grad_out : (in_memory ? params.v_mem : params.v_cur);
-        uint64_t* const full = &shared.tile_full[tile.stage];
-        mbarrier_wait(&shared.tile_empty[tile.stage], tile.parity ^ 1U);
-        mbarrier_arrive_expect_bytes(full, 2 * (Traits::kTileBytes + Traits::kStatisticsBytes));
-        load_rows<kTileRows, kPanels>(shared.tile_first[tile.stage], first, full,
-                                      number * kTileRows, head, item.batch, item.cell);
-        load_rows<kTileRows, kPanels>(shared.tile_second[tile.stage], second, full,
-                                      number * kTileRows, head, item.batch, item.cell);
-        if constexpr (!kQueries) {
-          const int64_t row =
-              (static_cast<int64_t>(item.cell * params.shape.batch + item.batch) *
-                   params.shape.num_heads +
-               head) *
-                  params.statistics_rows +
-              number * kTileRows;
-          bulk_load(shared.lse_log2[tile.stage], params.lse_log2 + row, Traits::kStatisticsBytes,
-                    full);
-          bulk_load(shared.delta[tile.stage], params.delta + row, Traits::kStatisticsBytes, full);
-        }
-        tile.advance();
+        load_tile(item, stream, segment, i);
       }
     }
   }
-}
+
+  __device__ __forceinline__ void load_kept(const ItemOfRole& item, int index, bool needed) {
+    uint64_t* const full = &shared_.kept_full[kept_.stage];
+    mbarrier_wait(&shared_.kept_empty[kept_.stage], kept_.parity ^ 1U);
+    shared_.item[kept_.stage] = index;
+    uint32_t bytes = 0;
+#pragma unroll
+    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+      bytes += needed && item.block(i).active ? 2 * Traits::kKeptBytes : 0;
+    }
+    mbarrier_arrive_expect_bytes(full, bytes);
+#pragma unroll
+    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+      const Block block = item.block(i);
+      if (needed && block.active) {
+        const TileMap& first =
+            kQueries ? params_.q : (block.in_memory ? params_.k_mem : params_.k_cur);
+        const TileMap& second =
+            kQueries ? params_.grad_out : (block.in_memory ? params_.v_mem : params_.v_cur);
+        load_rows<kBlockRows, kPanels>(shared_.kept_first[kept_.stage][i], first, full, block.row0,
+                                       block.head, item.batch, item.cell);
+        load_rows<kBlockRows, kPanels>(shared_.kept_second[kept_.stage][i], second, full,
+                                       block.row0, block.head, item.batch, item.cell);
+      }
+    }
+    kept_.advance();
+  }
+
+  /// O of each block passes through the ring once, ahead of the tiles, for the statistics.
+  __device__ __forceinline__ void load_outputs(const ItemOfRole& item) {
+#pragma unroll
+    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+      const Block block = item.block(i);
+      uint64_t* const full = &shared_.tile_full[tile_.stage];
+      mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);
+      mbarrier_arrive_expect_bytes(full, block.active ? Traits::kKeptBytes : 0);
+      if (block.active) {
+        load_rows<kBlockRows, kPanels>(shared_.tile_first[tile_.stage], params_.out, full,
+                                       block.row0, block.head, item.batch, item.cell);
+      }
+      tile_.advance();
+    }
+  }
+
+  __device__ __forceinline__ void
+  load_tile(const ItemOfRole& item, const Stream& stream, int segment, int i) {
+    const bool in_memory = kQueries && i < stream.memory_tiles;
+    const int row = (in_memory ? i : stream.first_tile + i - stream.memory_tiles) * kTileRows;
+    const int head = kQueries ? item.kv_head : item.kv_head * item.group + segment;
+    const TileMap& first = !kQueries ? params_.q : (in_memory ? params_.k_mem : params_.k_cur);
+    const TileMap& second =
+        !kQueries ? params_.grad_out : (in_memory ? params_.v_mem : params_.v_cur);
+    uint64_t* const full = &shared_.tile_full[tile_.stage];
+    mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);
+    mbarrier_arrive_expect_bytes(full, 2 * Traits::kTileBytes + Traits::kStatisticsBytes);
+    load_rows<kTileRows, kPanels>(shared_.tile_first[tile_.stage], first, full, row, head,
+                                  item.batch, item.cell);
+    load_rows<kTileRows, kPanels>(shared_.tile_second[tile_.stage], second, full, row, head,
+                                  item.batch, item.cell);
+    if constexpr (!kQueries) {
+      bulk_load(shared_.statistics[tile_.stage],
+                statistics_of(params_, item.cell, item.batch, head, row), Traits::kStatisticsBytes,
+                full);
+    }
+    tile_.advance();
+  }
+
+  const KernelParams& params_;
+  typename Traits::Shared& shared_;
+  RingPosition<Traits::kKeptStages> kept_;
+  RingPosition<Traits::kStages> tile_;
+};
 
 }  // namespace fcc::kernels::backward

@@ -13,11 +13,11 @@ __device__ __forceinline__ uint32_t warp_uniform_address(const uint8_t* shared) 
 
 /// The rows [64, E] that a warpgroup keeps, as left operand of its products: in shared memory, or
 /// copied once to registers (E/4 of them), which spares reading them again for every tile.
-template <class Traits>
+template <class Traits, bool kInRegisters>
 class KeptOperand {
  public:
   __device__ explicit KeptOperand(const uint8_t* shared) {
-    if constexpr (Traits::kKeptInRegisters) {
+    if constexpr (kInRegisters) {
       // Lane l gives the address of row l%16, 16-byte chunk l/16 of each 16x16 block.
       const uint32_t lane = threadIdx.x % kWarpSize;
       const uint32_t row = threadIdx.x % kWarpgroupSize / kWarpSize * 16 + lane % 16;
@@ -41,7 +41,7 @@ class KeptOperand {
       const int inside = (k % 4) * 2;
       const uint64_t b =
           tile + static_cast<uint64_t>(panel * (Traits::kPanelBytesTile >> 4) + inside);
-      if constexpr (Traits::kKeptInRegisters) {
+      if constexpr (kInRegisters) {
         Product::template register_shared<Major::kK>(
             d, values_[k][0], values_[k][1], values_[k][2], values_[k][3], b, k > 0);
       } else {
@@ -55,7 +55,7 @@ class KeptOperand {
  private:
   static constexpr int kSteps = Traits::kHeadDim / 16;
   uint64_t descriptor_ = 0;
-  uint32_t values_[Traits::kKeptInRegisters ? kSteps : 1][4];
+  uint32_t values_[kInRegisters ? kSteps : 1][4];
 };
 
 /// D[64, E] += weights[64, kTileRows] * tile[kTileRows, E], weights in registers, issued.

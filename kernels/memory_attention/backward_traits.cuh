@@ -8,14 +8,14 @@
 namespace fcc::kernels::backward {
 
 /// The shape of one kernel. Names as in README.md: a warpgroup keeps 64 rows, tiles of `TileRows`
-/// rows stream through a ring of `Stages`, kept rows are loaded `KeptStages` items ahead.
+/// rows stream through a ring of `Stages`, kept rows through one of `KeptStages` items.
 template <int HeadDim,
           Role TheRole,
           int Warpgroups,
           int TileRows,
           int Stages,
           int KeptStages,
-          bool KeptInRegisters,
+          int KeptInRegisters,
           bool Turns,
           bool Overlap,
           int ProducerRegisters,
@@ -27,7 +27,7 @@ struct Traits {
   static constexpr int kTileRows = TileRows;
   static constexpr int kStages = Stages;
   static constexpr int kKeptStages = KeptStages;
-  static constexpr bool kKeptInRegisters = KeptInRegisters;
+  static constexpr int kKeptInRegisters = KeptInRegisters;  // how many of the two operands
   static constexpr bool kTurns = Turns;
   static constexpr bool kOverlap = Overlap;
   static constexpr int kProducerRegisters = ProducerRegisters;
@@ -39,7 +39,7 @@ struct Traits {
   static constexpr int kPanelBytesTile = TileRows * 128;
   static constexpr int kKeptBytes = kPanels * kPanelBytesKept;  // one tensor of one block
   static constexpr int kTileBytes = kPanels * kPanelBytesTile;  // one tensor of one tile
-  static constexpr int kStatisticsBytes = TheRole == Role::kKeys ? TileRows * 4 : 0;
+  static constexpr int kStatisticsBytes = TheRole == Role::kKeys ? TileRows * 8 : 0;
 
   /// First operands are Q or K (they make the scores), second ones dO or V.
   struct alignas(1024) Shared {
@@ -47,8 +47,8 @@ struct Traits {
     uint8_t kept_second[KeptStages][Warpgroups][kKeptBytes];
     uint8_t tile_first[Stages][kTileBytes];
     uint8_t tile_second[Stages][kTileBytes];
-    float lse_log2[Stages][TheRole == Role::kKeys ? TileRows : 4];
-    float delta[Stages][TheRole == Role::kKeys ? TileRows : 4];
+    float4 statistics[Stages][TheRole == Role::kKeys ? TileRows / 2 : 1];  // of query pairs
+    int item[KeptStages];  // whose rows are kept there; negative: no more items
     uint64_t kept_full[KeptStages];
     uint64_t kept_empty[KeptStages];
     uint64_t tile_full[Stages];

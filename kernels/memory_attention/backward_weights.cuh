@@ -16,22 +16,6 @@ struct Weights {
   uint32_t ds[Traits::kTileRows / 4];
 };
 
-/// Pins the weights at this point, so that the arithmetic that makes them stays before the waits
-/// and barriers that follow.
-template <class Traits>
-__device__ __forceinline__ void pin_weights(Weights<Traits>& weights) {
-  if constexpr (Traits::kRole == Role::kKeys) {
-#pragma unroll
-    for (uint32_t& value : weights.p) {
-      asm volatile("" : "+r"(value)::"memory");
-    }
-  }
-#pragma unroll
-  for (uint32_t& value : weights.ds) {
-    asm volatile("" : "+r"(value)::"memory");
-  }
-}
-
 /// Which pairs of a tile exist: those whose column lies at most (queries: keys up to the row) or
 /// at least (keys: queries from the row on) `bounds` of its row; counted from the tile's first
 /// column. Takes the others out of the scores.
@@ -49,24 +33,24 @@ mask_scores(float (&scores)[Traits::kTileRows / 2], int bound0, int bound1) {
 }
 
 /// P = 2^(scale_log2 S - lse_log2) and dS = P (dP - delta), where the statistics belong to the
-/// rows (`kept`) or to the columns (`tile_lse_log2` and `tile_delta`, in shared memory).
+/// rows (`kept`) or to the columns (`tile`, in shared memory).
 template <class Traits>
 __device__ __forceinline__ void make_weights(const float (&scores)[Traits::kTileRows / 2],
                                              const float (&grads)[Traits::kTileRows / 2],
                                              float scale_log2,
                                              const RowStatistics& kept,
-                                             const float* tile_lse_log2,
-                                             const float* tile_delta,
+                                             const float4* tile,
                                              Weights<Traits>& weights) {
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
-  const int column_in_8 = 2 * (static_cast<int>(threadIdx.x) % 4);
+  const int quad_lane = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
   for (int i = 0; i < Traits::kTileRows / 8; ++i) {
     float2 lse = make_float2(kept.lse_log2[0], kept.lse_log2[1]);
     float2 delta = make_float2(kept.delta[0], kept.delta[1]);
     if constexpr (!kRowsAreQueries) {
-      lse = *reinterpret_cast<const float2*>(tile_lse_log2 + 8 * i + column_in_8);
-      delta = *reinterpret_cast<const float2*>(tile_delta + 8 * i + column_in_8);
+      const float4 pair = tile[4 * i + quad_lane];
+      lse = make_float2(pair.x, pair.y);
+      delta = make_float2(pair.z, pair.w);
     }
     float p[4];
     float ds[4];
