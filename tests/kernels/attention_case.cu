@@ -147,7 +147,7 @@ std::string AttentionCase::name() const {
       std::to_string(input_scale) + (backwards_cells ? " backwards" : "");
 }
 
-AttentionData::AttentionData(const AttentionCase& c) : case_(c) {
+AttentionData::AttentionData(const AttentionCase& c) : problem(c) {
   constexpr int64_t kPadding = 24;
   const MemoryAttentionShape& s = c.shape;
   const int64_t query_width = int64_t{s.num_heads} * s.head_dim;
@@ -195,8 +195,8 @@ MemoryAttentionForwardParams AttentionData::forward_params() const {
 
 MemoryAttentionForwardParams AttentionData::forward_params_into(__nv_bfloat16* out_data,
                                                                 float* lse_data) const {
-  const MemoryAttentionShape& s = case_.shape;
-  const bool backwards = case_.backwards_cells;
+  const MemoryAttentionShape& s = problem.shape;
+  const bool backwards = problem.backwards_cells;
   const AttentionStrides cur = strides_of(s, s.num_queries, current_row, backwards);
   const AttentionStrides mem = strides_of(s, s.num_memory, memory_row, backwards);
   // The output walks forwards where the inputs walk backwards, so that a mix-up shows.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "memory_attention/memory_attention.h"
@@ -91,11 +92,11 @@ class AttentionData {
   [[nodiscard]] MemoryAttentionForwardParams forward_params_into(__nv_bfloat16* out,
                                                                  float* lse) const;
 
-  const MemoryAttentionShape& shape() const {
-    return case_.shape;
+  [[nodiscard]] const MemoryAttentionShape& shape() const {
+    return problem.shape;
   }
 
-  AttentionCase case_;
+  AttentionCase problem;
   int64_t current_row = 0;  // row strides in elements
   int64_t memory_row = 0;
   int64_t out_row = 0;
@@ -105,6 +106,15 @@ class AttentionData {
   DeviceArray<float> lse;              // [C, B, H, Lq]
   DeviceArray<uint8_t> has_memory;     // [C, B]
 };
+
+/// Whether the current device can run the kernels.
+inline bool has_hopper() {
+  int device = 0;
+  int major = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+      major == 9;
+}
 
 /// How a reference computes.
 enum class ReferenceMath {
