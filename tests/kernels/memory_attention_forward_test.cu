@@ -35,7 +35,7 @@ struct Reference {
 Reference reference(const MemoryAttentionForwardParams& params, ReferenceMath math) {
   const MemoryAttentionShape& s = params.shape;
   const size_t rows = static_cast<size_t>(s.num_cells) * static_cast<size_t>(s.batch) *
-      static_cast<size_t>(s.num_queries) * static_cast<size_t>(s.num_heads);
+                      static_cast<size_t>(s.num_queries) * static_cast<size_t>(s.num_heads);
   const DeviceArray<double> out(rows * static_cast<size_t>(s.head_dim));
   const DeviceArray<double> lse(rows);
   reference_forward(params, math, out.data(), lse.data());
@@ -102,49 +102,52 @@ constexpr auto kMixed = MemoryPattern::kMixed;
 INSTANTIATE_TEST_SUITE_P(
     Small,
     MemoryAttentionForward,
-    ::testing::Values(AttentionCase{{1, 1, 1, 0, 1, 1, 64}},
-                      AttentionCase{{1, 1, 1, 1, 1, 1, 128}},
-                      AttentionCase{{1, 2, 17, 17, 4, 2, 64}, kMixed},
-                      AttentionCase{{3, 1, 17, 17, 8, 1, 128}, kMixed, 1.0F, true},
-                      AttentionCase{{3, 1, 17, 200, 5, 1, 64}, kMixed},
-                      AttentionCase{{1, 1, 64, 64, 2, 2, 64}},
-                      AttentionCase{{3, 1, 113, 113, 6, 2, 64}, kMixed, 1.0F, true},
-                      AttentionCase{{3, 1, 113, 64, 4, 4, 128}, kMixed},
-                      AttentionCase{{3, 1, 239, 239, 8, 2, 64}, kMixed, 4.0F, true},
-                      AttentionCase{{3, 1, 239, 239, 3, 1, 128}, kMixed, 4.0F},
-                      AttentionCase{{3, 2, 113, 239, 7, 1, 128}, kMixed, 1.0F, true}));
+    ::testing::Values(
+        AttentionCase{{1, 1, 1, 0, 1, 1, 64}},
+        AttentionCase{{1, 1, 1, 1, 1, 1, 128}},
+        AttentionCase{{1, 2, 17, 17, 4, 2, 64}, kMixed},
+        AttentionCase{{3, 1, 17, 17, 8, 1, 128}, kMixed, 1.0F, true},
+        AttentionCase{{3, 1, 17, 200, 5, 1, 64}, kMixed},
+        AttentionCase{{1, 1, 64, 64, 2, 2, 64}},
+        AttentionCase{{3, 1, 113, 113, 6, 2, 64}, kMixed, 1.0F, true},
+        AttentionCase{{3, 1, 113, 64, 4, 4, 128}, kMixed},
+        AttentionCase{{3, 1, 239, 239, 8, 2, 64}, kMixed, 4.0F, true},
+        AttentionCase{{3, 1, 239, 239, 3, 1, 128}, kMixed, 4.0F},
+        AttentionCase{{3, 2, 113, 239, 7, 1, 128}, kMixed, 1.0F, true}));
 
 // Enough items that blocks take several, with all ratios of heads.
 INSTANTIATE_TEST_SUITE_P(
     ManyItems,
     MemoryAttentionForward,
-    ::testing::Values(AttentionCase{{16, 1, 256, 256, 32, 8, 64}, kMixed, 1.0F, true},
-                      AttentionCase{{16, 1, 256, 256, 24, 8, 128}, kMixed, 1.0F, true},
-                      AttentionCase{{8, 3, 239, 113, 8, 8, 64}, kMixed},
-                      AttentionCase{{8, 3, 239, 113, 16, 8, 128}, kMixed},
-                      AttentionCase{{9, 1, 300, 65, 15, 5, 64}, kMixed, 2.0F},
-                      AttentionCase{{9, 1, 300, 65, 20, 5, 128}, kMixed, 2.0F},
-                      AttentionCase{{5, 2, 385, 129, 25, 5, 64}, kAll},
-                      AttentionCase{{5, 2, 385, 129, 32, 4, 128}, kAll},
-                      AttentionCase{{64, 1, 64, 64, 32, 8, 64}, kMixed, 1.0F, true},
-                      AttentionCase{{64, 2, 113, 17, 12, 2, 64}, kMixed},
-                      AttentionCase{{64, 1, 17, 17, 24, 8, 128}, kNone}));
+    ::testing::Values(
+        AttentionCase{{16, 1, 256, 256, 32, 8, 64}, kMixed, 1.0F, true},
+        AttentionCase{{16, 1, 256, 256, 24, 8, 128}, kMixed, 1.0F, true},
+        AttentionCase{{8, 3, 239, 113, 8, 8, 64}, kMixed},
+        AttentionCase{{8, 3, 239, 113, 16, 8, 128}, kMixed},
+        AttentionCase{{9, 1, 300, 65, 15, 5, 64}, kMixed, 2.0F},
+        AttentionCase{{9, 1, 300, 65, 20, 5, 128}, kMixed, 2.0F},
+        AttentionCase{{5, 2, 385, 129, 25, 5, 64}, kAll},
+        AttentionCase{{5, 2, 385, 129, 32, 4, 128}, kAll},
+        AttentionCase{{64, 1, 64, 64, 32, 8, 64}, kMixed, 1.0F, true},
+        AttentionCase{{64, 2, 113, 17, 12, 2, 64}, kMixed},
+        AttentionCase{{64, 1, 17, 17, 24, 8, 128}, kNone}));
 
 INSTANTIATE_TEST_SUITE_P(
     Segments,
     MemoryAttentionForward,
-    ::testing::Values(AttentionCase{{1, 1, 512, 512, 32, 8, 64}},
-                      AttentionCase{{1, 1, 512, 512, 24, 8, 128}},
-                      AttentionCase{{4, 1, 512, 512, 32, 8, 64}, kMixed, 8.0F},
-                      AttentionCase{{4, 1, 512, 512, 24, 8, 128}, kMixed, 8.0F},
-                      AttentionCase{{2, 1, 1000, 1000, 16, 4, 64}, kAll, 1.0F, true},
-                      AttentionCase{{2, 1, 1000, 1000, 12, 4, 128}, kAll},
-                      AttentionCase{{1, 2, 1024, 1024, 16, 4, 64}, kMixed},
-                      AttentionCase{{1, 1, 2048, 2048, 16, 4, 64}},
-                      AttentionCase{{1, 1, 2048, 2048, 6, 2, 128}},
-                      AttentionCase{{1, 2, 2048, 0, 16, 4, 64}},
-                      AttentionCase{{2, 1, 1000, 0, 12, 4, 128}},
-                      AttentionCase{{1, 2, 113, 512, 4, 2, 64}, kNone}));
+    ::testing::Values(
+        AttentionCase{{1, 1, 512, 512, 32, 8, 64}},
+        AttentionCase{{1, 1, 512, 512, 24, 8, 128}},
+        AttentionCase{{4, 1, 512, 512, 32, 8, 64}, kMixed, 8.0F},
+        AttentionCase{{4, 1, 512, 512, 24, 8, 128}, kMixed, 8.0F},
+        AttentionCase{{2, 1, 1000, 1000, 16, 4, 64}, kAll, 1.0F, true},
+        AttentionCase{{2, 1, 1000, 1000, 12, 4, 128}, kAll},
+        AttentionCase{{1, 2, 1024, 1024, 16, 4, 64}, kMixed},
+        AttentionCase{{1, 1, 2048, 2048, 16, 4, 64}},
+        AttentionCase{{1, 1, 2048, 2048, 6, 2, 128}},
+        AttentionCase{{1, 2, 2048, 0, 16, 4, 64}},
+        AttentionCase{{2, 1, 1000, 0, 12, 4, 128}},
+        AttentionCase{{1, 2, 113, 512, 4, 2, 64}, kNone}));
 
 // Rises and falls of the scores along the keys: the running maximum must follow the first and may
 // not lose rows to the second.
@@ -233,5 +236,5 @@ TEST(MemoryAttentionForwardCall, RefusesLayoutsThatTheCopyEngineCannotReach) {
   EXPECT_NE(refusal(params).find("null"), std::string::npos);
 }
 
-}  // namespace
-}  // namespace fcc::kernels::testing
+} // namespace
+} // namespace fcc::kernels::testing
