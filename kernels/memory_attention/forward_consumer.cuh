@@ -116,17 +116,11 @@ class ForwardConsumer {
     const int limit[2] = {diagonal, diagonal + 8};
     hide_columns_from(scores_, limit, lane);
     float factor[2];
-    const bool rescale = softmax_.update_max(scores_, factor);
+    softmax_.update_max(scores_, factor);
     softmax_.exponentiate(scores_);
 
     if constexpr (kFinishLastUnit) {
-      if (rescale) { // always true; for the two waits see attend()
-        wgmma_wait<0>();
-        pin_registers(output_);
-      } else {
-        wgmma_wait<0>();
-        pin_registers(output_);
-      }
+      await_output_product(unit.exists);
       store_output(inverse);
     }
     release_stage();
@@ -145,7 +139,8 @@ class ForwardConsumer {
     pass_turn();
     wgmma_wait<1>();
     pin_registers(scores_);
-    if (num_visible < Traits::kKeyTile) {
+    const bool incomplete = num_visible < Traits::kKeyTile;
+    if (incomplete) {
       const int limit[2] = {num_visible, num_visible};
       hide_columns_from(scores_, limit, lane_id());
     }
@@ -153,21 +148,29 @@ class ForwardConsumer {
     const bool rescale = softmax_.update_max(scores_, factor);
     softmax_.exponentiate(scores_);
 
-    // The wait stands in both branches on purpose: the assembler moves a wait above arithmetic of
-    // the same basic block, and the exponentials would no longer run beside the output product.
+    await_output_product(incomplete);
     if (rescale) {
-      wgmma_wait<0>();
-      pin_registers(output_);
 #pragma unroll
       for (int i = 0; i < kOutputs; ++i) {
         output_[i] *= factor[i / 2 % 2];
       }
+    }
+    release_stage();
+    round_probabilities();
+  }
+
+  // Waits for the output product that was issued beside the arithmetic before this call. The branch
+  // keeps them apart: the assembler moves a wait above arithmetic of the same basic block, and the
+  // exponentials would no longer run beside the product. `branch` may be anything that is the same
+  // in the whole warpgroup, as a wait must be one instruction for its four warps.
+  __device__ __forceinline__ void await_output_product(bool branch) {
+    if (branch) {
+      wgmma_wait<0>();
+      pin_registers(output_);
     } else {
       wgmma_wait<0>();
       pin_registers(output_);
     }
-    release_stage();
-    round_probabilities();
   }
 
   // The last output product of a unit on its own, where no score product goes with it.
