@@ -11,20 +11,30 @@ constexpr int kBoxWidth = 64; // elements of E: 128 bytes, the widest box of the
 constexpr int64_t kElementBytes = 2;
 
 // The driver's function, found through the runtime so that nothing links against libcuda.
-cudaError_t find_encode_tiled(EncodeTiled& encode) {
+struct Encoder {
+  EncodeTiled encode = nullptr;
+  cudaError_t error = cudaSuccess;
+};
+
+Encoder find_encoder() {
   constexpr unsigned int kFirstVersion = 12000;
   void* entry = nullptr;
   cudaDriverEntryPointQueryResult found{};
   const cudaError_t error = cudaGetDriverEntryPointByVersion(
       "cuTensorMapEncodeTiled", &entry, kFirstVersion, cudaEnableDefault, &found);
   if (error != cudaSuccess) {
-    return error;
+    return {nullptr, error};
   }
   if (found != cudaDriverEntryPointSuccess || entry == nullptr) {
-    return cudaErrorNotSupported;
+    return {nullptr, cudaErrorNotSupported};
   }
-  encode = reinterpret_cast<EncodeTiled>(entry);
-  return cudaSuccess;
+  return {reinterpret_cast<EncodeTiled>(entry), cudaSuccess};
+}
+
+// Looked up once: a launch makes six maps and more, and the driver does not change under way.
+const Encoder& encoder() {
+  static const Encoder found = find_encoder();
+  return found;
 }
 
 // A dimension of one element is never stepped over; any legal stride serves.
@@ -36,9 +46,8 @@ cuuint64_t stride_bytes(int size, int64_t stride) {
 } // namespace
 
 cudaError_t make_tile_map(const TileTensor& tensor, int box_rows, TileMap& map) {
-  EncodeTiled encode = nullptr;
-  if (const cudaError_t error = find_encode_tiled(encode); error != cudaSuccess) {
-    return error;
+  if (encoder().error != cudaSuccess) {
+    return encoder().error;
   }
 
   const bool backwards = tensor.num_cells > 1 && tensor.cell_stride < 0;
@@ -64,7 +73,7 @@ cudaError_t make_tile_map(const TileTensor& tensor, int box_rows, TileMap& map) 
   const std::array<cuuint32_t, 5> element_steps = {1, 1, 1, 1, 1};
   // The driver's signature wants a mutable pointer also for tensors that are only read.
   auto* base = const_cast<char*>(static_cast<const char*>(tensor.data)) + start;
-  const CUresult result = encode(
+  const CUresult result = encoder().encode(
       &map.map,
       CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
       static_cast<cuuint32_t>(sizes.size()),

@@ -26,7 +26,8 @@ namespace fcc::kernels {
 
 /// Distances in elements between neighbours of a [cell, batch, row, head, E] tensor whose last
 /// dimension is contiguous. Only `cell` may be negative (cells of a diagonal walk back through a
-/// grid). All but dimensions of size 1 must be multiples of 8 elements (16 bytes) in bf16 tensors.
+/// grid). All others are positive; all but those of dimensions of size 1 are multiples of 8
+/// elements (16 bytes) in bf16 tensors.
 struct AttentionStrides {
   int64_t cell = 0;
   int64_t batch = 0;
