@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "memory_attention/backward_products.cuh"
 #include "memory_attention/backward_statistics.cuh"
@@ -45,8 +46,6 @@ active_tiles(const Item& item, const Block& block, const Stream& stream) {
 ///     dQ or dK += dS tile_first         dV += P tile_second (keys only)
 ///
 /// P and dS go from the accumulators straight into the next products as their register operand.
-/// The first two products of tile i + 1 are issued before the last two of tile i, so that the
-/// arithmetic on tile i + 1 runs under the latter.
 template <class Traits>
 class Consumer {
  public:
@@ -71,12 +70,19 @@ class Consumer {
   }
 
  private:
-  using ItemOfRole = Item<Traits::kRole, Traits::kWarpgroups, Traits::kTileRows>;
+  using ItemOfRole = Item<Traits::kRole, Traits::kItemBlocks, Traits::kTileRows>;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
   static constexpr bool kTurns = Traits::kTurns;
   static constexpr int kHeadDim = Traits::kHeadDim;
   static constexpr int kTileRows = Traits::kTileRows;
+  static constexpr int kStride = Traits::kTogether ? Traits::kWarpgroups : 1;  // tiles to the next
   static constexpr int kFirstTurnBarrier = 1;
+  static constexpr int kPartialSumsBarrier = 4;
+
+  /// Which of the item's blocks this warpgroup keeps.
+  __device__ __forceinline__ int kept_index() const {
+    return Traits::kTogether ? 0 : warpgroup_;
+  }
 
   __device__ __forceinline__ void take_turn() {
     if constexpr (kTurns) {
@@ -88,11 +94,6 @@ class Consumer {
       const int next = warpgroup_ + 1 == Traits::kWarpgroups ? 0 : warpgroup_ + 1;
       named_barrier_arrive(kFirstTurnBarrier + next, 2 * kWarpgroupSize);
     }
-  }
-
-  /// For both uses of a tile: rows of 64 elements of E, panels of E one after the other.
-  static __device__ __forceinline__ uint64_t tile_descriptor(const uint8_t* tile) {
-    return matrix_descriptor(warp_uniform_address(tile), Traits::kPanelBytesTile);
   }
 
   /// Each warp tells for itself that it has done with a buffer.
@@ -130,10 +131,11 @@ class Consumer {
       value = 0.0F;
     }
     {
-      const ItemOfRole item(params_, index);
+      ItemOfRole item(params_, index);
+      item.num_memory = warp_uniform(item.num_memory);  // read from memory; steers the loops
       const Stream stream = item.stream();
       if (stream.segment_tiles > 0) {
-        accumulate(item, item.block(warpgroup_), stream, sum_first, sum_second);
+        accumulate(item, item.block(kept_index()), stream, sum_first, sum_second);
       } else {
         release_kept();
       }
@@ -141,8 +143,11 @@ class Consumer {
     // Taken apart anew, so that no register holds the item through the loop above.
     asm volatile("" : "+r"(index));
     const ItemOfRole item(params_, index);
-    const Block block = item.block(warpgroup_);
-    if (block.exists) {
+    const Block block = item.block(kept_index());
+    if constexpr (Traits::kTogether) {
+      add_partial_sums(sum_first, sum_second);
+    }
+    if (block.exists && (!Traits::kTogether || warpgroup_ == 0)) {
       store(item, block, sum_first, sum_second);
     }
   }
@@ -155,18 +160,22 @@ class Consumer {
                                              float (&sum_second)[kSecond]) {
     const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
     const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4;  // and + 8
-    const uint8_t* const shared_first = shared_.kept_first[kept_.stage][warpgroup_];
-    const uint8_t* const shared_second = shared_.kept_second[kept_.stage][warpgroup_];
+    const uint8_t* const shared_first = shared_.kept_first[kept_.stage][kept_index()];
+    const uint8_t* const shared_second = shared_.kept_second[kept_.stage][kept_index()];
 
     RowStatistics statistics{};
     if constexpr (kQueries) {
+      if (block.active) {
+        load_lse(params_, item.cell, item.batch, block.head, block.row0 + row_in_block,
+                 statistics.lse_log2);
+      }
 #pragma unroll
       for (int i = 0; i < Traits::kWarpgroups; ++i) {
         mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
         if (i == warpgroup_ && block.active) {
-          statistics = make_statistics<kHeadDim>(params_, shared_.tile_first[tile_.stage],
-                                                 shared_second, item.cell, item.batch, block.head,
-                                                 block.row0, row_in_block, thread % 4);
+          make_statistics<kHeadDim>(params_, shared_.tile_first[tile_.stage], shared_second,
+                                    item.cell, item.batch, block.head, block.row0, row_in_block,
+                                    thread % 4, statistics);
         }
         release(&shared_.tile_empty[tile_.stage]);
         tile_.advance();
@@ -182,41 +191,43 @@ class Consumer {
     float grads[kTileRows / 2];
     Weights<Traits> even;
     [[maybe_unused]] Weights<Traits> odd;
-    int number = 0;      // of the tile whose scores are made next, in its segment
-    int last_stage = 0;  // of the tile whose weights are made, whose last products come next
-    int held_stage = -1;  // of the tile whose last products are on their way, if any
+    TileOperands<Traits> next_tile;  // whose scores are made next
+    TileOperands<Traits> last_tile;  // whose weights are made, whose last products come next
+    int number = 0;                  // of the tile whose weights are made next, in its segment
+    int last_stage = 0;              // of last_tile
+    int held_stage = -1;             // of a tile whose last products are on their way, if any
 
-    // S and dP of the next tile, as a group each.
+    const auto wait_for_tile = [&]() {
+      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+    };
+    // The products, each as a group.
     const auto issue_scores = [&]() {
       wgmma_fence();
-      kept_first.multiply(scores, tile_descriptor(shared_.tile_first[tile_.stage]));
+      kept_first.multiply(scores, next_tile.first());
       wgmma_commit();
     };
     const auto issue_grads = [&]() {
       wgmma_fence();
-      kept_second.multiply(grads, tile_descriptor(shared_.tile_second[tile_.stage]));
+      kept_second.multiply(grads, next_tile.second());
       wgmma_commit();
     };
-    const auto issue_last_products = [&](const Weights<Traits>& weights, int stage) {
+    const auto issue_last_products = [&](const Weights<Traits>& weights) {
       wgmma_fence();
       if constexpr (!kQueries) {
-        multiply_weights<Traits>(sum_second, weights.p, tile_descriptor(shared_.tile_second[stage]));
+        multiply_weights<Traits>(sum_second, weights.p, last_tile.second());
       }
-      multiply_weights<Traits>(sum_first, weights.ds, tile_descriptor(shared_.tile_first[stage]));
+      multiply_weights<Traits>(sum_first, weights.ds, last_tile.first());
       wgmma_commit();
     };
-    // Once S and dP of the next tile are there: what they weigh.
-    const auto weigh = [&](Weights<Traits>& weights) {
-      pin_registers(scores);
-      pin_registers(grads);
+    const auto mask = [&]() {
       if constexpr (kQueries) {
         const bool in_memory = number < stream.memory_tiles;
         const int column0 = (in_memory ? number : number - stream.memory_tiles) * kTileRows;
         const int bound = (in_memory ? item.num_memory - 1 : block.row0) - column0;
         if (bound < kTileRows - 1) {
-          const int step = in_memory ? 0 : 1;
-          mask_scores<Traits>(scores, bound + step * row_in_block,
-                              bound + step * (row_in_block + 8));
+          const int slope = in_memory ? 0 : 1;
+          mask_scores<Traits>(scores, bound + slope * row_in_block,
+                              bound + slope * (row_in_block + 8));
         }
       } else if (!block.in_memory) {
         const int bound = block.row0 - (stream.first_tile + number) * kTileRows;
@@ -224,43 +235,88 @@ class Consumer {
           mask_scores<Traits>(scores, bound + row_in_block, bound + row_in_block + 8);
         }
       }
-      make_weights<Traits>(scores, grads, params_.scale_log2, statistics,
-                           shared_.statistics[tile_.stage], weights);
-      number = number + 1 == stream.segment_tiles ? 0 : number + 1;
+    };
+    const auto leave_tile = [&]() {
+      number += kStride;
+      while (number >= stream.segment_tiles) {
+        number -= stream.segment_tiles;
+      }
       last_stage = tile_.stage;
-      tile_.advance();
+      last_tile = next_tile;
+      if constexpr (Traits::kTogether) {
+        tile_.advance(kStride);
+      } else {
+        tile_.advance();
+      }
+      next_tile.point_to(shared_, tile_.stage);
+    };
+    // Once S and dP of the next tile are there: what they weigh.
+    const auto weigh = [&](Weights<Traits>& weights) {
+      pin_registers(scores);
+      pin_registers(grads);
+      mask();
+      const float4* tile_statistics = shared_.statistics[tile_.stage];
+#pragma unroll
+      for (int i = 0; i < kTileRows / 8; ++i) {
+        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, weights);
+        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, weights);
+      }
+      leave_tile();
     };
     const auto release_held = [&]() {
-      if (Traits::kOverlap && held_stage >= 0) {
+      if (held_stage >= 0) {
         release(&shared_.tile_empty[held_stage]);
       }
     };
-    const auto start = [&](Weights<Traits>& weights) {
-      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
-      take_turn();
-      issue_scores();
+
+    // Schedule::kSplit, a tile whose scores are complete.
+    const auto split_step = [&](auto has_next) {
+      const float4* tile_statistics = shared_.statistics[tile_.stage];
       issue_grads();
-      pass_turn();
+      mask();
+#pragma unroll
+      for (int i = 0; i < kTileRows / 8; ++i) {
+        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, even);
+      }
       wgmma_wait<0>();
-      weigh(weights);
+      pin_registers(grads);
+      if constexpr (!kQueries) {
+        wgmma_fence();
+        multiply_weights<Traits>(sum_second, even.p, next_tile.second());
+        wgmma_commit();
+      }
+#pragma unroll
+      for (int i = 0; i < kTileRows / 8; ++i) {
+        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, even);
+      }
+      wgmma_fence();
+      multiply_weights<Traits>(sum_first, even.ds, next_tile.first());
+      wgmma_commit();
+      leave_tile();
+      if constexpr (decltype(has_next)::value) {
+        wait_for_tile();
+        issue_scores();
+      }
+      wgmma_wait<0>();
+      pin_registers(scores);
+      release(&shared_.tile_empty[last_stage]);
     };
-    // From one tile to the next. With two sets of weights the arithmetic of the next tile runs under
-    // the last products of this one, with one set under those of the other warpgroups alone.
+    // The other schedules, from a tile whose weights are made to the next.
     const auto step = [&](Weights<Traits>& current, Weights<Traits>& next) {
       const int stage = last_stage;
-      mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
+      wait_for_tile();
       take_turn();
-      if constexpr (Traits::kOverlap) {
+      if constexpr (Traits::kSchedule == Schedule::kPipelined) {
         issue_scores();
         issue_grads();
-        issue_last_products(current, stage);
+        issue_last_products(current);
         pass_turn();
         wgmma_wait<1>();
         release_held();
         held_stage = stage;
         weigh(next);
       } else {
-        issue_last_products(current, stage);
+        issue_last_products(current);
         issue_scores();
         wgmma_wait<1>();  // the weights' registers are free
         release(&shared_.tile_empty[stage]);
@@ -271,46 +327,101 @@ class Consumer {
       }
     };
     const auto finish = [&](const Weights<Traits>& current) {
-      const int stage = last_stage;
-      issue_last_products(current, stage);
+      issue_last_products(current);
       wgmma_wait<0>();
       release_held();
       held_stage = -1;
-      release(&shared_.tile_empty[stage]);
+      release(&shared_.tile_empty[last_stage]);
     };
 
-    const ActiveTiles active = active_tiles(item, block, stream);
-    for (int segment = 0; segment < active.num_segments; ++segment) {
-      skip_tiles(active.begin);
-      if (active.begin < active.end) {
-        number = active.begin;
-        int steps = active.end - active.begin - 1;
-        start(even);
-        if constexpr (Traits::kOverlap) {
-          for (; steps >= 2; steps -= 2) {
+    const auto run = [&](int count) {
+      wait_for_tile();
+      next_tile.point_to(shared_, tile_.stage);
+      if constexpr (Traits::kSchedule == Schedule::kSplit) {
+        issue_scores();
+        wgmma_wait<0>();
+        pin_registers(scores);
+        for (; count > 1; --count) {
+          split_step(std::true_type{});
+        }
+        split_step(std::false_type{});
+      } else {
+        take_turn();
+        issue_scores();
+        issue_grads();
+        pass_turn();
+        wgmma_wait<0>();
+        weigh(even);
+        if constexpr (Traits::kSchedule == Schedule::kPipelined) {
+          for (; count > 2; count -= 2) {
             step(even, odd);
             step(odd, even);
           }
-          if (steps == 1) {
+          if (count == 2) {
             step(even, odd);
             finish(odd);
           } else {
             finish(even);
           }
         } else {
-          for (; steps > 0; --steps) {
+          for (; count > 1; --count) {
             step(even, even);
           }
           finish(even);
         }
       }
-      skip_tiles(active.segment_tiles - active.end);
+    };
+
+    if constexpr (Traits::kTogether) {
+      const int tiles = stream.num_segments * stream.segment_tiles;
+      const RingPosition<Traits::kStages> first = tile_;
+      number = warpgroup_ % stream.segment_tiles;
+      if (warpgroup_ < tiles) {
+        tile_.advance(warpgroup_);
+        run((tiles - warpgroup_ + kStride - 1) / kStride);
+      }
+      tile_ = first;
+      tile_.advance(tiles);
+    } else {
+      const ActiveTiles active = active_tiles(item, block, stream);
+      for (int segment = 0; segment < active.num_segments; ++segment) {
+        skip_tiles(active.begin);
+        if (active.begin < active.end) {
+          number = active.begin;
+          run(active.end - active.begin);
+        }
+        skip_tiles(active.segment_tiles - active.end);
+      }
     }
     pin_registers(sum_first);
     pin_registers(sum_second);
     if constexpr (Traits::kKeptInRegisters < 2) {
       release_kept();
     }
+  }
+
+  /// Adds the second warpgroup's sums to the first's.
+  template <int kSecond>
+  __device__ __forceinline__ void add_partial_sums(float (&sum_first)[kHeadDim / 2],
+                                                   float (&sum_second)[kSecond]) {
+    const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
+    float(&partial)[Traits::kPartialSums][kWarpgroupSize] = shared_.partial_sums;
+    if (warpgroup_ == 1) {
+#pragma unroll
+      for (int i = 0; i < kHeadDim / 2; ++i) {
+        partial[i][thread] = sum_first[i];
+        partial[kHeadDim / 2 + i][thread] = sum_second[i];
+      }
+    }
+    named_barrier_sync(kPartialSumsBarrier, 2 * kWarpgroupSize);
+    if (warpgroup_ == 0) {
+#pragma unroll
+      for (int i = 0; i < kHeadDim / 2; ++i) {
+        sum_first[i] += partial[i][thread];
+        sum_second[i] += partial[kHeadDim / 2 + i][thread];
+      }
+    }
+    named_barrier_sync(kPartialSumsBarrier, 2 * kWarpgroupSize);  // read before written again
   }
 
   template <int kSecond>

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/hopper.cuh"
 #include "memory_attention/backward_params.h"
 
 /// How the backward is cut into work. Both kernels have the same shape: each warpgroup keeps a
@@ -26,16 +25,16 @@ __host__ __device__ inline int num_blocks(const MemoryAttentionShape& shape) {
                                  : current + ceil_divide(shape.num_memory, kBlockRows);
 }
 
-/// What one CTA does in one go: neighbouring blocks, one a warpgroup, of one (cell, batch row,
-/// key/value head). Items are numbered by groups of problems that share the L2 cache, inside a
+/// What one CTA does in one go: neighbouring blocks of one (cell, batch row, key/value head), one a
+/// warpgroup; or, for few problems, one block whose tiles the warpgroups share out. Items are numbered by groups of problems that share the L2 cache, inside a
 /// group heaviest first.
-template <Role kRole, int kWarpgroups>
+template <Role kRole, int kItemBlocks>
 __host__ __device__ inline int num_items(const MemoryAttentionShape& shape) {
-  return ceil_divide(num_blocks<kRole>(shape), kWarpgroups) * shape.num_cells * shape.batch *
+  return ceil_divide(num_blocks<kRole>(shape), kItemBlocks) * shape.num_cells * shape.batch *
       shape.num_kv_heads;
 }
 
-/// The rows that a warpgroup keeps.
+/// The 64 rows that a warpgroup keeps.
 struct Block {
   int row0 = 0;
   int head = 0;            // query head, or key/value head
@@ -54,7 +53,7 @@ struct Stream {
   int memory_tiles = 0;
 };
 
-template <Role TheRole, int kWarpgroups, int TileRows>
+template <Role TheRole, int kItemBlocks, int TileRows>
 struct Item {
   static constexpr Role kRole = TheRole;
   static constexpr int kTileRows = TileRows;
@@ -74,7 +73,7 @@ struct Item {
     const int num_problems = shape.num_cells * shape.batch * shape.num_kv_heads;
     const int in_cache = kRole == Role::kQueries ? params.query_problems_in_cache
                                                  : params.key_problems_in_cache;
-    const int chunks = ceil_divide(num_blocks<kRole>(shape), kWarpgroups);
+    const int chunks = ceil_divide(num_blocks<kRole>(shape), kItemBlocks);
     const int first_problem = index / (in_cache * chunks) * in_cache;
     const int problems = min(in_cache, num_problems - first_problem);
     const int inside = index - first_problem * chunks;
@@ -85,16 +84,16 @@ struct Item {
     cell = row / shape.batch;
     batch = row - cell * shape.batch;
     group = shape.num_heads / shape.num_kv_heads;
-    first_block = chunk * kWarpgroups;
+    first_block = chunk * kItemBlocks;
     num_queries = shape.num_queries;
-    const int flag = params.has_memory == nullptr ? 1 : params.has_memory[row];
-    num_memory = warp_uniform(flag) != 0 ? shape.num_memory : 0;
+    const bool has_memory = params.has_memory == nullptr || params.has_memory[row] != 0;
+    num_memory = has_memory ? shape.num_memory : 0;
     memory_blocks = ceil_divide(shape.num_memory, kBlockRows);
     current_blocks = ceil_divide(shape.num_queries, kBlockRows);
   }
 
-  __device__ Block block(int warpgroup) const {
-    const int number = first_block + warpgroup;
+  __device__ Block block(int of_item) const {
+    const int number = first_block + of_item;
     Block block;
     if constexpr (kRole == Role::kQueries) {
       // The last queries see the most keys.
@@ -122,7 +121,7 @@ struct Item {
     } else {
       int first_row = num_queries;
 #pragma unroll
-      for (int i = 0; i < kWarpgroups; ++i) {
+      for (int i = 0; i < kItemBlocks; ++i) {
         const Block kept = block(i);
         if (kept.active) {
           first_row = min(first_row, kept.in_memory ? 0 : kept.row0);

@@ -34,7 +34,8 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     }
     for (int i = 0; i < Traits::kStages; ++i) {
       mbarrier_init(&shared.tile_full[i], 1);
-      mbarrier_init(&shared.tile_empty[i], kConsumerWarps);
+      mbarrier_init(&shared.tile_empty[i],
+                    Traits::kTogether ? kConsumerWarps / Traits::kWarpgroups : kConsumerWarps);
     }
     fence_mbarrier_init();
   }
@@ -46,7 +47,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     }
     allow_next_kernel();
   }
-  const int role = __shfl_sync(0xFFFFFFFFU, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
+  const int role = warp_uniform(static_cast<int>(threadIdx.x) / kWarpgroupSize);
   if (role == Traits::kWarpgroups) {
     release_registers<Traits::kProducerRegisters>();
     if (threadIdx.x == Traits::kWarpgroups * kWarpgroupSize) {
@@ -72,7 +73,7 @@ cudaError_t launch_gradient_kernel(const KernelParams& params,
   if (error != cudaSuccess) {
     return error;
   }
-  const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params.shape);
+  const int items = num_items<Traits::kRole, Traits::kItemBlocks>(params.shape);
   // The kernel for keys may start while the last blocks of the one for queries still run.
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
@@ -85,6 +86,27 @@ cudaError_t launch_gradient_kernel(const KernelParams& params,
   config.attrs = &attribute;
   config.numAttrs = Traits::kRole == Role::kKeys ? 1 : 0;
   return cudaLaunchKernelEx(&config, gradient_kernel<Traits>, params);
+}
+
+/// Both kernels. `Keys` has a block of keys for each warpgroup, `FewKeys` lets two share one, which
+/// makes twice as many items of half the length: better where there are too few.
+template <class Queries, class Keys, class FewKeys>
+cudaError_t launch_gradient_kernels(const KernelParams& params,
+                                    int num_multiprocessors,
+                                    cudaStream_t stream) {
+  if (const cudaError_t error =
+          launch_gradient_kernel<Queries>(params, num_multiprocessors, stream);
+      error != cudaSuccess) {
+    return error;
+  }
+  const int items = num_items<Role::kKeys, Keys::kItemBlocks>(params.shape);
+  const int few_items = num_items<Role::kKeys, FewKeys::kItemBlocks>(params.shape);
+  // Rounds of the grid, in halves of a long item; sharing costs a tenth.
+  const int rounds = 20 * ceil_divide(items, num_multiprocessors);
+  const int few_rounds = 11 * ceil_divide(few_items, num_multiprocessors);
+  const bool few = items < 3 * num_multiprocessors && few_rounds < rounds;
+  return few ? launch_gradient_kernel<FewKeys>(params, num_multiprocessors, stream)
+             : launch_gradient_kernel<Keys>(params, num_multiprocessors, stream);
 }
 
 }  // namespace fcc::kernels::backward

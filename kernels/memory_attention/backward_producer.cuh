@@ -36,7 +36,7 @@ class Producer {
       : params_(params), shared_(shared) {}
 
   __device__ __forceinline__ void run() {
-    const int items = num_items<Traits::kRole, Traits::kWarpgroups>(params_.shape);
+    const int items = num_items<Traits::kRole, Traits::kItemBlocks>(params_.shape);
     int index = static_cast<int>(blockIdx.x);
     int round = 0;
     while (index < items) {
@@ -50,7 +50,7 @@ class Producer {
   }
 
  private:
-  using ItemOfRole = Item<Traits::kRole, Traits::kWarpgroups, Traits::kTileRows>;
+  using ItemOfRole = Item<Traits::kRole, Traits::kItemBlocks, Traits::kTileRows>;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
   static constexpr int kTileRows = Traits::kTileRows;
   static constexpr int kPanels = Traits::kPanels;
@@ -85,12 +85,12 @@ class Producer {
     shared_.item[kept_.stage] = index;
     uint32_t bytes = 0;
 #pragma unroll
-    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+    for (int i = 0; i < Traits::kItemBlocks; ++i) {
       bytes += needed && item.block(i).active ? 2 * Traits::kKeptBytes : 0;
     }
     mbarrier_arrive_expect_bytes(full, bytes);
 #pragma unroll
-    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+    for (int i = 0; i < Traits::kItemBlocks; ++i) {
       const Block block = item.block(i);
       if (needed && block.active) {
         const TileMap& first =
@@ -109,7 +109,7 @@ class Producer {
   /// O of each block passes through the ring once, ahead of the tiles, for the statistics.
   __device__ __forceinline__ void load_outputs(const ItemOfRole& item) {
 #pragma unroll
-    for (int i = 0; i < Traits::kWarpgroups; ++i) {
+    for (int i = 0; i < Traits::kItemBlocks; ++i) {
       const Block block = item.block(i);
       uint64_t* const full = &shared_.tile_full[tile_.stage];
       mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);

@@ -35,31 +35,38 @@ __device__ __forceinline__ float dot_bf16(const uint4& a, const uint4& b) {
   return sum;
 }
 
-/// Computes the statistics of a block of queries, from its swizzled panels of O and dO in shared
+/// lse of a thread's two rows of a block, in base 2. Asked for early, as it comes from far.
+__device__ __forceinline__ void load_lse(
+    const KernelParams& params, int cell, int batch, int head, int row, float (&lse_log2)[2]) {
+  constexpr float kLog2E = 1.4426950408889634F;
+  const float* lse = params.lse + cell * params.lse_strides.cell +
+      batch * params.lse_strides.batch + head * params.lse_strides.head;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    // A padded query gets the weight 2^(s - inf) = 0 everywhere.
+    lse_log2[half] = row + 8 * half < params.shape.num_queries ? lse[row + 8 * half] * kLog2E
+                                                               : __int_as_float(0x7F800000);
+  }
+}
+
+/// Completes the statistics of a block of queries, from its swizzled panels of O and dO in shared
 /// memory, and writes them to the workspace. A quad of lanes shares a row: 16-byte chunks
 /// quad_lane, quad_lane + 4, ...
 template <int kHeadDim>
-__device__ __forceinline__ RowStatistics make_statistics(const KernelParams& params,
-                                                         const uint8_t* out,
-                                                         const uint8_t* grad_out,
-                                                         int cell,
-                                                         int batch,
-                                                         int head,
-                                                         int row0,
-                                                         int row_in_block,
-                                                         int quad_lane) {
-  constexpr float kLog2E = 1.4426950408889634F;
+__device__ __forceinline__ void make_statistics(const KernelParams& params,
+                                                const uint8_t* out,
+                                                const uint8_t* grad_out,
+                                                int cell,
+                                                int batch,
+                                                int head,
+                                                int row0,
+                                                int row_in_block,
+                                                int quad_lane,
+                                                RowStatistics& statistics) {
   constexpr uint32_t kChunksInPanel = 8;
-  const float* lse = params.lse + cell * params.lse_strides.cell +
-      batch * params.lse_strides.batch + head * params.lse_strides.head;
-  RowStatistics statistics;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = row_in_block + 8 * half;
-    // A padded query gets the weight 2^(s - inf) = 0 everywhere.
-    statistics.lse_log2[half] = row0 + row < params.shape.num_queries
-        ? lse[row0 + row] * kLog2E
-        : __int_as_float(0x7F800000);
     float sum = 0.0F;
 #pragma unroll
     for (int i = 0; i < kHeadDim / 32; ++i) {
@@ -78,7 +85,6 @@ __device__ __forceinline__ RowStatistics make_statistics(const KernelParams& par
       pair[2] = sum;
     }
   }
-  return statistics;
 }
 
 }  // namespace fcc::kernels::backward

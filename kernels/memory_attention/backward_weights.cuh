@@ -32,41 +32,53 @@ mask_scores(float (&scores)[Traits::kTileRows / 2], int bound0, int bound1) {
   }
 }
 
-/// P = 2^(scale_log2 S - lse_log2) and dS = P (dP - delta), where the statistics belong to the
-/// rows (`kept`) or to the columns (`tile`, in shared memory).
+/// Eight columns of P = 2^(scale_log2 S - lse_log2), in place of the scores. The statistics belong
+/// to the rows (`kept`) or to the columns (`tile`, in shared memory).
 template <class Traits>
-__device__ __forceinline__ void make_weights(const float (&scores)[Traits::kTileRows / 2],
-                                             const float (&grads)[Traits::kTileRows / 2],
+__device__ __forceinline__ void exponentiate(int i,
+                                             float (&scores)[Traits::kTileRows / 2],
                                              float scale_log2,
                                              const RowStatistics& kept,
                                              const float4* tile,
                                              Weights<Traits>& weights) {
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
-  const int quad_lane = static_cast<int>(threadIdx.x) % 4;
-#pragma unroll
-  for (int i = 0; i < Traits::kTileRows / 8; ++i) {
-    float2 lse = make_float2(kept.lse_log2[0], kept.lse_log2[1]);
-    float2 delta = make_float2(kept.delta[0], kept.delta[1]);
-    if constexpr (!kRowsAreQueries) {
-      const float4 pair = tile[4 * i + quad_lane];
-      lse = make_float2(pair.x, pair.y);
-      delta = make_float2(pair.z, pair.w);
-    }
-    float p[4];
-    float ds[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const bool first = (kRowsAreQueries ? j / 2 : j % 2) == 0;
-      p[j] = exp2_approximate(scores[4 * i + j] * scale_log2 - (first ? lse.x : lse.y));
-      ds[j] = p[j] * (grads[4 * i + j] - (first ? delta.x : delta.y));
-    }
-    if constexpr (!kRowsAreQueries) {
-      weights.p[2 * i] = pack_bf16(p[0], p[1]);
-      weights.p[2 * i + 1] = pack_bf16(p[2], p[3]);
-    }
-    weights.ds[2 * i] = pack_bf16(ds[0], ds[1]);
-    weights.ds[2 * i + 1] = pack_bf16(ds[2], ds[3]);
+  float2 lse = make_float2(kept.lse_log2[0], kept.lse_log2[1]);
+  if constexpr (!kRowsAreQueries) {
+    lse = *reinterpret_cast<const float2*>(&tile[4 * i + static_cast<int>(threadIdx.x) % 4].x);
   }
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const bool first = (kRowsAreQueries ? j / 2 : j % 2) == 0;
+    float& value = scores[4 * i + j];
+    value = exp2_approximate(value * scale_log2 - (first ? lse.x : lse.y));
+  }
+  if constexpr (!kRowsAreQueries) {
+    weights.p[2 * i] = pack_bf16(scores[4 * i], scores[4 * i + 1]);
+    weights.p[2 * i + 1] = pack_bf16(scores[4 * i + 2], scores[4 * i + 3]);
+  }
+}
+
+/// Eight columns of dS = P (dP - delta).
+template <class Traits>
+__device__ __forceinline__ void differentiate(int i,
+                                              const float (&probabilities)[Traits::kTileRows / 2],
+                                              const float (&grads)[Traits::kTileRows / 2],
+                                              const RowStatistics& kept,
+                                              const float4* tile,
+                                              Weights<Traits>& weights) {
+  constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
+  float2 delta = make_float2(kept.delta[0], kept.delta[1]);
+  if constexpr (!kRowsAreQueries) {
+    delta = *reinterpret_cast<const float2*>(&tile[4 * i + static_cast<int>(threadIdx.x) % 4].z);
+  }
+  float ds[4];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const bool first = (kRowsAreQueries ? j / 2 : j % 2) == 0;
+    ds[j] = probabilities[4 * i + j] * (grads[4 * i + j] - (first ? delta.x : delta.y));
+  }
+  weights.ds[2 * i] = pack_bf16(ds[0], ds[1]);
+  weights.ds[2 * i + 1] = pack_bf16(ds[2], ds[3]);
 }
 
 }  // namespace fcc::kernels::backward
