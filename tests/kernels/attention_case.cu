@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ostream>
 
 namespace fcc::kernels::testing {
 namespace {
@@ -143,12 +144,12 @@ strides_of(const MemoryAttentionShape& shape, int num_rows, int64_t row, bool ba
 
 } // namespace
 
-std::string AttentionCase::name() const {
-  const auto n = [](int value) { return std::to_string(value); };
-  return "C" + n(shape.num_cells) + " B" + n(shape.batch) + " Lq" + n(shape.num_queries) + " Lm" +
-         n(shape.num_memory) + " H" + n(shape.num_heads) + " G" + n(shape.num_kv_heads) + " E" +
-         n(shape.head_dim) + " memory " + pattern_name(pattern) + " scale " +
-         std::to_string(input_scale) + (backwards_cells ? " backwards" : "");
+std::ostream& operator<<(std::ostream& stream, const AttentionCase& c) {
+  const MemoryAttentionShape& s = c.shape;
+  return stream << "C" << s.num_cells << " B" << s.batch << " Lq" << s.num_queries << " Lm"
+                << s.num_memory << " H" << s.num_heads << " G" << s.num_kv_heads << " E"
+                << s.head_dim << ", memory " << pattern_name(c.pattern) << ", inputs x"
+                << c.input_scale << (c.backwards_cells ? ", backwards" : "");
 }
 
 AttentionData::AttentionData(const AttentionCase& c) : problem(c) {

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <iosfwd>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -76,9 +77,10 @@ struct AttentionCase {
   float input_scale = 1.0F;     // standard deviation of queries and keys
   bool backwards_cells = false; // negative cell strides
   uint64_t seed = 1;
-
-  [[nodiscard]] std::string name() const;
 };
+
+/// For the names of failed tests.
+std::ostream& operator<<(std::ostream& stream, const AttentionCase& c);
 
 /// A case on the device. Outputs are poisoned when made.
 class AttentionData {
