@@ -421,7 +421,7 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
   if (state != nullptr && parameters_.config().fcc) {
     if (full > 0) {
       state->memory = after_full.view({shape.num_layers, shape.batch, shape.length, shape.width});
-      state->present = {};
+      state->present = at::Tensor();
     }
     state->position += full * shape.length;
     state->partial_ids = pass.total > full * shape.length
