@@ -117,9 +117,13 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     const std::string_view before = text_.substr(0, start);
     const auto error_line = 1 + std::count(before.begin(), before.end(), '\n');
     const std::size_t line_start = before.rfind('\n') + 1; // npos + 1 is 0
+    // "[json.exception.…] parse error at line …: syntax error …": the place is told above.
     std::string rule = error.what();
-    const std::size_t colon = rule.find(": ");
-    rule = "must be valid JSON: " + (colon == std::string::npos ? rule : rule.substr(colon + 2));
+    rule.erase(0, rule.find("] ") + 2);
+    if (rule.starts_with("parse error at")) {
+      rule.erase(0, rule.find(": ") + 2);
+    }
+    rule.insert(0, "must be valid JSON: ");
     throw FormatError(
         source_ + ":" + std::to_string(error_line) + ":" + std::to_string(start - line_start + 1),
         rule);

@@ -10,29 +10,44 @@
 #include <ATen/ops/zeros.h>
 
 namespace fcc {
+namespace {
 
-CrossEntropyResult linear_cross_entropy(
+constexpr std::int64_t kChunkLogits = std::int64_t{1} << 26;
+
+// Adds gradᵀ · rows into `grad_weight`, which may be wider than the two.
+void add_weight_gradient(
+    const at::Tensor& grad_weight, // [V, D]
+    const at::Tensor& grad_logits, // [C, V]
+    const at::Tensor& rows) {      // [C, D]
+  if (grad_weight.scalar_type() == rows.scalar_type()) {
+    at::Tensor(grad_weight).addmm_(grad_logits.t(), rows);
+  } else {
+    at::Tensor(grad_weight).add_(at::mm(grad_logits.t(), rows));
+  }
+}
+
+CrossEntropyResult sweep(
     const at::Tensor& hidden,
     const at::Tensor& weight,
     const at::Tensor& targets,
     const at::Tensor& coefficients,
-    at::Tensor grad_weight,
-    std::int64_t chunk_tokens) {
+    const at::Tensor& grad_weight,
+    std::int64_t chunk_tokens,
+    bool with_gradient) {
   const at::NoGradGuard no_grad;
-  const std::int64_t M = hidden.size(0), V = weight.size(0);
+  const std::int64_t M = hidden.size(0);
   const auto wide = hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const std::int64_t chunk = chunk_tokens > 0
-                                 ? chunk_tokens
-                                 : std::clamp((std::int64_t{1} << 26) / V, INT64_C(64), M + 64);
+  const std::int64_t chunk =
+      chunk_tokens > 0 ? chunk_tokens : std::max<std::int64_t>(kChunkLogits / weight.size(0), 64);
 
   CrossEntropyResult result;
   result.loss = at::zeros({}, hidden.options().dtype(wide));
   result.token_losses = at::zeros({M}, hidden.options().dtype(wide));
-  if (grad_weight.defined()) {
+  if (with_gradient) {
     result.grad_hidden = at::empty_like(hidden);
   }
   for (std::int64_t start = 0; start < M; start += chunk) {
-    const std::int64_t count = std::min(chunk, M - start);
+    const std::int64_t count = std::min(chunk, M - start);            // C
     const at::Tensor rows = hidden.narrow(0, start, count);           // [C, D]
     const at::Tensor chunk_targets = targets.narrow(0, start, count); // [C]
     const at::Tensor counted = chunk_targets.ge(0);
@@ -43,19 +58,38 @@ CrossEntropyResult linear_cross_entropy(
     const at::Tensor factors = coefficients.narrow(0, start, count).to(wide).mul(counted); // [C]
     result.token_losses.narrow(0, start, count).copy_(losses);
     result.loss.add_(losses.dot(factors));
-    if (grad_weight.defined()) {
+    if (with_gradient) {
       const at::Tensor column = factors.unsqueeze(1); // [C, 1]
       logits.sub_(log_sum).exp_().mul_(column).scatter_add_(1, index, column.neg());
       const at::Tensor grad_logits = logits.to(hidden.scalar_type());
       result.grad_hidden.narrow(0, start, count).copy_(at::mm(grad_logits, weight));
-      if (grad_weight.scalar_type() == hidden.scalar_type()) {
-        grad_weight.addmm_(grad_logits.t(), rows);
-      } else {
-        grad_weight.add_(at::mm(grad_logits.t(), rows));
+      if (grad_weight.defined()) {
+        add_weight_gradient(grad_weight, grad_logits, rows);
       }
     }
   }
   return result;
+}
+
+} // namespace
+
+CrossEntropyResult linear_cross_entropy(
+    const at::Tensor& hidden,
+    const at::Tensor& weight,
+    const at::Tensor& targets,
+    const at::Tensor& coefficients,
+    std::int64_t chunk_tokens) {
+  return sweep(hidden, weight, targets, coefficients, {}, chunk_tokens, false);
+}
+
+CrossEntropyResult linear_cross_entropy_with_gradient(
+    const at::Tensor& hidden,
+    const at::Tensor& weight,
+    const at::Tensor& targets,
+    const at::Tensor& coefficients,
+    const at::Tensor& grad_weight,
+    std::int64_t chunk_tokens) {
+  return sweep(hidden, weight, targets, coefficients, grad_weight, chunk_tokens, true);
 }
 
 } // namespace fcc

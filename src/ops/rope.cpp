@@ -57,6 +57,9 @@ RopeTable make_rope_table(
 }
 
 at::Tensor rope(const at::Tensor& x, const RopeTable& table) {
+  if (x.scalar_type() != table.cos.scalar_type()) {
+    return rope(x.to(table.cos.scalar_type()), table).to(x.scalar_type());
+  }
   const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1); // [P, 1, E]
   return (x * cos).addcmul_(x.roll({x.size(-1) / 2}, {-1}), sin);
 }

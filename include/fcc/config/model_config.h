@@ -129,6 +129,10 @@ void visit(Visitor& v, ModelConfig& c) {
   v.field("fcc", c.fcc, {.doc = "Segments and memory; null or absent: a plain Llama."});
 }
 
+/// Rules between the keys of the section: `local_global` has local layers and refuses the options of
+/// memory by name; `llama` is said by leaving the section out.
+void check_rules(const FccConfig& config, Problems& problems);
+
 /// Rules between the keys (G divides H, E even, local_global's refusals, …).
 void check_rules(const ModelConfig& config, Problems& problems);
 

@@ -7,6 +7,10 @@ namespace fcc {
 /// A directory that appears whole or not at all: files are written to `path()` beside the target,
 /// and `commit()` hashes them into `manifest.json`, syncs everything and renames.
 ///
+/// An existing target is replaced: where the file system can, by exchanging the two names in one
+/// step. `manifest.json` says of each file, by its name relative to the directory, its `bytes` and
+/// `sha256`.
+///
 /// Without `commit()` the destructor removes what was written. A leftover of a killed process
 /// (`.NAME.tmp-*`) is removed by the next writer of the same target.
 /// Errors: `IoError` (a full disk too); the old target then stays as it was.
@@ -23,8 +27,10 @@ class AtomicDirectory {
   void commit();
 
  private:
+  void replace_by_renaming();
+
   std::filesystem::path target_, temporary_;
-  bool committed_ = false;
+  int lock_ = -1; ///< keeps other writers from taking the temporary for a leftover; -1: done
 };
 
 /// Checks every file of `directory` against its `manifest.json` (size and SHA-256; no file missing,

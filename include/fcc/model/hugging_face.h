@@ -24,7 +24,9 @@ std::string model_config_json(const ModelConfig& config, DType dtype);
 /// and compute buffers. With `config.fcc` asking for weights that a plain Llama lacks
 /// (memory_layernorm, initial_memory), these keep their new values and their names are returned;
 /// any other missing, surplus or misshapen tensor is an error naming it.
-std::vector<std::string> load_weights(FlatParameters& parameters, const std::filesystem::path& directory);
+std::vector<std::string> load_weights(
+    FlatParameters& parameters,
+    const std::filesystem::path& directory);
 
 /// Writes config.json and the weights (`flat`, usually `compute()`) in `dtype`. Tokenizer files are
 /// the caller's (`save_tokenizer`).

@@ -13,26 +13,27 @@ namespace fcc {
 /// The weights of one stack of N layers, layers first, so that a slice of neighbouring layers is
 /// contiguous. Undefined tensors are absent. Nothing here owns memory: all are views.
 struct StackWeights {
-  at::Tensor input_layernorm; ///< [N, D]
+  at::Tensor input_layernorm;  ///< [N, D]
   at::Tensor memory_layernorm; ///< [N, D], memory_norm `own`
-  at::Tensor qkv_proj; ///< [N, (H + 2G)·E, D]: rows of q_proj, then k_proj, then v_proj
-  at::Tensor o_proj; ///< [N, D, H·E]
+  at::Tensor qkv_proj;         ///< [N, (H + 2G)·E, D]: rows of q_proj, then k_proj, then v_proj
+  at::Tensor o_proj;           ///< [N, D, H·E]
   at::Tensor post_attention_layernorm; ///< [N, D]
-  at::Tensor gate_up_proj; ///< [N, 2F, D]: rows of gate_proj, then up_proj
-  at::Tensor down_proj; ///< [N, D, F]
-  at::Tensor initial_memory; ///< [N, L, D], first_memory `learned`
+  at::Tensor gate_up_proj;             ///< [N, 2F, D]: rows of gate_proj, then up_proj
+  at::Tensor down_proj;                ///< [N, D, F]
+  at::Tensor initial_memory;           ///< [N, L, D], first_memory `learned`
 };
 
-/// All weights of a model as views of one flat buffer (values, gradients or optimizer states alike).
+/// All weights of a model as views of one flat buffer (values, gradients or optimizer states
+/// alike).
 struct ModelWeights {
   at::Tensor embed_tokens; ///< [V, D]
-  StackWeights local; ///< local_global: the local stack; else undefined tensors
-  StackWeights layers; ///< the (global) stack
-  at::Tensor norm; ///< [D]
-  at::Tensor lm_head; ///< [V, D]; the same view as embed_tokens when tied
+  StackWeights local;      ///< local_global: the local stack; else undefined tensors
+  StackWeights layers;     ///< the (global) stack
+  at::Tensor norm;         ///< [D]
+  at::Tensor lm_head;      ///< [V, D]; the same view as embed_tokens when tied
 };
 
-/// One Hugging Face tensor as a view of a flat buffer.
+/// One Hugging Face tensor as a view of a flat buffer (contiguous).
 struct NamedTensor {
   std::string name; ///< `model.layers.3.self_attn.q_proj.weight`
   at::Tensor tensor;
@@ -93,9 +94,31 @@ class FlatParameters {
   void update_compute();
 
  private:
-  struct Slot;
+  /// One stacked tensor in the flat buffer, and the Hugging Face tensors that it consists of.
+  struct Slot {
+    std::string stack; ///< `model.layers.`, `model.local_layers.`, or empty outside of stacks
+    at::Tensor StackWeights::*member = nullptr;     ///< where it belongs within its stack
+    at::Tensor ModelWeights::*top_member = nullptr; ///< or outside of stacks
+    std::vector<std::string> names; ///< q_proj, k_proj … of one layer, by rows of dimension 1
+    std::vector<std::int64_t>
+        rows; ///< of each name; their sum is dimension 1 (0 outside of stacks)
+    std::vector<std::int64_t> shape;
+    double initial_value = 0; ///< of every element …
+    bool random = false;      ///< … or normal(0, initializer_range)
+    bool frozen = false;
+    std::int64_t offset = 0; ///< elements
+    std::int64_t numel() const;
+    bool decays() const; ///< the Hugging Face tensor has at least two dimensions
+    std::string name_of(std::size_t part, std::int64_t layer) const;
+  };
+  static std::vector<Slot> make_slots(const ModelConfig& config);
+  void freeze_matching(const std::vector<std::string>& patterns);
+  void place_slots();
+  void initialize(std::uint64_t seed);
+  friend std::int64_t count_parameters(const ModelConfig& config);
+
   ModelConfig config_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_; ///< in the fixed order of initialisation
   RegionEnds regions_;
   std::int64_t num_parameters_ = 0;
   at::Tensor master_, compute_, grad_;

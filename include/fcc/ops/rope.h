@@ -41,7 +41,8 @@ RopeTable make_rope_table(
     const at::TensorOptions& options);
 
 /// Rotates pairs (i, i + E/2) of the last dimension (Hugging Face's layout) by the angles of the
-/// token's position. The gradient is the same with the sign of `sin` turned. Differentiable in x.
+/// token's position, in the table's dtype (float32 at least for x in bfloat16). The gradient is the
+/// same with the sign of `sin` turned. Differentiable in x.
 at::Tensor rope(
     const at::Tensor& x,     // [B, P, heads, E], any strides
     const RopeTable& table); // [P, E]

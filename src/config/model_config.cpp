@@ -1,0 +1,137 @@
+#include "fcc/config/model_config.h"
+
+#include <vector>
+
+#include "fcc/config/problems.h"
+#include "fcc/core/error.h"
+#include "fcc/core/nearest.h"
+
+namespace fcc {
+namespace {
+
+void refuse_for_local_global(const FccConfig& fcc, Problems& problems) {
+  const auto refuse = [&](const char* key, bool is_default) {
+    if (!is_default) {
+      problems.add(key, "has no meaning for arch `local_global`: leave it out");
+    }
+  };
+  const FccConfig defaults;
+  refuse("memory_norm", fcc.memory_norm == defaults.memory_norm);
+  refuse("memory_positions", fcc.memory_positions == defaults.memory_positions);
+  refuse("memory_source", fcc.memory_source == defaults.memory_source);
+  refuse("first_memory", fcc.first_memory == defaults.first_memory);
+}
+
+/// What all Llama-3.2 models share.
+ModelConfig llama_3_2() {
+  ModelConfig config;
+  config.vocab_size = 128256;
+  config.num_key_value_heads = 8;
+  config.intermediate_size = 8192;
+  config.rope_scaling.emplace().factor = 32.0;
+  return config;
+}
+
+ModelConfig llama_3_2_1b() {
+  ModelConfig config = llama_3_2();
+  config.hidden_size = 2048;
+  config.num_hidden_layers = 16;
+  config.num_attention_heads = 32;
+  config.head_dim = 64;
+  return config;
+}
+
+ModelConfig llama_3_2_3b() {
+  ModelConfig config = llama_3_2();
+  config.hidden_size = 3072;
+  config.num_hidden_layers = 28;
+  config.num_attention_heads = 24;
+  config.head_dim = 128;
+  return config;
+}
+
+/// Table I of arXiv 2405.04620: heads wider than D/H.
+ModelConfig table_1() {
+  ModelConfig config = llama_3_2();
+  config.hidden_size = 512;
+  config.num_hidden_layers = 4;
+  config.num_attention_heads = 32;
+  config.head_dim = 64;
+  return config;
+}
+
+struct Preset {
+  const char* name;
+  ModelConfig (*make)();
+};
+
+constexpr Preset kPresets[] = {
+    {"llama-3.2-1b", llama_3_2_1b},
+    {"llama-3.2-3b", llama_3_2_3b},
+    {"table-1", table_1}};
+
+} // namespace
+
+void check_rules(const FccConfig& fcc, Problems& problems) {
+  if (fcc.arch == Architecture::kLlama) {
+    problems.add(
+        "arch",
+        "must be `condensation` or `local_global`",
+        "`llama`",
+        "a plain Llama has no `fcc` section");
+  }
+  if (fcc.arch == Architecture::kLocalGlobal) {
+    if (fcc.num_local_layers < 1) {
+      problems.add(
+          "num_local_layers",
+          "must be at least 1 for arch `local_global`",
+          std::to_string(fcc.num_local_layers));
+    }
+    refuse_for_local_global(fcc, problems);
+  } else if (fcc.num_local_layers != 0) {
+    problems.add("num_local_layers", "is for arch `local_global` only: leave it out");
+  }
+}
+
+void check_rules(const ModelConfig& config, Problems& problems) {
+  if (config.num_key_value_heads > 0 &&
+      config.num_attention_heads % config.num_key_value_heads != 0) {
+    problems.add(
+        "num_key_value_heads",
+        "must divide num_attention_heads = " + std::to_string(config.num_attention_heads),
+        std::to_string(config.num_key_value_heads));
+  }
+  if (config.head_dim % 2 != 0) {
+    problems.add("head_dim", "must be even: RoPE turns pairs", std::to_string(config.head_dim));
+  }
+  if (config.rope_scaling) {
+    const Problems::Scope scope(problems, "rope_scaling");
+    const RopeScaling& scaling = *config.rope_scaling;
+    if (scaling.rope_type != "llama3") {
+      problems.add("rope_type", "must be `llama3`", "`" + scaling.rope_type + "`");
+    }
+    if (!(scaling.high_freq_factor > scaling.low_freq_factor)) {
+      problems.add("high_freq_factor", "must be above low_freq_factor");
+    }
+  }
+  if (config.fcc) {
+    const Problems::Scope scope(problems, "fcc");
+    check_rules(*config.fcc, problems);
+  }
+}
+
+ModelConfig model_preset(const std::string& name) {
+  std::vector<std::string> names;
+  std::string list;
+  for (const Preset& preset : kPresets) {
+    if (preset.name == name) {
+      return preset.make();
+    }
+    names.emplace_back(preset.name);
+    list += (list.empty() ? "`" : ", `") + names.back() + "`";
+  }
+  throw ConfigError(
+      "model preset", "must be one of " + list, "`" + name + "`", nearest_hint(name, names));
+}
+
+} // namespace fcc

@@ -1,0 +1,211 @@
+#include "fcc/io/atomic_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <set>
+#include <system_error>
+#include <vector>
+
+#include "fcc/core/error.h"
+#include "fcc/core/json.h"
+#include "fcc/io/files.h"
+#include "io/posix.h"
+
+namespace fcc {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kManifest = "manifest.json";
+
+/// The files below `directory` by their relative names, and its folders, sorted.
+struct Listing {
+  std::vector<std::string> files;
+  std::vector<fs::path> folders;
+};
+
+Listing list_files(const fs::path& directory) {
+  Listing listing;
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+      if (entry.is_symlink() || !(entry.is_regular_file() || entry.is_directory())) {
+        throw FormatError(entry.path().string(), "must be a plain file or a folder");
+      }
+      if (entry.is_directory()) {
+        listing.folders.push_back(entry.path());
+      } else if (entry.path() != directory / kManifest) {
+        listing.files.push_back(entry.path().lexically_relative(directory).generic_string());
+      }
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw IoError(directory.string(), "must be readable", error.code().message());
+  }
+  std::sort(listing.files.begin(), listing.files.end());
+  return listing;
+}
+
+std::int64_t size_of(const fs::path& path) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error) {
+    throw IoError(path.string(), "must be readable", error.message());
+  }
+  return static_cast<std::int64_t>(size);
+}
+
+std::string manifest_text(const fs::path& directory, const std::vector<std::string>& files) {
+  JsonValue::Object entries;
+  for (const std::string& name : files) {
+    JsonValue::Object entry;
+    entry.emplace_back("bytes", JsonValue(size_of(directory / name)));
+    entry.emplace_back("sha256", JsonValue(sha256_hex_of_file(directory / name)));
+    entries.emplace_back(name, JsonValue(std::move(entry)));
+  }
+  JsonValue::Object root;
+  root.emplace_back("files", JsonValue(std::move(entries)));
+  return json_text(JsonValue(std::move(root))) + "\n";
+}
+
+/// What the manifest says of each file.
+std::map<std::string, std::pair<std::int64_t, std::string>> read_manifest(const fs::path& path) {
+  const JsonValue root = parse_json_without_duplicates(read_file(path), path.string());
+  const JsonValue* const files = root.find("files");
+  const auto* const entries = files == nullptr ? nullptr : files->as<JsonValue::Object>();
+  if (entries == nullptr) {
+    throw FormatError(path.string(), "must be an object with an object `files`");
+  }
+  std::map<std::string, std::pair<std::int64_t, std::string>> manifest;
+  for (const JsonMember& member : *entries) {
+    const JsonValue* const bytes = member.value.find("bytes");
+    const JsonValue* const hash = member.value.find("sha256");
+    const auto* const size = bytes == nullptr ? nullptr : bytes->as<std::int64_t>();
+    const auto* const text = hash == nullptr ? nullptr : hash->as<std::string>();
+    if (size == nullptr || text == nullptr) {
+      throw FormatError(
+          path.string() + ": `" + member.key + "`",
+          "must have whole-number `bytes` and string `sha256`");
+    }
+    manifest.emplace(member.key, std::pair(*size, *text));
+  }
+  return manifest;
+}
+
+} // namespace
+
+AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)) {
+  if (!target_.has_filename()) {
+    target_ = target_.parent_path(); // "runs/a/" means "runs/a"
+  }
+  remove_leftovers(target_);
+  while (lock_ < 0) {
+    temporary_ = temporary_name(target_);
+    if (::mkdir(temporary_.c_str(), 0777) != 0) {
+      if (errno == EEXIST) {
+        continue;
+      }
+      throw_io_error(target_, "must be writable");
+    }
+    Descriptor descriptor(::open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (descriptor.get() < 0 && errno != ENOENT) {
+      throw_io_error(temporary_, "must be readable");
+    }
+    if (descriptor.get() >= 0 && lock_temporary(descriptor.get())) {
+      lock_ = descriptor.release();
+    }
+  }
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (lock_ >= 0) {
+    std::error_code ignored; // a destructor has nobody to tell; the next writer tries again
+    fs::remove_all(temporary_, ignored);
+    ::close(lock_);
+  }
+}
+
+void AtomicDirectory::commit() {
+  check(lock_ >= 0, "AtomicDirectory::commit", "must be called once");
+  // Bytes first, names after: whoever finds the target finds everything in it.
+  const Listing listing = list_files(temporary_);
+  for (const std::string& name : listing.files) {
+    sync_path(temporary_ / name);
+  }
+  write_file_atomic(temporary_ / kManifest, manifest_text(temporary_, listing.files));
+  for (const fs::path& folder : listing.folders) {
+    sync_path(folder);
+  }
+  sync_path(temporary_);
+
+  if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0) {
+    // The two have changed names in one step: the old content is now the temporary.
+    sync_path(parent_of(target_));
+    std::error_code ignored; // the new one is in place: a leftover goes with the next writer
+    fs::remove_all(temporary_, ignored);
+  } else {
+    replace_by_renaming();
+  }
+  ::close(lock_);
+  lock_ = -1;
+}
+
+void AtomicDirectory::replace_by_renaming() {
+  // Here the target is absent, or the file system cannot exchange names. In the latter case the old
+  // one steps aside first; it is put back if the new one cannot take its place.
+  const bool has_old = errno != ENOENT;
+  const fs::path old = fs::path(temporary_) += ".old";
+  if (has_old && ::rename(target_.c_str(), old.c_str()) != 0) {
+    throw_io_error(target_, "must be replaceable");
+  }
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    const int reason = errno;
+    if (has_old) {
+      ::rename(old.c_str(), target_.c_str());
+    }
+    errno = reason;
+    throw_io_error(target_, "must be replaceable");
+  }
+  sync_path(parent_of(target_));
+  if (has_old) {
+    std::error_code ignored; // as above
+    fs::remove_all(old, ignored);
+  }
+}
+
+void verify_manifest(const fs::path& directory) {
+  const auto manifest = read_manifest(directory / kManifest);
+  std::set<std::string> found;
+  for (const std::string& name : list_files(directory).files) {
+    const fs::path path = directory / name;
+    const auto entry = manifest.find(name);
+    if (entry == manifest.end()) {
+      throw FormatError(path.string(), "must be listed in the directory's manifest");
+    }
+    const auto& [bytes, hash] = entry->second;
+    if (size_of(path) != bytes) {
+      throw FormatError(
+          path.string(),
+          "must have the " + std::to_string(bytes) + " bytes that the manifest says",
+          std::to_string(size_of(path)));
+    }
+    const std::string actual = sha256_hex_of_file(path);
+    if (actual != hash) {
+      throw FormatError(
+          path.string(),
+          "must have the SHA-256 that the manifest says, " + hash,
+          actual,
+          "the file was changed or damaged after it was written");
+    }
+    found.insert(name);
+  }
+  for (const auto& [name, entry] : manifest) {
+    if (!found.contains(name)) {
+      throw FormatError((directory / name).string(), "must be there: the manifest lists it");
+    }
+  }
+}
+
+} // namespace fcc

@@ -1,0 +1,258 @@
+#include "fcc/model/parameters.h"
+
+#include <algorithm>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include "fcc/core/error.h"
+
+namespace fcc {
+namespace {
+
+constexpr std::int64_t kAlignment = 64; // elements: 256 bytes of float32
+
+at::ScalarType master_type(ComputeDType dtype) {
+  return dtype == ComputeDType::kFloat64 ? at::kDouble : at::kFloat;
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  if (!pattern.empty() && pattern.back() == '*') {
+    return name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
+  }
+  return name == pattern;
+}
+
+} // namespace
+
+std::int64_t FlatParameters::Slot::numel() const {
+  std::int64_t product = 1;
+  for (const std::int64_t size : shape) {
+    product *= size;
+  }
+  return product;
+}
+
+bool FlatParameters::Slot::decays() const {
+  return shape.size() - (stack.empty() ? 0 : 1) >= 2;
+}
+
+std::string FlatParameters::Slot::name_of(std::size_t part, std::int64_t layer) const {
+  return stack.empty() ? names[part] : stack + std::to_string(layer) + "." + names[part];
+}
+
+std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& config) {
+  const std::int64_t D = config.hidden_size, F = config.intermediate_size, V = config.vocab_size;
+  const std::int64_t queries = config.num_attention_heads * config.head_dim; // H·E
+  const std::int64_t keys = config.num_key_value_heads * config.head_dim;    // G·E
+  std::vector<Slot> slots;
+  const auto top =
+      [&](at::Tensor ModelWeights::*member, const char* name, std::vector<std::int64_t> shape) {
+        Slot slot;
+        slot.top_member = member;
+        slot.names = {name};
+        slot.random = shape.size() > 1;
+        slot.initial_value = 1.0;
+        slot.shape = std::move(shape);
+        slots.push_back(std::move(slot));
+      };
+  const auto stack = [&](const char* prefix, std::int64_t N, const FccConfig* memory) {
+    using S = StackWeights;
+    const auto add = [&](at::Tensor S::*member,
+                         std::vector<std::string> names,
+                         std::vector<std::int64_t> rows,
+                         std::int64_t columns) { // 0: a vector
+      Slot slot;
+      slot.stack = prefix;
+      slot.member = member;
+      slot.names = std::move(names);
+      slot.shape = {N, 0};
+      for (const std::int64_t count : rows) {
+        slot.shape[1] += count;
+      }
+      slot.rows = std::move(rows);
+      if (columns > 0) {
+        slot.shape.push_back(columns);
+      }
+      slot.random = columns > 0;
+      slot.initial_value = 1.0;
+      slots.push_back(std::move(slot));
+    };
+    add(&S::input_layernorm, {"input_layernorm.weight"}, {D}, 0);
+    if (memory != nullptr && memory->memory_norm == MemoryNorm::kOwn) {
+      add(&S::memory_layernorm, {"memory_layernorm.weight"}, {D}, 0);
+    }
+    add(&S::qkv_proj,
+        {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
+        {queries, keys, keys},
+        D);
+    add(&S::o_proj, {"self_attn.o_proj.weight"}, {D}, queries);
+    add(&S::post_attention_layernorm, {"post_attention_layernorm.weight"}, {D}, 0);
+    add(&S::gate_up_proj, {"mlp.gate_proj.weight", "mlp.up_proj.weight"}, {F, F}, D);
+    add(&S::down_proj, {"mlp.down_proj.weight"}, {D}, F);
+    if (memory != nullptr && memory->first_memory == FirstMemory::kLearned) {
+      add(&S::initial_memory, {"initial_memory"}, {memory->segment_length}, D);
+      slots.back().random = false;
+      slots.back().initial_value = 0.0;
+    }
+  };
+  top(&ModelWeights::embed_tokens, "model.embed_tokens.weight", {V, D});
+  if (config.arch() == Architecture::kLocalGlobal) {
+    stack("model.local_layers.", config.fcc->num_local_layers, nullptr);
+  }
+  const bool condensation = config.arch() == Architecture::kCondensation;
+  stack("model.layers.", config.num_hidden_layers, condensation ? &*config.fcc : nullptr);
+  top(&ModelWeights::norm, "model.norm.weight", {D});
+  if (!config.tie_word_embeddings) {
+    top(&ModelWeights::lm_head, "lm_head.weight", {V, D});
+  }
+  return slots;
+}
+
+void FlatParameters::freeze_matching(const std::vector<std::string>& patterns) {
+  std::vector<bool> used(patterns.size(), false);
+  for (Slot& slot : slots_) {
+    std::string covered, left_out;
+    const std::int64_t num_layers = slot.stack.empty() ? 1 : slot.shape[0];
+    for (std::int64_t layer = 0; layer < num_layers; ++layer) {
+      for (std::size_t part = 0; part < slot.names.size(); ++part) {
+        const std::string name = slot.name_of(part, layer);
+        bool hit = false;
+        for (std::size_t i = 0; i < patterns.size(); ++i) {
+          if (matches(patterns[i], name)) {
+            used[i] = true;
+            hit = true;
+          }
+        }
+        (hit ? covered : left_out) = name;
+      }
+    }
+    if (!covered.empty() && !left_out.empty()) {
+      throw ConfigError(
+          "optim.freeze",
+          "must cover a kind of weight in all layers (q, k and v, or gate and up, together)",
+          covered + " without " + left_out);
+    }
+    slot.frozen = !covered.empty();
+  }
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    if (!used[i]) {
+      throw ConfigError(
+          "optim.freeze",
+          "must match at least one weight",
+          "\"" + patterns[i] + "\"",
+          "names are Hugging Face's, e.g. model.embed_tokens.weight or model.layers.*");
+    }
+  }
+}
+
+void FlatParameters::place_slots() {
+  std::int64_t end = 0;
+  const auto place = [&](const auto& belongs) {
+    for (Slot& slot : slots_) {
+      if (belongs(slot)) {
+        slot.offset = end;
+        end += (slot.numel() + kAlignment - 1) / kAlignment * kAlignment;
+      }
+    }
+    return end;
+  };
+  regions_.decay = place([](const Slot& slot) { return !slot.frozen && slot.decays(); });
+  regions_.no_decay = place([](const Slot& slot) { return !slot.frozen && !slot.decays(); });
+  regions_.all = place([](const Slot& slot) { return slot.frozen; });
+}
+
+void FlatParameters::initialize(std::uint64_t seed) {
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (const Slot& slot : slots_) {
+    at::Tensor target = master_.narrow(0, slot.offset, slot.numel());
+    if (!slot.random) {
+      target.fill_(slot.initial_value);
+      continue;
+    }
+    // Drawn in float32 on the CPU whatever the master is, so that all devices and types agree.
+    const at::Tensor drawn = at::empty({slot.numel()}, at::kFloat);
+    target.copy_(drawn.normal_(0.0, config_.initializer_range, generator));
+  }
+}
+
+FlatParameters::FlatParameters(
+    const ModelConfig& config,
+    ComputeDType dtype,
+    at::Device device,
+    std::uint64_t seed,
+    const std::vector<std::string>& freeze)
+    : config_(config), slots_(make_slots(config)) {
+  const at::NoGradGuard no_grad;
+  freeze_matching(freeze);
+  place_slots();
+  num_parameters_ = count_parameters(config);
+  const auto options = at::TensorOptions(device).dtype(master_type(dtype));
+  master_ = at::zeros({regions_.all}, options);
+  grad_ = at::zeros({regions_.all}, options);
+  initialize(seed);
+  compute_ = dtype == ComputeDType::kBFloat16 ? master_.to(at::kBFloat16) : master_;
+}
+
+ModelWeights FlatParameters::view(const at::Tensor& flat) const {
+  check(
+      flat.dim() == 1 && flat.size(0) == regions_.all,
+      "FlatParameters::view",
+      "the buffer must be as long as the parameters");
+  ModelWeights weights;
+  for (const Slot& slot : slots_) {
+    const at::Tensor tensor = flat.narrow(0, slot.offset, slot.numel()).view(slot.shape);
+    if (slot.stack.empty()) {
+      weights.*slot.top_member = tensor;
+    } else {
+      (slot.stack == "model.layers." ? weights.layers : weights.local).*slot.member = tensor;
+    }
+  }
+  if (config_.tie_word_embeddings) {
+    weights.lm_head = weights.embed_tokens;
+  }
+  return weights;
+}
+
+std::vector<NamedTensor> FlatParameters::named(const at::Tensor& flat) const {
+  check(
+      flat.dim() == 1 && flat.size(0) == regions_.all,
+      "FlatParameters::named",
+      "the buffer must be as long as the parameters");
+  std::vector<NamedTensor> result;
+  for (const Slot& slot : slots_) {
+    const at::Tensor tensor = flat.narrow(0, slot.offset, slot.numel()).view(slot.shape);
+    if (slot.stack.empty()) {
+      result.push_back({slot.names[0], tensor});
+      continue;
+    }
+    for (std::int64_t layer = 0; layer < slot.shape[0]; ++layer) {
+      std::int64_t row = 0;
+      for (std::size_t part = 0; part < slot.names.size(); ++part) {
+        result.push_back(
+            {slot.name_of(part, layer), tensor.select(0, layer).narrow(0, row, slot.rows[part])});
+        row += slot.rows[part];
+      }
+    }
+  }
+  return result;
+}
+
+void FlatParameters::update_compute() {
+  if (!compute_.is_same(master_)) {
+    const at::NoGradGuard no_grad;
+    compute_.copy_(master_);
+  }
+}
+
+std::int64_t count_parameters(const ModelConfig& config) {
+  std::int64_t count = 0;
+  for (const FlatParameters::Slot& slot : FlatParameters::make_slots(config)) {
+    count += slot.numel();
+  }
+  return count;
+}
+
+} // namespace fcc

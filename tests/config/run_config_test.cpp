@@ -1,0 +1,195 @@
+#include "fcc/config/run_config.h"
+
+#include <gtest/gtest.h>
+
+#include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+
+namespace fcc {
+namespace {
+
+const char* const kSmall = R"({
+  "output": "runs/a",
+  "model": {"preset": "table-1", "fcc": {"segment_length": 32}},
+  "data": {"tokenizer": {"type": "bytes"}, "train": [{"type": "passkey"}]},
+  "train": {"stages": [{"steps": 10, "segments": [2, 4]}]}
+})";
+
+std::string error_of(const std::vector<std::string>& overrides) {
+  try {
+    read_config<RunConfig>(kSmall, "run.json", overrides);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(RunConfig, ASmallOneIsEnough) {
+  const auto config = read_config<RunConfig>(kSmall, "run.json");
+  EXPECT_EQ(config.model.fcc->segment_length, 32);
+  EXPECT_EQ(config.train.stages[0].segments.kind, IntDistribution::Kind::kList);
+  EXPECT_EQ(config.train.stages[0].prefix_segments.max(), 0);
+}
+
+TEST(RunConfig, WrittenOutReadsBackEqual) {
+  const std::vector<std::string> overrides{
+      "engine.bptt_segments=3",
+      "optim.freeze=[\"model.embed*\"]",
+      "optim.lr=0.1",
+      "train.seed=9007199254740993",
+      "train.stages.0.until={\"metric\": \"answer_loss\", \"below\": 0.1, \"window\": 5}",
+      "train.stages.0.prefix_segments={\"log_uniform\": [1, 64], \"zero_share\": 0.2}",
+      "train.stages.0.data=[{\"type\": \"pairs\", \"path\": \"x \\\"ä\\\".jsonl\", "
+      "\"answer_weight\": 3}]",
+      "data.validation=[{\"type\": \"tokens\", \"path\": \"t\", \"document_memory\": \"reset\"}]",
+      "model.fcc.memory_norm=own"};
+  const auto config = read_config<RunConfig>(kSmall, "run.json", overrides);
+  const std::string written = write_config(config);
+  const auto again = read_config<RunConfig>(written, "written.json");
+  EXPECT_EQ(write_config(again), written);
+  EXPECT_EQ(again.train.seed, 9007199254740993);
+  EXPECT_EQ(again.optim.lr, 0.1);
+  EXPECT_EQ(again.train.stages[0].prefix_segments.zero_share, 0.2);
+  EXPECT_EQ(again.train.stages[0].data->at(0).path, "x \"ä\".jsonl");
+  EXPECT_EQ(again.model.fcc->memory_norm, MemoryNorm::kOwn);
+}
+
+TEST(RunConfig, RequiredKeysAreNamed) {
+  try {
+    read_config<RunConfig>("{\"outptu\": \"a\"}", "run.json");
+    FAIL();
+  } catch (const ConfigError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("output: must be given"), std::string::npos) << text;
+    EXPECT_NE(text.find("outptu: no such key (did you mean `output`?)"), std::string::npos);
+    EXPECT_NE(text.find("train: must be given"), std::string::npos) << text;
+  }
+}
+
+struct Broken {
+  const char* name;
+  std::vector<std::string> overrides;
+  const char* error; ///< part of it
+};
+
+class BrokenRule : public testing::TestWithParam<Broken> {};
+
+TEST_P(BrokenRule, IsNamed) {
+  const std::string error = error_of(GetParam().overrides);
+  EXPECT_NE(error.find(GetParam().error), std::string::npos) << error;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    BrokenRule,
+    testing::ValuesIn(std::vector<Broken>{
+        {"two_models",
+         {"model.path=a"},
+         "model: must have exactly one of `path`, `preset`, `config`; got 2"},
+        {"no_model", {"model.preset=null"}, "model: must have exactly one"},
+        {"preset",
+         {"model.preset=llama-3.2-1"},
+         "model.preset: must be one of `llama-3.2-1b`, `llama-3.2-3b`, `table-1`; got "
+         "`llama-3.2-1` (did you mean `llama-3.2-1b`?)"},
+        {"llama_in_fcc",
+         {"model.fcc.arch=llama"},
+         "model.fcc.arch: must be `condensation` or `local_global`"},
+        {"local_layers",
+         {"model.fcc.num_local_layers=2"},
+         "num_local_layers: is for arch `local_global` only"},
+        {"no_local_layers",
+         {"model.fcc.arch=local_global"},
+         "num_local_layers: must be at least 1"},
+        {"local_global_options",
+         {"model.fcc.arch=local_global",
+          "model.fcc.num_local_layers=1",
+          "model.fcc.memory_norm=none"},
+         "model.fcc.memory_norm: has no meaning for arch `local_global`"},
+        {"segment_length",
+         {"model.fcc.segment_length=0"},
+         "model.fcc.segment_length: must be at least 1; got 0"},
+        {"no_stages", {"train.stages=[]"}, "train.stages: must hold at least one stage"},
+        {"no_steps", {"train.stages=[{}]"}, "train.stages.0.steps: must be given"},
+        {"zero_steps",
+         {"train.stages.0.steps=0"},
+         "train.stages.0.steps: must be at least 1; got 0"},
+        {"zero_segments",
+         {"train.stages.0.segments=[0, 2]"},
+         "train.stages.0.segments: must be at least 1"},
+        {"zero_share_of_segments",
+         {"train.stages.0.segments={\"fixed\": 2, \"zero_share\": 0.1}"},
+         "`zero_share` must be 0"},
+        {"metric",
+         {"train.stages.0.until={\"metric\": \"los\", \"below\": 1}"},
+         "train.stages.0.until.metric: must be one of `loss`, `answer_loss`; got `los`"},
+        {"window",
+         {"train.stages.0.until={\"below\": 1}"},
+         "train.stages.0.until.window: must not exceed the stage's steps = 10; got 20"},
+        {"answer_loss",
+         {"data.train=[{\"type\": \"tokens\", \"path\": \"a\"}]",
+          "train.stages.0.until={\"metric\": \"answer_loss\", \"below\": 1, \"window\": 2}"},
+         "needs a dataset of type `passkey` or `pairs`"},
+        {"no_data",
+         {"data.train=[]"},
+         "train.stages.0.data: must hold a dataset: data.train is empty"},
+        {"no_path", {"data.train.0.type=tokens"}, "data.train.0.path: must name the file"},
+        {"passkey_path", {"data.train.0.path=a"}, "data.train.0.path: `passkey` samples are made"},
+        {"depth",
+         {"data.train.0.depth=1.5"},
+         "data.train.0.depth: must be at least 0 and at most 1; got 1.5"},
+        {"needle",
+         {"data.train.0.needle=The key is 5."},
+         "data.train.0.needle: must contain `{key}`"},
+        {"digits_of_tokens",
+         {"data.train.0={\"type\": \"tokens\", \"path\": \"a\", \"digits\": 5}"},
+         "data.train.0.digits: is for datasets of type `passkey` only"},
+        {"context_weight",
+         {"data.train.0.loss_on=answer", "data.train.0.context_weight=0.5"},
+         "has no effect with loss_on `answer`"},
+        {"weight", {"data.train.0.weight=0"}, "data.train.0.weight: must be above 0"},
+        {"bytes_path",
+         {"data.tokenizer.path=a"},
+         "data.tokenizer.path: the `bytes` tokenizer needs no file"},
+        {"words_path", {"data.tokenizer.type=words"}, "data.tokenizer.path: must be given"},
+        {"auto_path",
+         {"data.tokenizer.type=auto"},
+         "data.tokenizer.path: must be given where there is no model.path"},
+        {"validation",
+         {"train.validate_every=5"},
+         "train.validate_every: must be 0 where data.validation is empty"},
+        {"beta", {"optim.beta2=1"}, "optim.beta2: must be below 1"},
+        {"decay_share",
+         {"optim.decay_share=1.1"},
+         "optim.decay_share: must be at least 0 and at most 1; got 1.1"},
+        {"freeze",
+         {"optim.freeze=[\"a*b\"]"},
+         "optim.freeze.0: must be a Hugging Face name or a prefix"},
+        {"device",
+         {"engine.device=gpu"},
+         "engine.device: must be `auto`, `cpu`, `cuda` or `cuda:N`; got `gpu`"},
+        {"device_number", {"engine.device=cuda:x"}, "engine.device: must be"},
+        {"bptt", {"engine.bptt_segments=0"}, "engine.bptt_segments: must be at least 1"},
+        {"execution", {"engine.execution=fused"}, "engine.execution: no such key"},
+        {"keep_last", {"checkpoint.keep_last=0"}, "checkpoint.keep_last: must be at least 1"}}),
+    [](const testing::TestParamInfo<Broken>& row) { return std::string(row.param.name); });
+
+TEST(RunConfig, RulesAreNamedWithTheLineOfTheirKey) {
+  try {
+    read_config<RunConfig>(
+        "{\"output\": \"a\", \"model\": {\"preset\": \"table-1\"},\n"
+        "\"data\": {\"tokenizer\": {\"type\": \"bytes\"},\n"
+        "\"train\": [{\"type\": \"passkey\",\n"
+        "\"path\": \"x\"}]}, \"train\": {\n"
+        "\"stages\": [{\"steps\": 5}]}}",
+        "run.json");
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(
+        std::string(error.what()),
+        "run.json:4: data.train.0.path: `passkey` samples are made, not read: leave it out");
+  }
+}
+
+} // namespace
+} // namespace fcc
