@@ -10,15 +10,16 @@ namespace {
 
 /// Weights of the layers that a block's cells belong to.
 at::Tensor layers_of(const at::Tensor& stacked, const Diagonal& diagonal) {
+  if (!stacked.defined()) {
+    return stacked;
+  }
   return stacked.slice(0, diagonal.first_layer, diagonal.first_layer + diagonal.num_cells);
 }
 
-/// Where a block's cells keep `kept` [N, S, …]; with S = 1 they share a scratch row: [C, …].
+/// Where a block's cells keep `kept` [N, S, …], as [C, …]; with S = 1 every layer has one scratch
+/// place for all its segments.
 at::Tensor cells_of(const at::Tensor& kept, const Diagonal& diagonal) {
-  if (kept.size(1) == 1) {
-    return kept.select(1, 0).slice(0, 0, diagonal.num_cells);
-  }
-  return diagonal_view(kept, diagonal);
+  return kept.size(1) == 1 ? layers_of(kept.select(1, 0), diagonal) : diagonal_view(kept, diagonal);
 }
 
 /// The weight that memory is normed with; undefined: memory is used as it is.
@@ -289,14 +290,23 @@ void weight_gradients(
     return normed.select(0, 0);
   };
   for (std::int64_t n = 0; n < shape.num_layers; ++n) {
-    linear_backward_weight(
-        flat(grad_out, n), flat(activations.mlp_hidden, n), grads.down_proj.select(0, n));
-    linear_backward_weight(
-        flat(activations.gate_up, n), // its gradient by now
-        norm(activations.mid, weights.post_attention_layernorm, n),
-        grads.gate_up_proj.select(0, n));
-    linear_backward_weight(
-        flat(waiting.mid, n), flat(activations.attention, n), grads.o_proj.select(0, n));
+    if (grads.down_proj.defined()) {
+      linear_backward_weight(
+          flat(grad_out, n), flat(activations.mlp_hidden, n), grads.down_proj.select(0, n));
+    }
+    if (grads.gate_up_proj.defined()) {
+      linear_backward_weight(
+          flat(activations.gate_up, n), // its gradient by now
+          norm(activations.mid, weights.post_attention_layernorm, n),
+          grads.gate_up_proj.select(0, n));
+    }
+    if (grads.o_proj.defined()) {
+      linear_backward_weight(
+          flat(waiting.mid, n), flat(activations.attention, n), grads.o_proj.select(0, n));
+    }
+    if (!grads.qkv_proj.defined()) {
+      continue;
+    }
     const at::Tensor grad_qkv_proj = grads.qkv_proj.select(0, n);
     linear_backward_weight(
         flat(waiting.qkv, n), norm(x, weights.input_layernorm, n), grad_qkv_proj);

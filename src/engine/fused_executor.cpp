@@ -85,6 +85,27 @@ RotaryTables make_rotary(
   return tables;
 }
 
+/// Undefines the gradients of frozen parameters: nobody computes them.
+void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
+  StackWeights& layers = grads.layers;
+  for (at::Tensor* grad :
+       {&grads.embed_tokens,
+        &grads.norm,
+        &grads.lm_head,
+        &layers.input_layernorm,
+        &layers.memory_layernorm,
+        &layers.qkv_proj,
+        &layers.o_proj,
+        &layers.post_attention_layernorm,
+        &layers.gate_up_proj,
+        &layers.down_proj,
+        &layers.initial_memory}) {
+    if (grad->defined() && grad->storage_offset() >= first_frozen) {
+      *grad = at::Tensor();
+    }
+  }
+}
+
 } // namespace
 
 /// One micro-batch laid out by segment.
@@ -117,6 +138,7 @@ FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& en
       engine_(engine),
       weights_(parameters.view(parameters.compute())),
       grads_(parameters.view(parameters.grad())) {
+  leave_out_frozen(grads_, parameters.regions().no_decay);
   if (parameters.config().arch() == Architecture::kLocalGlobal) {
     throw ConfigError(
         "engine.execution",
@@ -280,12 +302,12 @@ void FusedExecutor::run_head(
   const at::Tensor hidden = at::empty_like(last);
   const at::Tensor norm = weights_.norm.unsqueeze(0);
   rms_norm_forward(last, norm, shape.eps, hidden);
-  const CrossEntropyResult result = linear_cross_entropy(
-      hidden.select(0, 0),
-      weights_.lm_head,
-      part(pass.targets),
-      part(pass.coefficients),
-      with_gradient ? grads_.lm_head : at::Tensor());
+  const at::Tensor flat = hidden.select(0, 0);
+  const at::Tensor targets = part(pass.targets), coefficients = part(pass.coefficients);
+  const CrossEntropyResult result = with_gradient
+      ? linear_cross_entropy_with_gradient(
+            flat, weights_.lm_head, targets, coefficients, grads_.lm_head)
+      : linear_cross_entropy(flat, weights_.lm_head, targets, coefficients);
   pass.loss = pass.loss.defined() ? pass.loss + result.loss : result.loss;
   pass.token_losses.slice(0, first, first + count)
       .copy_(result.token_losses.view({count, shape.batch, shape.length}));
@@ -298,11 +320,14 @@ void FusedExecutor::run_head(
         {},
         GradInput::kOverwrite,
         chunk.grad_x_last().view({1, rows, shape.width}),
-        grads_.norm.unsqueeze(0));
+        grads_.norm.defined() ? grads_.norm.unsqueeze(0) : at::Tensor());
   }
 }
 
 void FusedExecutor::add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk) {
+  if (!grads_.embed_tokens.defined()) {
+    return;
+  }
   const CellShape& shape = pass.plan.shape;
   const at::Tensor ids = pass.ids.slice(0, first, first + chunk.num_segments()).reshape({-1});
   const at::Tensor rows =
@@ -374,7 +399,7 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
     const CellShape& shape = pass.plan.shape;
     grads_.layers.initial_memory.add_(
         grad_memory.view({shape.num_layers, shape.batch, shape.length, shape.width})
-            .to(grads_.norm.scalar_type())
+            .to(grads_.layers.initial_memory.scalar_type())
             .sum(1));
   }
   return pass.result();

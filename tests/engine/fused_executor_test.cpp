@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
@@ -16,8 +18,8 @@ namespace {
 struct Case {
   std::string name;
   bool llama = false;
-  FccConfig fcc;
-  std::optional<std::int64_t> bptt_segments;
+  FccConfig fcc = {};
+  std::optional<std::int64_t> bptt_segments = std::nullopt;
   std::int64_t total = 0; ///< tokens
   std::int64_t prefix = 0;
   bool documents = false;
@@ -143,7 +145,12 @@ std::vector<Case> cases() {
   };
 }
 
-class FusedExecutorEquals : public testing::TestWithParam<Case> {};
+class FusedExecutorEquals : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    at::set_num_threads(1); // tiny tensors: threads would only wait for each other
+  }
+};
 
 TEST_P(FusedExecutorEquals, TheReferenceUnderEverySchedule) {
   const Case& c = GetParam();
@@ -203,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(
     Options,
     FusedExecutorEquals,
     testing::ValuesIn(cases()),
-    [](const testing::TestParamInfo<Case>& info) { return info.param.name; });
+    [](const auto& each) { return each.param.name; });
 
 TEST(FusedExecutor, GoesOnFromASavedState) {
   const Case c{.name = "plain", .total = 30};

@@ -125,7 +125,7 @@ struct EngineSection {
   Schedule schedule = Schedule::kWavefront; ///< fused only
   Activations activations = Activations::kAuto; ///< fused only
   std::optional<std::int64_t> chunk_segments; ///< fused: segments a chunk; default by `activations`
-  std::optional<double> memory_gib; ///< fused, auto: GPU memory to plan for; default 92 % of the card
+  std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: keep all
   bool boundary_memory_on_host = false; ///< fused: memory between chunks waits in pinned host memory
 };
 
