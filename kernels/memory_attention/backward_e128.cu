@@ -1,0 +1,15 @@
+#include "memory_attention/backward_kernel.cuh"
+
+namespace fcc::kernels::backward {
+
+cudaError_t launch_gradients_e128(const KernelParams& params,
+                                 int num_multiprocessors,
+                                 cudaStream_t stream) {
+  using Queries = Traits<128, Role::kQueries, 3, 64, 3, 1, 0, true, false, 32, 160>;
+  using Keys = Traits<128, Role::kKeys, 2, 64, 4, 1, 0, true, false, 24, 240>;
+  const cudaError_t error = launch_gradient_kernel<Queries>(params, num_multiprocessors, stream);
+  return error != cudaSuccess ? error
+                              : launch_gradient_kernel<Keys>(params, num_multiprocessors, stream);
+}
+
+}  // namespace fcc::kernels::backward
