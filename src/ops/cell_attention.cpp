@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -10,6 +11,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
+#include "ops/kernels.h"
 #include "ops/sum_dtype.h"
 
 namespace fcc {
@@ -76,6 +78,10 @@ double softmax_scale(const CellAttentionInput& input) {
 } // namespace
 
 void cell_attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse) {
+  if (kernel_ops::serves_attention(input.q)) {
+    kernel_ops::attention_forward(input, out, lse);
+    return;
+  }
   const std::int64_t length = input.q.size(2), groups = input.k.size(3);
   const Keys keys = all_keys(input);
   const at::Tensor scores =
@@ -91,6 +97,10 @@ void cell_attention_backward(
     const at::Tensor& lse,
     const at::Tensor& grad_out,
     CellAttentionGrads grads) {
+  if (kernel_ops::serves_attention(input.q)) {
+    kernel_ops::attention_backward(input, out, lse, grad_out, std::move(grads));
+    return;
+  }
   const std::int64_t length = input.q.size(2), groups = input.k.size(3);
   const double scale = softmax_scale(input);
   const Keys keys = all_keys(input);

@@ -9,6 +9,7 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 
+#include "ops/kernels.h"
 #include "ops/sum_dtype.h"
 
 namespace fcc {
@@ -49,6 +50,10 @@ void linear_backward_weight(const at::Tensor& grad_out, const at::Tensor& a, at:
 }
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {
+  if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
+    kernel_ops::rms_norm_forward(x, weight, eps, out);
+    return;
+  }
   const at::Tensor wide = x.to(sum_dtype(x));
   // Rounded before the weight is applied, as Hugging Face's Llama does.
   const at::Tensor normed = (wide * inverse_root(wide, eps)).to(x.scalar_type());
@@ -64,6 +69,11 @@ void rms_norm_backward(
     GradInput mode,
     at::Tensor grad_x,
     at::Tensor grad_weight) {
+  if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
+    kernel_ops::rms_norm_backward(
+        grad_out, x, weight, eps, residual, mode, grad_x, grad_weight);
+    return;
+  }
   const auto dtype = sum_dtype(x);
   const at::Tensor wide = x.to(dtype);
   const at::Tensor root = inverse_root(wide, eps); // [C, R, 1]
@@ -84,12 +94,20 @@ void rms_norm_backward(
 }
 
 void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
+  if (kernel_ops::serves(out) && out.size(2) % 8 == 0) {
+    kernel_ops::swiglu_forward(gate_up, out);
+    return;
+  }
   const auto dtype = sum_dtype(gate_up);
   const auto halves = gate_up.chunk(2, -1); // 2 × [C, R, F]
   out.copy_(at::silu(halves[0].to(dtype)) * halves[1].to(dtype));
 }
 
 void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up) {
+  if (kernel_ops::serves(gate_up) && grad_out.size(2) % 8 == 0) {
+    kernel_ops::swiglu_backward(grad_out, gate_up);
+    return;
+  }
   const auto dtype = sum_dtype(gate_up);
   const auto halves = gate_up.chunk(2, -1);
   const at::Tensor gate = halves[0].to(dtype), up = halves[1].to(dtype);
@@ -107,6 +125,10 @@ void rope_in_place(
     const at::Tensor& cos,
     const at::Tensor& sin,
     bool inverse) {
+  if (kernel_ops::serves(x) && cos.size(1) % 8 == 0) {
+    kernel_ops::rope_in_place(x, heads, cos, sin, inverse);
+    return;
+  }
   const auto dtype = sum_dtype(x);
   const std::int64_t length = cos.size(0), half = cos.size(1), rows = x.size(1);
   // [C, R/L, L, heads, 2, E/2]: only views, whatever the strides of cells and rows.
