@@ -5,6 +5,7 @@
 
 #include "common/tensor_map.h"
 #include "memory_attention/forward_kernel.cuh"
+#include "memory_attention/forward_schedule.h"
 #include "memory_attention/launch_common.h"
 #include "memory_attention/memory_attention.h"
 
@@ -12,7 +13,7 @@ namespace fcc::kernels {
 
 /// Launches the forward kernel of these traits; the parameters have been checked.
 template <class Traits>
-KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
+KernelStatus launch_forward(const MemoryAttentionForwardParams& params, int num_multiprocessors) {
   const MemoryAttentionShape& shape = params.shape;
   ForwardArguments arguments{};
 
@@ -48,30 +49,24 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
   arguments.num_kv_heads = FastDivisor(shape.num_kv_heads);
   arguments.heads_per_kv = FastDivisor(heads_per_kv);
 
-  // Keys and values of a chunk take at most a fifth of the 50 MB L2 cache, beside the queries and
-  // outputs that stream through it.
-#ifdef TUNE
-  extern int64_t kChunkBytes;
-#else
-  constexpr int64_t kChunkBytes = 10 << 20;
-#endif
-  const int64_t set_bytes =
-      (int64_t{shape.num_queries} + shape.num_memory) * shape.head_dim * 2 * 2;
+  const auto tiles = [](int rows) { return (rows + Traits::kKeyTile - 1) / Traits::kKeyTile; };
   const int num_sets = shape.num_cells * shape.batch * shape.num_kv_heads;
-  const int chunk_sets =
-      static_cast<int>(std::clamp<int64_t>(kChunkBytes / set_bytes, 1, num_sets));
   arguments.items_per_set = (arguments.num_units + Traits::kWarpgroups - 1) / Traits::kWarpgroups;
   arguments.num_items = num_sets * arguments.items_per_set;
+  const int num_blocks = std::min(arguments.num_items, num_multiprocessors);
+  constexpr double kMegabyte = 1024.0 * 1024.0;
+  const int chunk_sets = choose_chunk_sets(
+      {.num_blocks = num_blocks,
+       .num_sets = num_sets,
+       .items_per_set = arguments.items_per_set,
+       .heaviest_tiles = tiles(shape.num_memory) + tiles(shape.num_queries),
+       .lightest_tiles = tiles(shape.num_memory) + 1,
+       .set_megabytes =
+           (static_cast<double>(shape.num_queries) + shape.num_memory) * shape.head_dim * 4 / kMegabyte});
   arguments.last_chunk = (num_sets - 1) / chunk_sets;
   arguments.chunk_items = FastDivisor(chunk_sets * arguments.items_per_set);
   arguments.chunk_sets = FastDivisor(chunk_sets);
   arguments.last_chunk_sets = FastDivisor(num_sets - arguments.last_chunk * chunk_sets);
-
-  int num_blocks = 0;
-  if (const KernelStatus status = count_multiprocessors(num_blocks); !status.ok()) {
-    return status;
-  }
-  num_blocks = std::min(arguments.num_items, num_blocks);
 
   const auto kernel = forward_kernel<Traits>;
   cudaError_t error = cudaFuncSetAttribute(
@@ -85,6 +80,22 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params) {
            params.stream>>>(arguments);
   error = cudaGetLastError();
   return {error, error == cudaSuccess ? nullptr : "memory_attention_forward: launch failed"};
+}
+
+/// Launches `ManyItems`, or `FewItems` where its smaller blocks all run at the same time.
+template <class ManyItems, class FewItems>
+KernelStatus launch_one_of(const MemoryAttentionForwardParams& params) {
+  int num_multiprocessors = 0;
+  if (const KernelStatus status = count_multiprocessors(num_multiprocessors); !status.ok()) {
+    return status;
+  }
+  const MemoryAttentionShape& shape = params.shape;
+  const int64_t query_tiles = (shape.num_queries + FewItems::kQueryTile - 1) / FewItems::kQueryTile;
+  const int64_t units = query_tiles * (shape.num_heads / shape.num_kv_heads);
+  const int64_t sets = int64_t{shape.num_cells} * shape.batch * shape.num_kv_heads;
+  const int64_t items = sets * ((units + FewItems::kWarpgroups - 1) / FewItems::kWarpgroups);
+  return items <= num_multiprocessors ? launch_forward<FewItems>(params, num_multiprocessors)
+                                      : launch_forward<ManyItems>(params, num_multiprocessors);
 }
 
 }  // namespace fcc::kernels

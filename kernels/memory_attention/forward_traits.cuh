@@ -11,12 +11,17 @@ namespace fcc::kernels {
 /// A block is one producer warpgroup and `kWarpgroups` consumer warpgroups. Each consumer works on
 /// one *unit*: 64 query rows of one head. The units of a block share a key/value head, so every
 /// tile of `kKeyTile` keys that the producer brings serves all of them.
-template <int kHeadDim_, int kWarpgroups_, int kKeyTile_, int kStages_>
+template <int kHeadDim_, int kWarpgroups_, int kKeyTile_, int kStages_, bool kPairUnits_ = false>
 struct ForwardTraits {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kWarpgroups = kWarpgroups_;
   static constexpr int kKeyTile = kKeyTile_;
   static constexpr int kStages = kStages_;
+  /// For launches with fewer items than multiprocessors: an item takes one unit from either end of
+  /// the sequence, so that all items have the same work. Otherwise the units of an item follow each
+  /// other, which lets heads of a group share their key tiles from the first to the last.
+  static constexpr bool kPairUnits = kPairUnits_;
+  static_assert(!kPairUnits || kWarpgroups == 2);
   static_assert(kHeadDim % 64 == 0 && kKeyTile % 64 == 0);  // mask.cuh rests on the latter
 
   static constexpr int kQueryTile = 64;  // rows of one wgmma
