@@ -2,19 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
 
 namespace fcc {
 namespace {
-
-std::string number_text(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.15g", value);
-  return text;
-}
 
 /// Long values would bury the rule.
 std::string short_text(const JsonValue& value) {
@@ -32,20 +25,12 @@ std::string short_text(const JsonValue& value) {
 }
 
 bool check_range(const ConfigPlace& place, const Field& field, double value) {
-  const bool low = field.above_min ? !(value > field.min) : value < field.min;
-  if (!low && !(value > field.max)) {
-    return true;
+  const bool is_low = field.above_min ? !(value > field.min) : value < field.min;
+  if (is_low || value > field.max) {
+    place.refuse("must be " + range_text(field));
+    return false;
   }
-  const std::string min = (field.above_min ? "above " : "at least ") + number_text(field.min);
-  const std::string max = "at most " + number_text(field.max);
-  if (std::isinf(field.max)) {
-    place.refuse("must be " + min);
-  } else if (std::isinf(field.min)) {
-    place.refuse("must be " + max);
-  } else {
-    place.refuse("must be " + min + " and " + max);
-  }
-  return false;
+  return true;
 }
 
 using Kind = IntDistribution::Kind;
@@ -146,7 +131,7 @@ void read_distribution_object(
   if (num_forms != 1) {
     place.refuse("must have one of `fixed`, `list`, `uniform`, `log_uniform`");
   } else if (read.zero_share > 0 && field.min > 0) {
-    place.refuse("`zero_share` must be 0: the number must be at least " + number_text(field.min));
+    place.refuse("`zero_share` must be 0: the number must be " + range_text(field));
   } else if (is_right) {
     value = std::move(read);
   }

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kManifest = "manifest.json";
+constexpr const char* kOldSuffix = ".old"; ///< an old target that stepped aside
 
 /// The files below `directory` by their relative names, and its folders, sorted.
 struct Listing {
@@ -94,12 +95,29 @@ std::map<std::string, std::pair<std::int64_t, std::string>> read_manifest(const 
   return manifest;
 }
 
+/// Puts back an old target whose writer was killed between the two renames of
+/// `replace_by_renaming`.
+void put_back_old(const fs::path& target) {
+  std::error_code ignored; // an unreadable parent shows itself when the temporary is made
+  if (fs::exists(target, ignored)) {
+    return;
+  }
+  for (const auto& entry : fs::directory_iterator(parent_of(target), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(leftover_prefix(target)) && name.ends_with(kOldSuffix)) {
+      fs::rename(entry.path(), target, ignored);
+      return;
+    }
+  }
+}
+
 } // namespace
 
 AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)) {
   if (!target_.has_filename()) {
     target_ = target_.parent_path(); // "runs/a/" means "runs/a"
   }
+  put_back_old(target_);
   remove_leftovers(target_);
   while (lock_ < 0) {
     temporary_ = temporary_name(target_);
@@ -146,17 +164,16 @@ void AtomicDirectory::commit() {
     std::error_code ignored; // the new one is in place: a leftover goes with the next writer
     fs::remove_all(temporary_, ignored);
   } else {
-    replace_by_renaming();
+    replace_by_renaming(errno != ENOENT);
   }
   ::close(lock_);
   lock_ = -1;
 }
 
-void AtomicDirectory::replace_by_renaming() {
-  // Here the target is absent, or the file system cannot exchange names. In the latter case the old
-  // one steps aside first; it is put back if the new one cannot take its place.
-  const bool has_old = errno != ENOENT;
-  const fs::path old = fs::path(temporary_) += ".old";
+void AtomicDirectory::replace_by_renaming(bool has_old) {
+  // Without exchange the old one steps aside first; it is put back if the new one cannot take its
+  // place, or by the next writer if this one is killed in between.
+  const fs::path old = fs::path(temporary_) += kOldSuffix;
   if (has_old && ::rename(target_.c_str(), old.c_str()) != 0) {
     throw_io_error(target_, "must be replaceable");
   }

@@ -13,17 +13,6 @@
 
 namespace fcc {
 namespace fs = std::filesystem;
-namespace {
-
-std::string leftover_prefix(const fs::path& target) {
-  std::string prefix = ".";
-  prefix += target.filename().string();
-  prefix += ".tmp-";
-  return prefix;
-}
-
-} // namespace
-
 void throw_io_error(const fs::path& path, const std::string& rule) {
   const int reason = errno;
   const char* hint = reason == ENOSPC   ? "free some space on the disk"
@@ -55,6 +44,13 @@ void sync_path(const fs::path& path) {
 
 fs::path parent_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+std::string leftover_prefix(const fs::path& target) {
+  std::string prefix = ".";
+  prefix += target.filename().string();
+  prefix += ".tmp-";
+  return prefix;
 }
 
 void remove_leftovers(const fs::path& target) {

@@ -37,6 +37,9 @@ void sync_path(const std::filesystem::path& path);
 /// The directory that holds `path`.
 std::filesystem::path parent_of(const std::filesystem::path& path);
 
+/// `.NAME.tmp-`: how the temporaries of a target begin.
+std::string leftover_prefix(const std::filesystem::path& target);
+
 /// Removes the leftovers `.NAME.tmp-*` beside `target` whose writers are gone (a living writer
 /// holds a lock on its own).
 void remove_leftovers(const std::filesystem::path& target);

@@ -1,13 +1,9 @@
 #include "fcc/io/files.h"
 
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
+#include "support/full_disk.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
@@ -91,25 +87,6 @@ TEST(AtomicFile, RemovesLeftoversOfTheDeadButNotOfTheLiving) {
   living.commit();
   EXPECT_EQ(read_plain(directory / "a"), "first");
 }
-
-/// While it lives, files cannot grow beyond `bytes`: writes fail as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    previous_handler_ = ::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &previous_);
-    const rlimit limit{bytes, previous_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &previous_);
-    ::signal(SIGXFSZ, previous_handler_);
-  }
-
- private:
-  rlimit previous_{};
-  sighandler_t previous_handler_ = SIG_DFL;
-};
 
 TEST(WriteFileAtomic, AFailingWriteIsAnErrorAndTheOldContentStays) {
   const TemporaryDirectory directory;

@@ -4,8 +4,10 @@
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace fcc {
 
@@ -18,10 +20,33 @@ struct Field {
   bool required = false;
 };
 
+/// "at least 0 and at most 1"; empty where any number will do.
+std::string range_text(const Field& field);
+
 /// The JSON names of an enum, specialised beside each enum as
 /// `static constexpr std::array<std::pair<std::string_view, E>, K> value`.
 template <typename E>
 struct EnumNames;
+
+template <typename E>
+std::vector<std::string> enum_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : EnumNames<E>::value) {
+    names.emplace_back(name);
+  }
+  return names;
+}
+
+/// The JSON name of a value.
+template <typename E>
+std::string_view enum_name(E value) {
+  for (const auto& [name, candidate] : EnumNames<E>::value) {
+    if (candidate == value) {
+      return name;
+    }
+  }
+  return {};
+}
 
 // A settings struct `T` is described once, by a free function found by argument-dependent lookup:
 //

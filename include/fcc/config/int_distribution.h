@@ -13,7 +13,7 @@ struct IntDistribution {
   enum class Kind { kFixed, kList, kUniform, kLogUniform };
   Kind kind = Kind::kFixed;
   std::vector<std::int64_t> values; ///< the number, the list, or {min, max}
-  double zero_share = 0.0; ///< probability of 0 before anything else is drawn
+  double zero_share = 0.0;          ///< probability of 0 before anything else is drawn
 
   static IntDistribution fixed(std::int64_t value);
   std::int64_t draw(Random& random) const;

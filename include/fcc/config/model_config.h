@@ -25,7 +25,8 @@ struct RopeScaling {
   std::int64_t original_max_position_embeddings = 8192;
 };
 
-/// The section `fcc` of `config.json`: how segments and memory work (arXiv 2405.04620, section III).
+/// The section `fcc` of `config.json`: how segments and memory work (arXiv 2405.04620, section
+/// III).
 struct FccConfig {
   Architecture arch = Architecture::kCondensation;
   std::int64_t segment_length = 512; ///< L, tokens
@@ -38,13 +39,13 @@ struct FccConfig {
 
 /// A model's `config.json`, with Hugging Face's names. Without `fcc` it is a plain Llama.
 struct ModelConfig {
-  std::int64_t vocab_size = 0; ///< V
-  std::int64_t hidden_size = 0; ///< D
-  std::int64_t intermediate_size = 0; ///< F
-  std::int64_t num_hidden_layers = 0; ///< N (local_global: the global stack's)
+  std::int64_t vocab_size = 0;          ///< V
+  std::int64_t hidden_size = 0;         ///< D
+  std::int64_t intermediate_size = 0;   ///< F
+  std::int64_t num_hidden_layers = 0;   ///< N (local_global: the global stack's)
   std::int64_t num_attention_heads = 0; ///< H
   std::int64_t num_key_value_heads = 0; ///< G
-  std::int64_t head_dim = 0; ///< E, a key of its own: never D/H by default
+  std::int64_t head_dim = 0;            ///< E, a key of its own: never D/H by default
   double rms_norm_eps = 1e-5;
   double rope_theta = 500000.0;
   std::optional<RopeScaling> rope_scaling;
@@ -95,42 +96,90 @@ template <typename Visitor>
 void visit(Visitor& v, RopeScaling& c) {
   v.field("rope_type", c.rope_type, {.doc = "Only `llama3`."});
   v.field("factor", c.factor, {.doc = "Division of the lowest frequencies.", .min = 1});
-  v.field("low_freq_factor", c.low_freq_factor, {.doc = "Wavelengths over original/this are divided.", .min = 0, .above_min = true});
-  v.field("high_freq_factor", c.high_freq_factor, {.doc = "Wavelengths under original/this are kept.", .min = 0, .above_min = true});
-  v.field("original_max_position_embeddings", c.original_max_position_embeddings, {.doc = "Positions of the first training, tokens.", .min = 1});
+  v.field(
+      "low_freq_factor",
+      c.low_freq_factor,
+      {.doc = "Wavelengths over original/this are divided.", .min = 0, .above_min = true});
+  v.field(
+      "high_freq_factor",
+      c.high_freq_factor,
+      {.doc = "Wavelengths under original/this are kept.", .min = 0, .above_min = true});
+  v.field(
+      "original_max_position_embeddings",
+      c.original_max_position_embeddings,
+      {.doc = "Positions of the first training, tokens.", .min = 1});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, FccConfig& c) {
   v.field("arch", c.arch, {.doc = "Architecture."});
   v.field("segment_length", c.segment_length, {.doc = "Tokens in a segment (L).", .min = 1});
-  v.field("num_local_layers", c.num_local_layers, {.doc = "Layers of the local stack (local_global only).", .min = 0});
-  v.field("memory_norm", c.memory_norm, {.doc = "Norm of the memory: the layer's own input norm, none, or one of its own."});
-  v.field("memory_positions", c.memory_positions, {.doc = "RoPE positions of memory keys: window = global (0..L-1 before L..2L-1), same (both from 0), none (memory not rotated)."});
-  v.field("memory_source", c.memory_source, {.doc = "The layer's output (FCC) or its input (Transformer-XL) is remembered."});
-  v.field("first_memory", c.first_memory, {.doc = "Memory of the first segment: absent, L rows of zeros, or learned."});
+  v.field(
+      "num_local_layers",
+      c.num_local_layers,
+      {.doc = "Layers of the local stack (local_global only).", .min = 0});
+  v.field(
+      "memory_norm",
+      c.memory_norm,
+      {.doc = "Norm of the memory: the layer's own input norm, none, or one of its own."});
+  v.field(
+      "memory_positions",
+      c.memory_positions,
+      {.doc = "RoPE positions of memory keys: window = global (0..L-1 before L..2L-1), same (both "
+              "from 0), none (memory not rotated)."});
+  v.field(
+      "memory_source",
+      c.memory_source,
+      {.doc = "The layer's output (FCC) or its input (Transformer-XL) is remembered."});
+  v.field(
+      "first_memory",
+      c.first_memory,
+      {.doc = "Memory of the first segment: absent, L rows of zeros, or learned."});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, ModelConfig& c) {
-  v.field("vocab_size", c.vocab_size, {.doc = "Tokens in the vocabulary (V).", .min = 1, .required = true});
+  v.field(
+      "vocab_size",
+      c.vocab_size,
+      {.doc = "Tokens in the vocabulary (V).", .min = 1, .required = true});
   v.field("hidden_size", c.hidden_size, {.doc = "Model width (D).", .min = 1, .required = true});
-  v.field("intermediate_size", c.intermediate_size, {.doc = "MLP width (F).", .min = 1, .required = true});
-  v.field("num_hidden_layers", c.num_hidden_layers, {.doc = "Layers (N).", .min = 1, .required = true});
-  v.field("num_attention_heads", c.num_attention_heads, {.doc = "Query heads (H).", .min = 1, .required = true});
-  v.field("num_key_value_heads", c.num_key_value_heads, {.doc = "Key/value heads (G); divides H.", .min = 1, .required = true});
+  v.field(
+      "intermediate_size",
+      c.intermediate_size,
+      {.doc = "MLP width (F).", .min = 1, .required = true});
+  v.field(
+      "num_hidden_layers", c.num_hidden_layers, {.doc = "Layers (N).", .min = 1, .required = true});
+  v.field(
+      "num_attention_heads",
+      c.num_attention_heads,
+      {.doc = "Query heads (H).", .min = 1, .required = true});
+  v.field(
+      "num_key_value_heads",
+      c.num_key_value_heads,
+      {.doc = "Key/value heads (G); divides H.", .min = 1, .required = true});
   v.field("head_dim", c.head_dim, {.doc = "Head width (E); even.", .min = 2, .required = true});
-  v.field("rms_norm_eps", c.rms_norm_eps, {.doc = "Added to the mean square in RMSNorm.", .min = 0});
+  v.field(
+      "rms_norm_eps", c.rms_norm_eps, {.doc = "Added to the mean square in RMSNorm.", .min = 0});
   v.field("rope_theta", c.rope_theta, {.doc = "RoPE base.", .min = 1});
   v.field("rope_scaling", c.rope_scaling, {.doc = "Llama-3 frequency scaling, or null."});
-  v.field("tie_word_embeddings", c.tie_word_embeddings, {.doc = "The head shares the embedding's weight."});
-  v.field("max_position_embeddings", c.max_position_embeddings, {.doc = "Positions the model was made for, tokens (informative).", .min = 1});
-  v.field("initializer_range", c.initializer_range, {.doc = "Standard deviation of new weights.", .min = 0});
+  v.field(
+      "tie_word_embeddings",
+      c.tie_word_embeddings,
+      {.doc = "The head shares the embedding's weight."});
+  v.field(
+      "max_position_embeddings",
+      c.max_position_embeddings,
+      {.doc = "Positions the model was made for, tokens (informative).", .min = 1});
+  v.field(
+      "initializer_range",
+      c.initializer_range,
+      {.doc = "Standard deviation of new weights.", .min = 0});
   v.field("fcc", c.fcc, {.doc = "Segments and memory; null or absent: a plain Llama."});
 }
 
-/// Rules between the keys of the section: `local_global` has local layers and refuses the options of
-/// memory by name; `llama` is said by leaving the section out.
+/// Rules between the keys of the section: `local_global` has local layers and refuses the options
+/// of memory by name; `llama` is said by leaving the section out.
 void check_rules(const FccConfig& config, Problems& problems);
 
 /// Rules between the keys (G divides H, E even, local_global's refusals, …).

@@ -16,16 +16,16 @@ enum class TokenizerKind { kAuto, kBytes, kWords, kSentencePiece, kHuggingFace, 
 /// Which tokenizer, from where, and whether documents begin with BOS and end with EOS.
 struct TokenizerConfig {
   TokenizerKind type = TokenizerKind::kAuto; ///< auto: by the files found in `path`
-  std::optional<std::string> path; ///< file or model directory (not for bytes)
+  std::optional<std::string> path;           ///< file or model directory (not for bytes)
   bool add_bos = false;
   bool add_eos = true;
 };
 
 struct ModelSection {
-  std::optional<std::string> path; ///< Hugging Face directory to start from, weights included
+  std::optional<std::string> path;   ///< Hugging Face directory to start from, weights included
   std::optional<std::string> preset; ///< a named shape, new weights
   std::optional<ModelConfig> config; ///< a full shape, new weights
-  std::optional<FccConfig> fcc; ///< replaces the `fcc` section of path, preset or config
+  std::optional<FccConfig> fcc;      ///< replaces the `fcc` section of path, preset or config
 };
 
 enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs };
@@ -35,19 +35,19 @@ enum class LossOn { kAll, kAnswer };
 /// One source of training or validation sequences.
 struct DatasetConfig {
   DatasetKind type = DatasetKind::kTokens;
-  std::string name; ///< in reports; default: type and index
+  std::string name;                ///< in reports; default: type and index
   std::optional<std::string> path; ///< token file (tokens, documents), JSONL (pairs)
-  double weight = 1.0; ///< share of the rows among the section's datasets
+  double weight = 1.0;             ///< share of the rows among the section's datasets
   DocumentMemory document_memory = DocumentMemory::kCarry; ///< does memory cross document borders
   // passkey (appendix C of arXiv 2405.04620); texts default to the paper's
   std::int64_t digits = 4;
-  double first_share = 0.0; ///< share of samples with the needle at the very start
+  double first_share = 0.0;    ///< share of samples with the needle at the very start
   std::optional<double> depth; ///< fixed depth in 0..1; default: uniform
   std::optional<std::string> intro, filler, needle, question; ///< `{key}` stands for the digits
   // passkey, pairs
   LossOn loss_on = LossOn::kAll;
   double context_weight = 1.0; ///< target weight outside the answer (loss_on all)
-  double answer_weight = 1.0; ///< target weight of the answer
+  double answer_weight = 1.0;  ///< target weight of the answer
 };
 
 struct DataSection {
@@ -72,10 +72,10 @@ struct StageConfig {
   std::optional<UntilConfig> until;
   IntDistribution segments = IntDistribution::fixed(1); ///< segments with gradient, drawn each step
   IntDistribution prefix_segments = IntDistribution::fixed(0); ///< before them, without gradient
-  std::optional<std::int64_t> batch_size; ///< rows a micro-batch and rank
-  std::optional<std::int64_t> accumulate; ///< micro-batches a step
-  std::optional<double> lr; ///< peak of this stage
-  std::optional<std::vector<DatasetConfig>> data; ///< in place of data.train
+  std::optional<std::int64_t> batch_size;                      ///< rows a micro-batch and rank
+  std::optional<std::int64_t> accumulate;                      ///< micro-batches a step
+  std::optional<double> lr;                                    ///< peak of this stage
+  std::optional<std::vector<DatasetConfig>> data;              ///< in place of data.train
 };
 
 struct TrainSection {
@@ -87,7 +87,7 @@ struct TrainSection {
   std::int64_t validation_batches = 8;
   std::int64_t validation_segments = 8; ///< segments a validation sequence
   std::int64_t max_skipped_steps = 100; ///< non-finite steps in all before the run ends
-  std::int64_t threads = 0; ///< CPU threads; 0: torch's choice
+  std::int64_t threads = 0;             ///< CPU threads; 0: torch's choice
 };
 
 enum class LossKind { kSegmentMeanSum, kTokenMean };
@@ -102,7 +102,7 @@ struct OptimSection {
   double beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1; ///< on matrices only
-  double clip = 1.0; ///< global norm; 0: off
+  double clip = 1.0;         ///< global norm; 0: off
   LrSchedule schedule = LrSchedule::kCosine;
   std::int64_t warmup_steps = 0;
   double decay_share = 1.0; ///< the last share of all steps decays (linear: the prototype's 0.3)

@@ -82,7 +82,10 @@ struct EnumNames<ComputeDType> {
 
 template <typename Visitor>
 void visit(Visitor& v, TokenizerConfig& c) {
-  v.field("type", c.type, {.doc = "Kind of tokenizer; auto: by the files found in `path` or `model.path`."});
+  v.field(
+      "type",
+      c.type,
+      {.doc = "Kind of tokenizer; auto: by the files found in `path` or `model.path`."});
   v.field("path", c.path, {.doc = "Vocabulary file or model directory (not for bytes)."});
   v.field("add_bos", c.add_bos, {.doc = "Documents begin with the BOS token."});
   v.field("add_eos", c.add_eos, {.doc = "Documents end with the EOS token."});
@@ -91,28 +94,70 @@ void visit(Visitor& v, TokenizerConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, ModelSection& c) {
   v.field("path", c.path, {.doc = "Hugging Face directory to start from, weights included."});
-  v.field("preset", c.preset, {.doc = "A named shape with new weights: llama-3.2-1b, llama-3.2-3b, table-1."});
-  v.field("config", c.config, {.doc = "A full shape with new weights, in the words of a Hugging Face config.json."});
-  v.field("fcc", c.fcc, {.doc = "Segments and memory; replaces the `fcc` section of path, preset or config."});
+  v.field(
+      "preset",
+      c.preset,
+      {.doc = "A named shape with new weights: llama-3.2-1b, llama-3.2-3b, table-1."});
+  v.field(
+      "config",
+      c.config,
+      {.doc = "A full shape with new weights, in the words of a Hugging Face config.json."});
+  v.field(
+      "fcc",
+      c.fcc,
+      {.doc = "Segments and memory; replaces the `fcc` section of path, preset or config."});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, DatasetConfig& c) {
-  v.field("type", c.type, {.doc = "tokens: a token file as one stream; documents: its documents one by one; passkey: made on the fly (arXiv 2405.04620, appendix C); pairs: prompts and answers from JSONL."});
+  v.field(
+      "type",
+      c.type,
+      {.doc =
+           "tokens: a token file as one stream; documents: its documents one by one; passkey: made "
+           "on the fly (arXiv 2405.04620, appendix C); pairs: prompts and answers from JSONL."});
   v.field("name", c.name, {.doc = "Name in reports; empty: type and index."});
   v.field("path", c.path, {.doc = "Token file (tokens, documents) or JSONL file (pairs)."});
-  v.field("weight", c.weight, {.doc = "Share of the rows among the section's datasets.", .min = 0, .above_min = true});
-  v.field("document_memory", c.document_memory, {.doc = "Memory across document borders: carry it on, or reset it (documents then start on segment borders)."});
+  v.field(
+      "weight",
+      c.weight,
+      {.doc = "Share of the rows among the section's datasets.", .min = 0, .above_min = true});
+  v.field(
+      "document_memory",
+      c.document_memory,
+      {.doc = "Memory across document borders: carry it on, or reset it (documents then start on "
+              "segment borders)."});
   v.field("digits", c.digits, {.doc = "passkey: digits of the key.", .min = 1, .max = 18});
-  v.field("first_share", c.first_share, {.doc = "passkey: share of samples with the needle at the very start.", .min = 0, .max = 1});
-  v.field("depth", c.depth, {.doc = "passkey: depth of the needle, 0 = start, 1 = end; null: drawn uniformly.", .min = 0, .max = 1});
+  v.field(
+      "first_share",
+      c.first_share,
+      {.doc = "passkey: share of samples with the needle at the very start.", .min = 0, .max = 1});
+  v.field(
+      "depth",
+      c.depth,
+      {.doc = "passkey: depth of the needle, 0 = start, 1 = end; null: drawn uniformly.",
+       .min = 0,
+       .max = 1});
   v.field("intro", c.intro, {.doc = "passkey: text at the start; null: the paper's."});
-  v.field("filler", c.filler, {.doc = "passkey: text repeated around the needle; null: the paper's."});
-  v.field("needle", c.needle, {.doc = "passkey: the hidden sentence, `{key}` stands for the digits; null: the paper's."});
-  v.field("question", c.question, {.doc = "passkey: text at the end, before the answer; null: the paper's."});
+  v.field(
+      "filler", c.filler, {.doc = "passkey: text repeated around the needle; null: the paper's."});
+  v.field(
+      "needle",
+      c.needle,
+      {.doc = "passkey: the hidden sentence, `{key}` stands for the digits; null: the paper's."});
+  v.field(
+      "question",
+      c.question,
+      {.doc = "passkey: text at the end, before the answer; null: the paper's."});
   v.field("loss_on", c.loss_on, {.doc = "passkey, pairs: targets that count."});
-  v.field("context_weight", c.context_weight, {.doc = "passkey, pairs: target weight outside the answer (loss_on all).", .min = 0});
-  v.field("answer_weight", c.answer_weight, {.doc = "passkey, pairs: target weight of the answer.", .min = 0, .above_min = true});
+  v.field(
+      "context_weight",
+      c.context_weight,
+      {.doc = "passkey, pairs: target weight outside the answer (loss_on all).", .min = 0});
+  v.field(
+      "answer_weight",
+      c.answer_weight,
+      {.doc = "passkey, pairs: target weight of the answer.", .min = 0, .above_min = true});
 }
 
 template <typename Visitor>
@@ -124,20 +169,47 @@ void visit(Visitor& v, DataSection& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, UntilConfig& c) {
-  v.field("metric", c.metric, {.doc = "loss (plain mean per token) or answer_loss (mean over the answers' tokens)."});
-  v.field("below", c.below, {.doc = "Bound that the metric's every value in the window stays under.", .min = 0, .above_min = true, .required = true});
+  v.field(
+      "metric",
+      c.metric,
+      {.doc = "loss (plain mean per token) or answer_loss (mean over the answers' tokens)."});
+  v.field(
+      "below",
+      c.below,
+      {.doc = "Bound that the metric's every value in the window stays under.",
+       .min = 0,
+       .above_min = true,
+       .required = true});
   v.field("window", c.window, {.doc = "Last steps that count.", .min = 1});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, StageConfig& c) {
   v.field("name", c.name, {.doc = "Name in reports; empty: the index."});
-  v.field("steps", c.steps, {.doc = "Optimizer steps (at most, with `until`).", .min = 1, .required = true});
+  v.field(
+      "steps",
+      c.steps,
+      {.doc = "Optimizer steps (at most, with `until`).", .min = 1, .required = true});
   v.field("until", c.until, {.doc = "Ends the stage before its steps are done."});
-  v.field("segments", c.segments, {.doc = "Segments with gradient, drawn anew each step.", .min = 1, .max = 1 << 24});
-  v.field("prefix_segments", c.prefix_segments, {.doc = "Segments before them, run without gradient, their memory carried in; drawn anew each step.", .min = 0, .max = 1 << 24});
-  v.field("batch_size", c.batch_size, {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1});
-  v.field("accumulate", c.accumulate, {.doc = "Micro-batches of a step; null: train.accumulate.", .min = 1});
+  v.field(
+      "segments",
+      c.segments,
+      {.doc = "Segments with gradient, drawn anew each step.", .min = 1, .max = 1 << 24});
+  v.field(
+      "prefix_segments",
+      c.prefix_segments,
+      {.doc = "Segments before them, run without gradient, their memory carried in; drawn anew "
+              "each step.",
+       .min = 0,
+       .max = 1 << 24});
+  v.field(
+      "batch_size",
+      c.batch_size,
+      {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1});
+  v.field(
+      "accumulate",
+      c.accumulate,
+      {.doc = "Micro-batches of a step; null: train.accumulate.", .min = 1});
   v.field("lr", c.lr, {.doc = "Peak learning rate of this stage; null: optim.lr.", .min = 0});
   v.field("data", c.data, {.doc = "Datasets in place of data.train."});
 }
@@ -147,51 +219,123 @@ void visit(Visitor& v, TrainSection& c) {
   v.field("seed", c.seed, {.doc = "Seed of weights, data and drawn lengths.", .min = 0});
   v.field("batch_size", c.batch_size, {.doc = "Rows of a micro-batch and rank.", .min = 1});
   v.field("accumulate", c.accumulate, {.doc = "Micro-batches of a step.", .min = 1});
-  v.field("stages", c.stages, {.doc = "The curriculum, one stage after another.", .required = true});
-  v.field("validate_every", c.validate_every, {.doc = "Steps between validations; 0: only at the end.", .min = 0});
-  v.field("validation_batches", c.validation_batches, {.doc = "Batches of a validation.", .min = 1});
-  v.field("validation_segments", c.validation_segments, {.doc = "Segments of a validation sequence.", .min = 1, .max = 1 << 24});
-  v.field("max_skipped_steps", c.max_skipped_steps, {.doc = "Steps with a non-finite loss or gradient, in all, before the run ends.", .min = 0});
+  v.field(
+      "stages", c.stages, {.doc = "The curriculum, one stage after another.", .required = true});
+  v.field(
+      "validate_every",
+      c.validate_every,
+      {.doc = "Steps between validations; 0: only at the end.", .min = 0});
+  v.field(
+      "validation_batches", c.validation_batches, {.doc = "Batches of a validation.", .min = 1});
+  v.field(
+      "validation_segments",
+      c.validation_segments,
+      {.doc = "Segments of a validation sequence.", .min = 1, .max = 1 << 24});
+  v.field(
+      "max_skipped_steps",
+      c.max_skipped_steps,
+      {.doc = "Steps with a non-finite loss or gradient, in all, before the run ends.", .min = 0});
   v.field("threads", c.threads, {.doc = "CPU threads; 0: torch's choice.", .min = 0, .max = 4096});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, LossSection& c) {
-  v.field("kind", c.kind, {.doc = "Sum over segments of their mean (arXiv 2405.04620, eq. 17), or the weighted mean over all tokens."});
+  v.field(
+      "kind",
+      c.kind,
+      {.doc = "Sum over segments of their mean (arXiv 2405.04620, eq. 17), or the weighted mean "
+              "over all tokens."});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, OptimSection& c) {
   v.field("lr", c.lr, {.doc = "Peak learning rate.", .min = 0});
-  v.field("beta1", c.beta1, {.doc = "AdamW's decay of the mean gradient; below 1.", .min = 0, .max = 1});
-  v.field("beta2", c.beta2, {.doc = "AdamW's decay of the mean squared gradient; below 1.", .min = 0, .max = 1});
-  v.field("eps", c.eps, {.doc = "Added to the root of the mean square.", .min = 0, .above_min = true});
-  v.field("weight_decay", c.weight_decay, {.doc = "Decoupled weight decay, on matrices only.", .min = 0});
+  v.field(
+      "beta1",
+      c.beta1,
+      {.doc = "AdamW's decay of the mean gradient; below 1.", .min = 0, .max = 1});
+  v.field(
+      "beta2",
+      c.beta2,
+      {.doc = "AdamW's decay of the mean squared gradient; below 1.", .min = 0, .max = 1});
+  v.field(
+      "eps", c.eps, {.doc = "Added to the root of the mean square.", .min = 0, .above_min = true});
+  v.field(
+      "weight_decay",
+      c.weight_decay,
+      {.doc = "Decoupled weight decay, on matrices only.", .min = 0});
   v.field("clip", c.clip, {.doc = "Largest global gradient norm; 0: off.", .min = 0});
   v.field("schedule", c.schedule, {.doc = "Course of the learning rate after the warm-up."});
   v.field("warmup_steps", c.warmup_steps, {.doc = "Steps of linear rise from 0.", .min = 0});
-  v.field("decay_share", c.decay_share, {.doc = "The last share of all steps, over which the learning rate falls.", .min = 0, .max = 1});
-  v.field("final_lr_ratio", c.final_lr_ratio, {.doc = "Learning rate at the end, as a share of the peak.", .min = 0, .max = 1});
-  v.field("freeze", c.freeze, {.doc = "Weights that stay as they are: Hugging Face names, or `prefix*`."});
+  v.field(
+      "decay_share",
+      c.decay_share,
+      {.doc = "The last share of all steps, over which the learning rate falls.",
+       .min = 0,
+       .max = 1});
+  v.field(
+      "final_lr_ratio",
+      c.final_lr_ratio,
+      {.doc = "Learning rate at the end, as a share of the peak.", .min = 0, .max = 1});
+  v.field(
+      "freeze",
+      c.freeze,
+      {.doc = "Weights that stay as they are: Hugging Face names, or `prefix*`."});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, EngineSection& c) {
   v.field("device", c.device, {.doc = "auto, cpu, cuda or cuda:N."});
-  v.field("dtype", c.dtype, {.doc = "Type of the computation; master weights stay float32 (float64 where that is)."});
-  v.field("attention", c.attention, {.doc = "Attention backend; auto: the fastest that serves the shape."});
-  v.field("bptt_segments", c.bptt_segments, {.doc = "The gradient is cut every so many segments; null: it flows through all memory.", .min = 1});
-  v.field("execution", c.execution, {.doc = "reference: plain operators and autograd, the definition; fused: passes by hand over diagonals of cells."});
-  v.field("schedule", c.schedule, {.doc = "fused: all cells of a diagonal at once (wavefront), or one after another (sequential)."});
-  v.field("activations", c.activations, {.doc = "fused: keep all activations, recompute them chunk by chunk, or as much as memory_gib holds (auto)."});
-  v.field("chunk_segments", c.chunk_segments, {.doc = "fused: segments in a chunk; null: as `activations` says.", .min = 1});
-  v.field("memory_gib", c.memory_gib, {.doc = "fused, activations auto: GiB to plan for; null: keep all.", .min = 0, .above_min = true});
-  v.field("boundary_memory_on_host", c.boundary_memory_on_host, {.doc = "fused: memory between chunks waits in pinned host memory."});
+  v.field(
+      "dtype",
+      c.dtype,
+      {.doc = "Type of the computation; master weights stay float32 (float64 where that is)."});
+  v.field(
+      "attention",
+      c.attention,
+      {.doc = "Attention backend; auto: the fastest that serves the shape."});
+  v.field(
+      "bptt_segments",
+      c.bptt_segments,
+      {.doc = "The gradient is cut every so many segments; null: it flows through all memory.",
+       .min = 1});
+  v.field(
+      "execution",
+      c.execution,
+      {.doc = "reference: plain operators and autograd, the definition; fused: passes by hand over "
+              "diagonals of cells."});
+  v.field(
+      "schedule",
+      c.schedule,
+      {.doc = "fused: all cells of a diagonal at once (wavefront), or one after another "
+              "(sequential)."});
+  v.field(
+      "activations",
+      c.activations,
+      {.doc = "fused: keep all activations, recompute them chunk by chunk, or as many as "
+              "memory_gib holds (auto)."});
+  v.field(
+      "chunk_segments",
+      c.chunk_segments,
+      {.doc = "fused: segments in a chunk; null: as `activations` says.", .min = 1});
+  v.field(
+      "memory_gib",
+      c.memory_gib,
+      {.doc = "fused, activations auto: GiB to plan for; null: keep all.",
+       .min = 0,
+       .above_min = true});
+  v.field(
+      "boundary_memory_on_host",
+      c.boundary_memory_on_host,
+      {.doc = "fused: memory between chunks waits in pinned host memory."});
 }
 
 template <typename Visitor>
 void visit(Visitor& v, CheckpointSection& c) {
-  v.field("every", c.every, {.doc = "Steps between checkpoints; 0: only at the end and on SIGTERM or SIGINT.", .min = 0});
+  v.field(
+      "every",
+      c.every,
+      {.doc = "Steps between checkpoints; 0: only at the end and on SIGTERM or SIGINT.", .min = 0});
   v.field("keep_last", c.keep_last, {.doc = "Checkpoints that are kept.", .min = 1});
 }
 

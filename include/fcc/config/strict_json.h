@@ -67,15 +67,6 @@ class ConfigReader {
 };
 
 template <typename E>
-std::vector<std::string> enum_names() {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : EnumNames<E>::value) {
-    names.emplace_back(name);
-  }
-  return names;
-}
-
-template <typename E>
 requires std::is_enum_v<E>
 void read_value(const ConfigPlace& place, const Field&, E& value) {
   if (const auto position = read_name(place, enum_names<E>())) {

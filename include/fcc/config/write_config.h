@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fcc/config/field.h"
@@ -36,16 +37,6 @@ template <typename T>
 struct IsVector : std::false_type {};
 template <typename T>
 struct IsVector<std::vector<T>> : std::true_type {};
-
-template <typename E>
-std::string_view enum_name(E value) {
-  for (const auto& [name, candidate] : EnumNames<E>::value) {
-    if (candidate == value) {
-      return name;
-    }
-  }
-  return {};
-}
 
 template <typename T>
 JsonValue ConfigWriter::to_json(T& value) {

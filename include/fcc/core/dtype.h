@@ -7,7 +7,20 @@
 namespace fcc {
 
 /// Element types of tensors in files and in memory.
-enum class DType : std::uint8_t { kF64, kF32, kBF16, kF16, kI64, kI32, kU32, kI16, kU16, kI8, kU8, kBool };
+enum class DType : std::uint8_t {
+  kF64,
+  kF32,
+  kBF16,
+  kF16,
+  kI64,
+  kI32,
+  kU32,
+  kI16,
+  kU16,
+  kI8,
+  kU8,
+  kBool
+};
 
 /// Bytes of one element.
 std::int64_t dtype_bytes(DType dtype);

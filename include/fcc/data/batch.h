@@ -10,10 +10,10 @@ inline constexpr std::int32_t kIgnoredTarget = -100;
 
 /// The shape of one micro-batch; it may change from step to step.
 struct BatchShape {
-  std::int64_t batch_size = 1; ///< B, rows of this rank
-  std::int64_t num_segments = 1; ///< with gradient
+  std::int64_t batch_size = 1;          ///< B, rows of this rank
+  std::int64_t num_segments = 1;        ///< with gradient
   std::int64_t num_prefix_segments = 0; ///< before them, without
-  std::int64_t segment_length = 1; ///< L, tokens
+  std::int64_t segment_length = 1;      ///< L, tokens
 
   std::int64_t all_segments() const {
     return num_prefix_segments + num_segments;
@@ -27,11 +27,13 @@ struct BatchShape {
 /// same row, also across segment borders).
 struct Batch {
   BatchShape shape;
-  std::vector<std::int32_t> ids; ///< [B, T]
+  std::vector<std::int32_t> ids;     ///< [B, T]
   std::vector<std::int32_t> targets; ///< [B, T], `kIgnoredTarget` is not counted
-  std::vector<float> target_weights; ///< [B, T], 0 where the target is ignored
-  std::vector<std::uint8_t> answer; ///< [B, T], 1 where the target is part of an answer
-  std::vector<std::uint8_t> segment_starts_document; ///< [B, S], 1: no memory enters this segment
+  std::vector<float> target_weights; ///< [B, T], 0 where the target is ignored and nowhere else
+  std::vector<std::uint8_t> answer;  ///< [B, T], 1 where the target is part of an answer
+  /// [B, S], 1: no memory enters this segment. All 0 unless documents keep their memory to
+  /// themselves; the first segment of a row has no memory either way.
+  std::vector<std::uint8_t> segment_starts_document;
 };
 
 } // namespace fcc

@@ -13,34 +13,64 @@ namespace fcc {
 
 class Tokenizer;
 
-/// One endless source of rows. Row contents depend on (dataset, seed, position) alone; the position
-/// is reached in O(1).
+/// Whether documents and prompts begin with BOS and end with EOS: `data.tokenizer`'s policy. Token
+/// files must have been made with the same.
+struct DocumentMarks {
+  bool bos = false;
+  bool eos = true;
+};
+
+/// One endless source of rows. Row contents depend on (dataset, seed, shape, position) alone; any
+/// position is reached at once. Immutable: safe to share between threads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
 
   virtual const std::string& name() const = 0;
 
-  /// Fills row `row` of `batch` (already sized) from `position`, and returns the position after it.
-  /// A position counts tokens for token files and samples for synthetic tasks.
+  /// Fills row `row` of `batch` (sized and cleared: ids 0, no targets) from `position`, and returns
+  /// the position after it. A position counts tokens for `tokens`, rows for the other kinds; it
+  /// goes on counting over the end of the source.
   virtual std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const = 0;
+
+  /// What `fill` would return, without the work: how a rank passes over the rows of others.
+  virtual std::int64_t skip(const BatchShape& shape, std::int64_t position) const = 0;
 
   /// Times the source was read through at `position` (0 for endless tasks).
   virtual double epochs(std::int64_t position) const = 0;
+
+  /// Share of the ids of one pass that are padding (0 where none is needed or none can be told).
+  virtual double padded_share(const BatchShape& shape) const = 0;
 };
 
-/// Opens one dataset. Errors: `ConfigError`, `FormatError`, `IoError` naming the file.
+/// Opens one dataset:
+/// - `tokens`: consecutive windows of T tokens of a token file, documents joined as they lie; the
+///   end joins the beginning. With `document_memory: reset` a document starts on a segment
+///   boundary, the gap before it is padding, and its first segment is marked; the row then holds
+///   fewer than T tokens, and the next row goes on with the first one left out.
+/// - `documents`: document after document of a token file, one a row from its beginning, cut at T
+///   tokens or padded. Documents of one token are passed over.
+/// - `passkey`: see passkey.h; sample `position`, exactly T tokens. The last target is EOS where
+/// the
+///   policy has one.
+/// - `pairs`: see pairs.h.
+/// Errors: `ConfigError`, `FormatError`, `IoError` naming the file.
 std::unique_ptr<Dataset> make_dataset(
     const DatasetConfig& config,
     const std::string& name,
     std::shared_ptr<const Tokenizer> tokenizer,
-    std::uint64_t seed);
+    std::uint64_t seed,
+    DocumentMarks marks = {});
 
-/// Draws rows from weighted datasets. All ranks draw alike and keep their own rows, so the state is
-/// the same everywhere and a change in the number of ranks loses nothing.
+/// Draws rows from weighted datasets: the dataset of row i depends on (seed, i) alone. All ranks
+/// draw alike and keep their own rows, so the state is the same everywhere and a change in the
+/// number of ranks loses nothing.
 class Loader {
  public:
-  Loader(std::vector<std::unique_ptr<Dataset>> datasets, std::vector<double> weights, std::uint64_t seed);
+  Loader(
+      std::vector<std::unique_ptr<Dataset>> datasets,
+      std::vector<double> weights,
+      std::uint64_t seed);
 
   /// The next micro-batch of rank `rank` of `num_ranks` (global batch: num_ranks × shape.batch_size
   /// rows; every rank advances over all of them).
@@ -72,6 +102,7 @@ class Loader {
 Loader make_loader(
     const std::vector<DatasetConfig>& datasets,
     std::shared_ptr<const Tokenizer> tokenizer,
-    std::uint64_t seed);
+    std::uint64_t seed,
+    DocumentMarks marks = {});
 
 } // namespace fcc

@@ -27,7 +27,7 @@ class AtomicDirectory {
   void commit();
 
  private:
-  void replace_by_renaming();
+  void replace_by_renaming(bool has_old);
 
   std::filesystem::path target_, temporary_;
   int lock_ = -1; ///< keeps other writers from taking the temporary for a leftover; -1: done

@@ -13,7 +13,16 @@ namespace fcc {
 /// mlp_bias, hidden_act other than silu, rope_type other than default/llama3, quantization_config.
 /// transformers 5's `rope_parameters` is understood; unknown keys that cannot change the maths are
 /// ignored. Errors: `FormatError`, `ConfigError` with path and key.
+///
+/// Keys that a file leaves out mean what Hugging Face's Llama takes them for (head_dim = D/H,
+/// untied, theta 10000, eps 1e-6 …); the section `fcc` is read strictly.
 ModelConfig load_model_config(const std::filesystem::path& directory);
+
+/// The same from the text of a `config.json`; `source` names it in errors.
+ModelConfig parse_model_config(const std::string& text, const std::string& source);
+
+/// Whether the model has weights that a plain Llama lacks.
+bool adds_weights(const ModelConfig& config);
 
 /// The text of `config.json` for a model: `model_type: llama` where no weight is added
 /// (condensation without own norm or learned memory), `fcc` otherwise, so that nothing is dropped

@@ -83,6 +83,15 @@ class FlatParameters {
   at::Tensor& grad() {
     return grad_;
   }
+  const at::Tensor& master() const {
+    return master_;
+  }
+  const at::Tensor& compute() const {
+    return compute_;
+  }
+  const at::Tensor& grad() const {
+    return grad_;
+  }
 
   /// Views of `flat` ([P], any dtype) in the stacked layout.
   ModelWeights view(const at::Tensor& flat) const;

@@ -13,7 +13,8 @@
 
 namespace fcc {
 
-/// Text to token ids and back. Implementations are immutable and safe to share between threads.
+/// Text to token ids and back. Implementations are immutable and safe to share between threads:
+/// documents can be encoded in parallel with one tokenizer.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -21,11 +22,19 @@ class Tokenizer {
   /// Ids run from 0 to vocab_size() - 1.
   virtual std::int64_t vocab_size() const = 0;
 
-  /// Appends the ids of `text` to `ids`; no BOS, no EOS, special tokens in the text are not parsed.
+  /// Appends the ids of `text` to `ids`; no BOS, no EOS, special tokens in the text are not parsed
+  /// (they are spelled out as plain text). Any bytes are allowed, broken UTF-8 too.
+  /// Errors: `Error` where a vocabulary of whole words lacks a word and has no `<unk>`.
   virtual void encode(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
 
+  /// As `encode`, but special tokens written out in `text` (`<|eot_id|>`, say) become their ids.
+  /// For text one trusts: templates, not documents. Where a tokenizer has none, equal to `encode`.
+  virtual void encode_with_special(std::string_view text, std::vector<std::int32_t>& ids) const {
+    encode(text, ids);
+  }
+
   /// The bytes of `ids` (not always whole UTF-8 characters; the stream decoder below waits for
-  /// them). Errors: `Error` on an id outside the vocabulary.
+  /// them). Special tokens give nothing. Errors: `Error` on an id outside the vocabulary.
   virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
 
   virtual std::optional<std::int32_t> bos_id() const = 0;
@@ -38,6 +47,7 @@ class Tokenizer {
   virtual std::string hash() const = 0;
 
   /// Writes the tokenizer's own files into a model directory, under their usual names.
+  /// Errors: `IoError`.
   virtual void save(const std::filesystem::path& directory) const = 0;
 
   std::vector<std::int32_t> encode(std::string_view text) const {
@@ -47,22 +57,36 @@ class Tokenizer {
   }
 };
 
-/// Opens a tokenizer. `auto` looks into the directory `path` for `fcc_tokenizer.json`,
-/// `tokenizer.json`, `tokenizer.model`, `vocabulary.txt`, in this order; no path means `bytes`.
-/// Errors: `ConfigError` naming what is missing.
+/// Opens a tokenizer. `path` is a file, or a directory that holds the file under its usual name
+/// (`tokenizer.json`, `tokenizer.model`, `vocabulary.txt`); no path means `bytes`.
+///
+/// `auto` looks into a directory for `fcc_tokenizer.json`, `tokenizer.json`, `tokenizer.model`,
+/// `vocabulary.txt`, in this order, and tells a SentencePiece `tokenizer.model` from a tiktoken one
+/// by its content.
+/// Errors: `ConfigError` naming what is missing; `FormatError` if a file is malformed, or differs
+/// from the one that `fcc_tokenizer.json` was saved with.
 std::shared_ptr<const Tokenizer> make_tokenizer(const TokenizerConfig& config);
 
-/// Saves the tokenizer with `fcc_tokenizer.json` (its kind and BOS/EOS policy) into a model
+/// Saves the tokenizer with `fcc_tokenizer.json` (its kind, hash and BOS/EOS policy) into a model
 /// directory, so that `make_tokenizer({.path = directory})` opens the same.
 void save_tokenizer(
     const Tokenizer& tokenizer,
     const TokenizerConfig& config,
     const std::filesystem::path& directory);
 
+/// What `save_tokenizer` put into `directory`: the kind, the BOS/EOS policy and the directory as
+/// path. Absent if there is no `fcc_tokenizer.json`. Errors: `FormatError`.
+std::optional<TokenizerConfig> saved_tokenizer_config(const std::filesystem::path& directory);
+
 /// Turns a stream of ids into text piece by piece, holding back bytes until characters are whole.
+/// Bytes that can no longer become a character are passed on as they are: what `push` and `finish`
+/// return, joined, is the tokenizer's `decode` of all ids. The memory used is constant.
 class StreamDecoder {
  public:
   explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer);
+  /// Continues after `ids`, whose text was shown already (a prompt): nothing of it comes out, but
+  /// what follows is joined to it as the tokenizer would.
+  void prime(std::span<const std::int32_t> ids);
   /// The text that became certain with `id` (may be empty).
   std::string push(std::int32_t id);
   /// What is still held back, as it is.
@@ -70,8 +94,8 @@ class StreamDecoder {
 
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
-  std::vector<std::int32_t> ids_;
-  std::size_t emitted_bytes_ = 0;
+  std::vector<std::int32_t> ids_; ///< a short tail of the stream: all that later text depends on
+  std::size_t emitted_bytes_ = 0; ///< of the text of `ids_`
 };
 
 } // namespace fcc

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fcc {
+
+class DocumentReader;
+
+/// How files become documents.
+struct CorpusOptions {
+  std::string text_key = "text"; ///< JSONL: the key with the text; Parquet: the column
+  std::string separator; ///< text: what stands between documents; empty: a file is one document
+  std::int64_t max_document_bytes = std::int64_t{256} << 20; ///< also of a JSONL line
+  bool allow_invalid_utf8 = false; ///< text: pass broken characters on as they are
+};
+
+/// The files that `inputs` name: files as they are, folders as all of their files (below too, by
+/// path) that end in `.txt`, `.text`, `.md`, `.jsonl`, `.ndjson` or `.parquet`, the first five also
+/// with `.gz` or `.zst`. Errors: `ConfigError` on an input that is missing, a folder without such
+/// a file.
+std::vector<std::filesystem::path> corpus_files(const std::vector<std::filesystem::path>& inputs);
+
+/// The documents of a list of files, one after another. The kind of a file shows in its name:
+/// `.jsonl` and `.ndjson` (one object a line; blank lines are passed over), `.parquet`, anything
+/// else is text; `.gz` and `.zst` behind them are unpacked on the way.
+///
+/// Memory is bounded by `max_document_bytes`, whatever a file holds.
+/// Errors: `IoError`; `FormatError` with the file and the line, byte or row: corrupt or cut-off
+/// compression, broken JSON or UTF-8, a document over the limit.
+class Corpus {
+ public:
+  /// A place between two documents.
+  struct Position {
+    std::int64_t file = 0;
+    std::int64_t offset = 0; ///< unpacked bytes of the file (Parquet: rows)
+    std::int64_t line = 0;   ///< lines or documents of the file
+  };
+
+  Corpus(std::vector<std::filesystem::path> files, CorpusOptions options);
+  Corpus(std::vector<std::filesystem::path> files, CorpusOptions options, Position position);
+  Corpus(Corpus&&) noexcept;
+  ~Corpus();
+
+  /// The next document; false at the end.
+  bool next(std::string& text);
+
+  /// Where the document came from: `file:line`.
+  const std::string& where() const {
+    return where_;
+  }
+
+  /// Behind the last document.
+  Position position() const;
+
+  /// Bytes of the files (packed as they are) that were read: how far it is.
+  std::int64_t consumed_bytes() const;
+
+ private:
+  std::vector<std::filesystem::path> files_;
+  CorpusOptions options_;
+  Position position_;
+  std::int64_t finished_bytes_ = 0; ///< of the files before `position_.file`
+  std::unique_ptr<DocumentReader> reader_;
+  std::string where_;
+};
+
+} // namespace fcc

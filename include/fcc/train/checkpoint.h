@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "fcc/config/run_config.h"
+#include "fcc/data/loader.h"
+#include "fcc/model/parameters.h"
+#include "fcc/optim/adamw.h"
+#include "fcc/text/tokenizer.h"
+#include "fcc/train/curriculum.h"
+
+namespace fcc {
+
+/// Everything a resumed run needs besides tensors: `trainer.json`. No clock value is in it, so that
+/// equal runs write equal files.
+struct TrainerState {
+  Curriculum::State curriculum;
+  std::int64_t num_updates = 0; ///< of the optimizer: steps without the skipped ones
+  std::int64_t skipped_steps = 0;
+  std::int64_t tokens_seen = 0;
+  std::vector<Loader::State> loaders; ///< data.train first, then each stage with data of its own
+  std::int64_t threads = 0; ///< what `auto` became
+  std::string device; ///< what `auto` became: cpu or cuda
+  std::string tokenizer_hash;
+  std::string config; ///< JSON: the keys that decide the course (see course_of_config)
+};
+
+/// Writes a whole checkpoint directory, or nothing (`AtomicDirectory`):
+///
+///     model.safetensors, config.json, tokenizer files    as fcc-generate and transformers read them
+///     optimizer.safetensors     master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or float64
+///     trainer.json, manifest.json
+///
+/// Errors: `IoError` (a full disk too); what stood at `directory` before stays.
+void save_checkpoint(
+    const std::filesystem::path& directory,
+    FlatParameters& parameters,
+    const AdamW& optimizer,
+    const Tokenizer& tokenizer,
+    const TokenizerConfig& tokenizer_config,
+    const TrainerState& state);
+
+/// Only what inference needs: model, config and tokenizer, as one directory that is there whole or
+/// not at all.
+void save_final_model(
+    const std::filesystem::path& directory,
+    FlatParameters& parameters,
+    const Tokenizer& tokenizer,
+    const TokenizerConfig& tokenizer_config);
+
+/// Errors: `FormatError` naming the key.
+TrainerState load_trainer_state(const std::filesystem::path& directory);
+
+/// Restores master, compute and the optimizer's states, bit for bit. Every tensor must be there with
+/// its shape and dtype, and no other. Errors: `FormatError` naming the tensor.
+void load_optimizer(
+    const std::filesystem::path& directory, FlatParameters& parameters, AdamW& optimizer);
+
+} // namespace fcc

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fcc/config/run_config.h"
+
+namespace fcc {
+
+/// Parameters by kind; tied weights count once, under `embeddings`.
+struct ParameterCounts {
+  std::int64_t embeddings = 0, attention = 0, mlp = 0, norms = 0, head = 0, memory = 0;
+
+  std::int64_t total() const {
+    return embeddings + attention + mlp + norms + head + memory;
+  }
+};
+
+ParameterCounts parameter_counts(const ModelConfig& config);
+
+/// What a run will need, before it starts.
+struct RunEstimate {
+  struct Stage {
+    std::string name;
+    std::int64_t steps = 0; ///< at most, with `until`
+    bool may_end_early = false;
+    double tokens = 0; ///< expected, prefixes too
+  };
+  ParameterCounts parameters;
+  std::vector<Stage> stages;
+  double weights_bytes = 0; ///< compute copy included
+  double gradients_bytes = 0;
+  double states_bytes = 0;
+  double activations_bytes = 0; ///< the largest step's, as the reference execution keeps them
+  double flops_per_token = 0; ///< forward and backward
+
+  double memory_bytes() const {
+    return weights_bytes + gradients_bytes + states_bytes + activations_bytes;
+  }
+  double tokens() const;
+};
+
+/// Sizes follow from the shapes alone: nothing is allocated.
+RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model);
+
+/// The estimate as a table for people.
+std::string to_text(const RunEstimate& estimate);
+
+} // namespace fcc

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+namespace fcc {
+
+/// Where a run keeps its files, and the lock that keeps a second trainer out:
+///
+///     config.json                 the resolved configuration
+///     log.txt, metrics.jsonl      text log; one JSON object a step and a validation
+///     events/                     TensorBoard
+///     checkpoints/step-00000100/  everything a resumed run needs
+///     final/                      the trained model, for fcc-eval and fcc-generate
+class RunDirectory {
+ public:
+  /// Creates the directory and takes its lock until destruction (or the end of the process).
+  /// Errors: `IoError` if it cannot be made, `Error` if another process trains in it.
+  explicit RunDirectory(std::filesystem::path root);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const std::filesystem::path& root() const {
+    return root_;
+  }
+  std::filesystem::path checkpoint(std::int64_t step) const;
+
+  /// Steps of the checkpoints that are there, oldest first (whole or broken: see `verify_manifest`).
+  std::vector<std::int64_t> checkpoint_steps() const;
+
+  /// Removes the oldest checkpoints until `keep_last` are left, but never that of `newest_step`.
+  /// Each is renamed first, so that a killed removal leaves no half checkpoint under its name.
+  void prune_checkpoints(std::int64_t keep_last, std::int64_t newest_step) const;
+
+  /// Removes what killed writers and removals left under hidden names.
+  void remove_leftovers() const;
+
+ private:
+  std::filesystem::path root_;
+  int lock_ = -1;
+};
+
+} // namespace fcc

@@ -1,0 +1,214 @@
+#include "fcc/data/passkey.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <utility>
+
+#include "fcc/core/error.h"
+#include "fcc/core/random.h"
+#include "fcc/text/tokenizer.h"
+
+namespace fcc {
+namespace {
+
+constexpr const char* kIntro =
+    "There is a critical piece of information hidden within a large amount of irrelevant text. "
+    "Your task is to locate it and remember it carefully. I will test your ability to recall this "
+    "information.";
+constexpr const char* kFiller =
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
+constexpr const char* kNeedle =
+    "The passkey is {key}. Remember it carefully. {key} is the passkey.";
+constexpr const char* kQuestion = "What is the passkey? The passkey is";
+constexpr std::string_view kKey = "{key}";
+
+bool is_space(char c) {
+  return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
+
+std::string after_a_space(const std::string& text) {
+  return text.empty() || is_space(text.front()) ? text : " " + text;
+}
+
+std::string trimmed(std::string text) {
+  while (!text.empty() && is_space(text.back())) {
+    text.pop_back();
+  }
+  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_space));
+  return text;
+}
+
+std::string with_key(std::string text, const std::string& digits) {
+  for (std::size_t at = text.find(kKey); at != std::string::npos; at = text.find(kKey, at)) {
+    text.replace(at, kKey.size(), digits);
+    at += digits.size();
+  }
+  return text;
+}
+
+void require_no_key(const std::string& name, const std::string& text) {
+  if (text.find(kKey) != std::string::npos) {
+    throw ConfigError("passkey " + name, "must not hold {key}: only the needle tells it", text);
+  }
+}
+
+std::string draw_digits(std::int64_t num_digits, std::uint64_t seed, std::int64_t index) {
+  Random random(seed, static_cast<std::uint64_t>(index));
+  std::string digits;
+  for (std::int64_t i = 0; i < num_digits; ++i) {
+    const bool leading = i == 0 && num_digits > 1;
+    digits += static_cast<char>('0' + (leading ? 1 + random.below(9) : random.below(10)));
+  }
+  return digits;
+}
+
+} // namespace
+
+/// The parts of one sample, tokenised.
+struct PasskeyWriter {
+  const PasskeyTask& task;
+  std::vector<std::int32_t> needle, answer;
+
+  PasskeyWriter(const PasskeyTask& of, const std::string& digits) : task(of) {
+    needle = task.tokenizer().encode(after_a_space(with_key(task.needle_text_, digits)));
+    answer = task.tokenizer().encode((task.space_before_answer_ ? " " : "") + digits);
+  }
+
+  std::int64_t min_length() const {
+    return static_cast<std::int64_t>(
+        task.bos_.size() + needle.size() + task.question_.size() + answer.size());
+  }
+
+  void append_filler(std::vector<std::int32_t>& ids, std::int64_t from, std::int64_t to) const {
+    const auto period = static_cast<std::int64_t>(task.filler_.size());
+    for (std::int64_t i = from; i < to; ++i) {
+      ids.push_back(task.filler_[static_cast<std::size_t>(i % period)]);
+    }
+  }
+
+  std::vector<std::int32_t> prompt(std::int64_t length, double depth, NeedlePlace place) const {
+    std::vector<std::int32_t> ids;
+    const auto append = [&ids](const std::vector<std::int32_t>& more) {
+      ids.insert(ids.end(), more.begin(), more.end());
+    };
+    std::int64_t num_filler = length - min_length();
+    const auto intro_size = static_cast<std::int64_t>(task.intro_.size());
+    const bool with_intro = num_filler >= intro_size;
+    if (with_intro) {
+      num_filler -= intro_size;
+    }
+    const bool first = place == NeedlePlace::kFirst;
+    const std::int64_t before = first ? 0 : std::llround(depth * static_cast<double>(num_filler));
+
+    ids.reserve(static_cast<std::size_t>(length));
+    append(task.bos_);
+    if (first) {
+      append(needle);
+    }
+    if (with_intro) {
+      append(task.intro_);
+    }
+    append_filler(ids, 0, before);
+    if (!first) {
+      append(needle);
+    }
+    append_filler(ids, before, num_filler);
+    append(task.question_);
+    return ids;
+  }
+};
+
+PasskeyTask::PasskeyTask(
+    const DatasetConfig& config,
+    std::shared_ptr<const Tokenizer> tokenizer,
+    bool add_bos)
+    : tokenizer_(std::move(tokenizer)),
+      num_digits_(config.digits),
+      needle_text_(config.needle.value_or(kNeedle)) {
+  const std::string intro = config.intro.value_or(kIntro);
+  const std::string filler = config.filler.value_or(kFiller);
+  const std::string question = config.question.value_or(kQuestion);
+  if (num_digits_ < 1) {
+    throw ConfigError("passkey digits", "must be at least 1", std::to_string(num_digits_));
+  }
+  if (needle_text_.find(kKey) == std::string::npos) {
+    throw ConfigError(
+        "passkey needle", "must hold {key}, which stands for the digits", needle_text_);
+  }
+  require_no_key("intro", intro);
+  require_no_key("filler", filler);
+  require_no_key("question", question);
+
+  if (add_bos) {
+    if (!tokenizer_->bos_id()) {
+      throw ConfigError("passkey", "add_bos needs a tokenizer with a BOS", tokenizer_->kind());
+    }
+    bos_ = {*tokenizer_->bos_id()};
+  }
+  intro_ = tokenizer_->encode(intro);
+  filler_ = tokenizer_->encode(after_a_space(filler));
+  question_ = tokenizer_->encode(after_a_space(question));
+  space_before_answer_ = question.empty() || !is_space(question.back());
+  if (filler_.empty() || question_.empty()) {
+    throw ConfigError("passkey", "filler and question must give at least one token each");
+  }
+
+  for (char digit = '0'; digit <= '9'; ++digit) {
+    const std::string text(static_cast<std::size_t>(num_digits_), digit);
+    const std::vector<std::int32_t> ids = PasskeyWriter(*this, text).answer;
+    if (!passkey_matches(*this, ids, text)) {
+      throw ConfigError(
+          "passkey",
+          "the tokenizer must be able to write the digits",
+          text + " comes back as `" + trimmed(tokenizer_->decode(ids)) + "`",
+          "`fcc-data words --passkey` makes a vocabulary for this task");
+    }
+  }
+}
+
+std::int64_t PasskeyTask::min_length_tokens(const std::string& digits) const {
+  return PasskeyWriter(*this, digits).min_length();
+}
+
+PasskeySample make_passkey(
+    const PasskeyTask& task,
+    std::int64_t length_tokens,
+    double depth,
+    std::uint64_t seed,
+    std::int64_t index,
+    NeedlePlace place) {
+  if (!(depth >= 0.0 && depth <= 1.0)) {
+    throw ConfigError("passkey depth", "must lie in 0..1", std::to_string(depth));
+  }
+  PasskeySample sample;
+  sample.digits = draw_digits(task.num_digits(), seed, index);
+  PasskeyWriter writer(task, sample.digits);
+  if (length_tokens < writer.min_length()) {
+    throw ConfigError(
+        "passkey",
+        "needle, question and answer need " + std::to_string(writer.min_length()) + " tokens",
+        std::to_string(length_tokens) + " tokens",
+        "use more or longer segments");
+  }
+  sample.prompt = writer.prompt(length_tokens, depth, place);
+  sample.answer = std::move(writer.answer);
+  return sample;
+}
+
+std::vector<std::string> passkey_texts(const DatasetConfig& config) {
+  return {
+      config.intro.value_or(kIntro),
+      config.filler.value_or(kFiller),
+      with_key(config.needle.value_or(kNeedle), "0123456789"),
+      config.question.value_or(kQuestion)};
+}
+
+bool passkey_matches(
+    const PasskeyTask& task,
+    const std::vector<std::int32_t>& generated,
+    const std::string& digits) {
+  return trimmed(task.tokenizer().decode(generated)) == digits;
+}
+
+} // namespace fcc

@@ -1,0 +1,175 @@
+#include "fcc/data/token_file.h"
+
+#include <charconv>
+#include <cstring>
+
+#include "fcc/core/error.h"
+#include "fcc/text/tokenizer.h"
+
+namespace fcc {
+namespace {
+
+template <typename T>
+T load(const std::byte* at) {
+  // The header before the tensors has any length: nothing in the file is aligned.
+  T value;
+  std::memcpy(&value, at, sizeof(T));
+  return value;
+}
+
+const std::string&
+required(const std::string& where, const Metadata& metadata, const std::string& key) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) {
+    throw FormatError(
+        where,
+        "a token file must have the metadata `" + key + "`",
+        "none",
+        "made by `fcc-data tokenize`");
+  }
+  return found->second;
+}
+
+std::int64_t
+required_count(const std::string& where, const Metadata& metadata, const std::string& key) {
+  const std::string& text = required(where, metadata, key);
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1) {
+    throw FormatError(where, "metadata `" + key + "` must be a number from 1", text);
+  }
+  return value;
+}
+
+bool required_flag(const std::string& where, const Metadata& metadata, const std::string& key) {
+  const std::string& text = required(where, metadata, key);
+  if (text != "true" && text != "false") {
+    throw FormatError(where, "metadata `" + key + "` must be true or false", text);
+  }
+  return text == "true";
+}
+
+TokenFileInfo read_info(const std::string& where, const Metadata& metadata) {
+  if (required(where, metadata, "format") != "fcc_tokens") {
+    throw FormatError(where, "metadata `format` must be fcc_tokens", metadata.at("format"));
+  }
+  if (required(where, metadata, "version") != "1") {
+    throw FormatError(where, "only version 1 of token files is known", metadata.at("version"));
+  }
+  TokenFileInfo info;
+  info.tokenizer_kind = required(where, metadata, "tokenizer_kind");
+  info.tokenizer_hash = required(where, metadata, "tokenizer_hash");
+  info.vocab_size = required_count(where, metadata, "vocab_size");
+  info.add_bos = required_flag(where, metadata, "add_bos");
+  info.add_eos = required_flag(where, metadata, "add_eos");
+  return info;
+}
+
+const TensorView&
+required_vector(const std::string& where, const SafetensorsFile& file, const std::string& name) {
+  const TensorView& tensor = file.at(name);
+  if (tensor.shape.size() != 1 || tensor.shape[0] < 1) {
+    throw FormatError(where, "`" + name + "` must be a vector that is not empty");
+  }
+  return tensor;
+}
+
+} // namespace
+
+DType token_dtype(std::int64_t vocab_size) {
+  return vocab_size <= 65536 ? DType::kU16 : DType::kU32;
+}
+
+TokenFileInfo token_file_info(const Tokenizer& tokenizer, bool add_bos, bool add_eos) {
+  return {
+      .tokenizer_kind = tokenizer.kind(),
+      .tokenizer_hash = tokenizer.hash(),
+      .vocab_size = tokenizer.vocab_size(),
+      .add_bos = add_bos,
+      .add_eos = add_eos};
+}
+
+TokenFile::TokenFile(const std::filesystem::path& path)
+    : where_(path.string()), file_(path), info_(read_info(where_, file_.metadata())) {
+  const TensorView& tokens = required_vector(where_, file_, "tokens");
+  if (tokens.dtype != DType::kU16 && tokens.dtype != DType::kU32) {
+    throw FormatError(where_, "`tokens` must be U16 or U32", std::string(dtype_name(tokens.dtype)));
+  }
+  const TensorView& starts = required_vector(where_, file_, "document_starts");
+  if (starts.dtype != DType::kI64) {
+    throw FormatError(
+        where_, "`document_starts` must be I64", std::string(dtype_name(starts.dtype)));
+  }
+  dtype_ = tokens.dtype;
+  tokens_ = tokens.bytes.data();
+  starts_ = starts.bytes.data();
+  num_tokens_ = tokens.shape[0];
+  num_documents_ = starts.shape[0];
+
+  if (document_begin(0) != 0) {
+    throw FormatError(
+        where_, "the first document must start at 0", std::to_string(document_begin(0)));
+  }
+  for (std::int64_t d = 0; d < num_documents_; ++d) {
+    if (document_end(d) <= document_begin(d)) {
+      throw FormatError(
+          where_,
+          "`document_starts` must ascend and stay below the number of tokens",
+          "document " + std::to_string(d) + " from " + std::to_string(document_begin(d)) + " to " +
+              std::to_string(document_end(d)));
+    }
+  }
+}
+
+std::int64_t TokenFile::document_begin(std::int64_t d) const {
+  return load<std::int64_t>(starts_ + d * 8);
+}
+
+std::int64_t TokenFile::document_end(std::int64_t d) const {
+  return d + 1 < num_documents_ ? document_begin(d + 1) : num_tokens_;
+}
+
+std::int64_t TokenFile::document_of(std::int64_t position) const {
+  std::int64_t first = 0, last = num_documents_ - 1;
+  while (first < last) {
+    const std::int64_t middle = first + (last - first + 1) / 2;
+    if (document_begin(middle) <= position) {
+      first = middle;
+    } else {
+      last = middle - 1;
+    }
+  }
+  return first;
+}
+
+void TokenFile::read(std::int64_t position, std::span<std::int32_t> ids) const {
+  if (position < 0 || position + static_cast<std::int64_t>(ids.size()) > num_tokens_) {
+    throw Error(where_, "tokens must be read inside the file", std::to_string(position));
+  }
+  const std::byte* from = tokens_ + position * dtype_bytes(dtype_);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::int64_t id = dtype_ == DType::kU16 ? std::int64_t{load<std::uint16_t>(from + 2 * i)}
+                                                  : std::int64_t{load<std::uint32_t>(from + 4 * i)};
+    if (id >= info_.vocab_size) {
+      throw FormatError(
+          where_,
+          "token ids must be below the vocabulary size " + std::to_string(info_.vocab_size),
+          std::to_string(id) + " at token " +
+              std::to_string(position + static_cast<std::int64_t>(i)));
+    }
+    ids[i] = static_cast<std::int32_t>(id);
+  }
+}
+
+void TokenFile::require_tokenizer(const Tokenizer& tokenizer) const {
+  const std::string hash = tokenizer.hash();
+  if (hash != info_.tokenizer_hash) {
+    throw ConfigError(
+        where_,
+        "the file was tokenized by " + info_.tokenizer_kind + " " + info_.tokenizer_hash,
+        "a run with " + tokenizer.kind() + " " + hash,
+        "tokenize the texts again, or set data.tokenizer to the one that made the file");
+  }
+}
+
+} // namespace fcc

@@ -1,0 +1,244 @@
+#include "fcc/data/tokenize.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <exception>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "data/duplicate_filter.h"
+#include "data/tokenize_state.h"
+#include "fcc/core/error.h"
+#include "fcc/data/token_file.h"
+#include "fcc/data/token_spool.h"
+#include "fcc/text/tokenizer.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Texts read before they are encoded in parallel.
+constexpr std::size_t kBatchBytes = 8 << 20;
+constexpr std::size_t kBatchDocuments = 4096;
+
+/// Keeps a second process out of the folder; a killed one gives it free.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder)
+      : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      if (descriptor_ >= 0) {
+        ::close(descriptor_);
+      }
+      throw ConfigError(
+          folder.string(), "only one run at a time may use the folder", "another one");
+    }
+  }
+  ~FolderLock() {
+    ::close(descriptor_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+struct Document {
+  std::string text, where;
+  std::vector<std::int32_t> ids; ///< with BOS and EOS
+  TextHash hash;
+};
+
+class Encoder {
+ public:
+  Encoder(const TokenizeOptions& options, const Tokenizer& tokenizer)
+      : options_(options), tokenizer_(tokenizer) {
+    if (options.add_bos) {
+      if (!tokenizer.bos_id()) {
+        throw ConfigError("tokenize", "add_bos needs a tokenizer with a BOS", tokenizer.kind());
+      }
+      bos_ = tokenizer.bos_id();
+    }
+    if (options.add_eos) {
+      eos_ = tokenizer.eos_id();
+    }
+  }
+
+  void encode(std::vector<Document>& documents) const {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::exception_ptr> failures(documents.size());
+    const auto work = [&] {
+      for (std::size_t i = next++; i < documents.size(); i = next++) {
+        try {
+          encode(documents[i]);
+        } catch (...) {
+          failures[i] = std::current_exception();
+        }
+      }
+    };
+    std::vector<std::jthread> others;
+    const auto num_threads = static_cast<std::size_t>(std::max(1, options_.num_threads));
+    for (std::size_t t = 1; t < std::min(num_threads, documents.size()); ++t) {
+      others.emplace_back(work);
+    }
+    work();
+    others.clear();
+    // The first in the corpus's order, so that the message does not depend on the threads.
+    for (const std::exception_ptr& failure : failures) {
+      if (failure) {
+        std::rethrow_exception(failure);
+      }
+    }
+  }
+
+ private:
+  void encode(Document& document) const {
+    if (document.text.empty()) {
+      return;
+    }
+    if (options_.deduplicate) {
+      document.hash = TextHash::of(document.text);
+    }
+    if (bos_) {
+      document.ids.push_back(*bos_);
+    }
+    const std::size_t before = document.ids.size();
+    try {
+      tokenizer_.encode(document.text, document.ids);
+    } catch (const Error& error) {
+      throw FormatError(document.where, error.what());
+    }
+    if (document.ids.size() == before) {
+      document.ids.clear(); // white space to a tokenizer that drops it
+    } else if (eos_) {
+      document.ids.push_back(*eos_);
+    }
+  }
+
+  const TokenizeOptions& options_;
+  const Tokenizer& tokenizer_;
+  std::optional<std::int32_t> bos_, eos_;
+};
+
+/// Reads the next batch of texts; empty at the end.
+std::vector<Document> read_batch(Corpus& corpus) {
+  std::vector<Document> documents;
+  std::size_t bytes = 0;
+  while (bytes < kBatchBytes && documents.size() < kBatchDocuments) {
+    Document document;
+    if (!corpus.next(document.text)) {
+      break;
+    }
+    document.where = corpus.where();
+    bytes += document.text.size();
+    documents.push_back(std::move(document));
+  }
+  return documents;
+}
+
+/// Counts the document and says whether it stays.
+bool keep(
+    const TokenizeOptions& options,
+    const Document& document,
+    DuplicateFilter* duplicates,
+    TokenizeSummary& summary) {
+  const auto num_tokens = static_cast<std::int64_t>(document.ids.size());
+  ++summary.num_documents;
+  summary.num_bytes += static_cast<std::int64_t>(document.text.size());
+  if (num_tokens == 0) {
+    ++summary.num_empty;
+  } else if (duplicates != nullptr && !duplicates->insert(document.hash)) {
+    ++summary.num_duplicates;
+  } else if (num_tokens < options.min_tokens) {
+    ++summary.num_too_short;
+  } else if (options.max_tokens && num_tokens > *options.max_tokens) {
+    ++summary.num_too_long;
+  } else {
+    ++summary.num_kept;
+    summary.num_tokens += num_tokens;
+    ++summary.histogram.at(
+        static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(num_tokens)) - 1));
+    return true;
+  }
+  return false;
+}
+
+} // namespace
+
+TokenizeSummary tokenize_corpus(
+    const TokenizeOptions& options,
+    const Tokenizer& tokenizer,
+    const std::function<void(const TokenizeProgress&)>& progress) {
+  const fs::path folder = options.output.string() + ".partial";
+  const fs::path state_path = folder / "state.json";
+  const Encoder encoder(options, tokenizer);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw IoError(folder.string(), "cannot create the folder", error.message());
+  }
+  const FolderLock lock(folder);
+  if (options.restart) {
+    fs::remove(state_path);
+  }
+  const std::string fingerprint = tokenize_fingerprint(options, tokenizer);
+  const std::optional<TokenizeState> found = load_tokenize_state(state_path, fingerprint);
+  TokenizeState state = found.value_or(TokenizeState());
+
+  Corpus corpus(options.files, options.corpus, state.position);
+  TokenSpool spool(folder, tokenizer.vocab_size(), state.size);
+  std::optional<DuplicateFilter> duplicates;
+  if (options.deduplicate) {
+    duplicates.emplace(folder / "hashes.bin", state.num_hashes);
+  }
+  const auto sync = [&] {
+    state.size = spool.sync();
+    state.num_hashes = duplicates ? duplicates->sync() : 0;
+    state.position = corpus.position();
+    save_tokenize_state(state_path, fingerprint, state);
+  };
+
+  std::int64_t synced_bytes = state.summary.num_bytes;
+  for (;;) {
+    std::vector<Document> documents = read_batch(corpus);
+    if (documents.empty()) {
+      break;
+    }
+    encoder.encode(documents);
+    for (const Document& document : documents) {
+      if (keep(options, document, duplicates ? &*duplicates : nullptr, state.summary)) {
+        spool.append(document.ids);
+      }
+    }
+    if (state.summary.num_bytes - synced_bytes >= options.sync_bytes) {
+      sync();
+      synced_bytes = state.summary.num_bytes;
+    }
+    if (progress) {
+      progress({state.summary, corpus.consumed_bytes(), found.has_value()});
+    }
+  }
+  if (state.summary.num_kept == 0) {
+    fs::remove_all(folder);
+    throw Error(options.output.string(), "no document was left to write");
+  }
+  sync();
+  spool.write_token_file(
+      options.output,
+      token_file_info(tokenizer, options.add_bos, options.add_eos),
+      options.shuffle_seed);
+  // First what a later run would go on from, so that a half-removed folder is a new start.
+  fs::remove(state_path);
+  fs::remove_all(folder);
+  return state.summary;
+}
+
+} // namespace fcc

@@ -1,0 +1,132 @@
+#include "fcc/model/hugging_face.h"
+
+#include <set>
+#include <string>
+#include <system_error>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+
+#include "fcc/core/error.h"
+#include "fcc/core/nearest.h"
+#include "fcc/io/files.h"
+#include "fcc/io/safetensors.h"
+#include "fcc/model/tensor_io.h"
+
+namespace fcc {
+namespace {
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+bool is_memory_weight(const std::string& name) {
+  return name.ends_with(".memory_layernorm.weight") || name.ends_with(".initial_memory");
+}
+
+void copy_weight(const TensorView& source, const NamedTensor& target, const std::string& where) {
+  const bool floating = source.dtype == DType::kF64 || source.dtype == DType::kF32 ||
+                        source.dtype == DType::kBF16 || source.dtype == DType::kF16;
+  if (!floating) {
+    throw FormatError(
+        where,
+        target.name + " must be float64, float32, bfloat16 or float16",
+        std::string(dtype_name(source.dtype)));
+  }
+  if (at::IntArrayRef(source.shape) != target.tensor.sizes()) {
+    throw FormatError(
+        where,
+        target.name + " must have shape " + shape_text(target.tensor.sizes()),
+        shape_text(source.shape));
+  }
+  target.tensor.copy_(read_tensor(source));
+}
+
+// What older files hold beside the weights, without effect on the model: RoPE's frequencies, and
+// the head of a tied model if it is the embedding once more.
+bool is_harmless(
+    const TensorView& view,
+    const SafetensorsDirectory& files,
+    const ModelConfig& config) {
+  if (view.name.ends_with(".rotary_emb.inv_freq")) {
+    return true;
+  }
+  const char* embedding = "model.embed_tokens.weight";
+  return view.name == "lm_head.weight" && config.tie_word_embeddings && files.contains(embedding) &&
+         at::equal(read_tensor(view), read_tensor(files.at(embedding)));
+}
+
+} // namespace
+
+std::vector<std::string> load_weights(
+    FlatParameters& parameters,
+    const std::filesystem::path& directory) {
+  const at::NoGradGuard no_grad;
+  const std::string where = directory.string();
+  const SafetensorsDirectory files(directory);
+  std::vector<std::string> fresh, names;
+  std::set<std::string> known;
+  for (const NamedTensor& weight : parameters.named(parameters.master())) {
+    known.insert(weight.name);
+    names.push_back(weight.name);
+    if (files.contains(weight.name)) {
+      copy_weight(files.at(weight.name), weight, where);
+    } else if (is_memory_weight(weight.name)) {
+      fresh.push_back(weight.name);
+    } else {
+      throw FormatError(where, "lacks the weight " + weight.name);
+    }
+  }
+  for (const TensorView& view : files.tensors()) {
+    if (!known.contains(view.name) && !is_harmless(view, files, parameters.config())) {
+      throw FormatError(
+          where,
+          "holds a weight that the model has no place for",
+          view.name,
+          nearest_hint(view.name, names));
+    }
+  }
+  parameters.update_compute();
+  return fresh;
+}
+
+void save_model(
+    const FlatParameters& parameters,
+    const at::Tensor& flat,
+    DType dtype,
+    const std::filesystem::path& directory,
+    std::int64_t max_shard_bytes) {
+  const at::NoGradGuard no_grad;
+  std::vector<NamedTensor> tensors = parameters.named(flat);
+  std::vector<TensorView> views;
+  for (NamedTensor& weight : tensors) {
+    weight.tensor = weight.tensor.to(at::kCPU, tensor_dtype(dtype)).contiguous();
+    views.push_back(file_view(weight.name, weight.tensor));
+  }
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    throw IoError(directory.string(), "the directory cannot be made", error.message());
+  }
+  write_file_atomic(directory / "config.json", model_config_json(parameters.config(), dtype));
+  write_safetensors_directory(directory, views, max_shard_bytes);
+}
+
+std::string model_hash(const FlatParameters& parameters) {
+  const at::NoGradGuard no_grad;
+  // In float32 whatever the model computes in: the hash stays when only the dtype changes.
+  std::string text = model_config_json(parameters.config(), DType::kF32);
+  for (const NamedTensor& weight : parameters.named(parameters.compute())) {
+    const at::Tensor values = weight.tensor.to(at::kCPU, at::kFloat).contiguous();
+    const std::string_view bytes(
+        static_cast<const char*>(values.const_data_ptr()), values.nbytes());
+    text += weight.name + " " + sha256_hex(bytes) + "\n";
+  }
+  return sha256_hex(text);
+}
+
+} // namespace fcc

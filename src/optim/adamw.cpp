@@ -1,0 +1,149 @@
+#include "fcc/optim/adamw.h"
+
+#include <cmath>
+
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "fcc/core/error.h"
+
+namespace fcc {
+namespace {
+
+/// The step's numbers as an element needs them.
+template <typename T>
+struct Factors {
+  T keep, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_scale, eps, grad_scale;
+
+  Factors(const AdamWStep& step, double weight_decay)
+      : keep(static_cast<T>(1 - step.lr * weight_decay)),
+        beta1(static_cast<T>(step.beta1)),
+        one_minus_beta1(static_cast<T>(1 - step.beta1)),
+        beta2(static_cast<T>(step.beta2)),
+        one_minus_beta2(static_cast<T>(1 - step.beta2)),
+        step_size(static_cast<T>(
+            step.lr / (1 - std::pow(step.beta1, static_cast<double>(step.update))))),
+        root_scale(static_cast<T>(
+            1 / std::sqrt(1 - std::pow(step.beta2, static_cast<double>(step.update))))),
+        eps(static_cast<T>(step.eps)),
+        grad_scale(static_cast<T>(step.grad_scale)) {}
+};
+
+template <typename T>
+void update_range(
+    T* __restrict p,
+    const T* __restrict grad,
+    T* __restrict m,
+    T* __restrict v,
+    std::int64_t count,
+    const Factors<T> f) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const T g = grad[i] * f.grad_scale;
+    m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
+    v[i] = f.beta2 * v[i] + f.one_minus_beta2 * g * g;
+    p[i] = p[i] * f.keep - f.step_size * m[i] / (std::sqrt(v[i]) * f.root_scale + f.eps);
+  }
+}
+
+void update_on_cpu(
+    const at::Tensor& master,
+    const at::Tensor& grad,
+    const at::Tensor& exp_avg,
+    const at::Tensor& exp_avg_sq,
+    const AdamWStep& step,
+    double weight_decay) {
+  AT_DISPATCH_FLOATING_TYPES(master.scalar_type(), "adamw", [&] {
+    const Factors<scalar_t> factors(step, weight_decay);
+    auto* p = master.data_ptr<scalar_t>();
+    const auto* g = grad.const_data_ptr<scalar_t>();
+    auto* m = exp_avg.data_ptr<scalar_t>();
+    auto* v = exp_avg_sq.data_ptr<scalar_t>();
+    constexpr std::int64_t kGrain = 32768; // elements: below it a second thread costs more
+    at::parallel_for(0, master.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+      update_range(p + first, g + first, m + first, v + first, last - first, factors);
+    });
+  });
+}
+
+/// The same update by ATen, piece by piece so that its temporaries stay small.
+void update_by_aten(
+    const at::Tensor& master,
+    const at::Tensor& grad,
+    const at::Tensor& exp_avg,
+    const at::Tensor& exp_avg_sq,
+    const AdamWStep& step,
+    double weight_decay) {
+  constexpr std::int64_t kPiece = std::int64_t{1} << 24; // elements: temporaries of 64 MiB
+  const Factors<double> f(step, weight_decay);
+  for (std::int64_t first = 0; first < master.numel(); first += kPiece) {
+    const std::int64_t count = std::min(kPiece, master.numel() - first);
+    const at::Tensor g = grad.narrow(0, first, count) * f.grad_scale;
+    const at::Tensor m = exp_avg.narrow(0, first, count);
+    const at::Tensor v = exp_avg_sq.narrow(0, first, count);
+    m.mul_(f.beta1).add_(g, f.one_minus_beta1);
+    v.mul_(f.beta2).addcmul_(g, g, f.one_minus_beta2);
+    const at::Tensor denominator = v.sqrt().mul_(f.root_scale).add_(f.eps);
+    master.narrow(0, first, count).mul_(f.keep).addcdiv_(m, denominator, -f.step_size);
+  }
+}
+
+} // namespace
+
+void adamw_update(
+    const at::Tensor& master,
+    const at::Tensor& grad,
+    const at::Tensor& exp_avg,
+    const at::Tensor& exp_avg_sq,
+    const RegionEnds& regions,
+    const AdamWStep& step) {
+  for (const at::Tensor* tensor : {&master, &grad, &exp_avg, &exp_avg_sq}) {
+    check(
+        tensor->dim() == 1 && tensor->is_contiguous() && tensor->numel() == regions.all &&
+            tensor->scalar_type() == master.scalar_type(),
+        "adamw_update",
+        "the four buffers must be flat, of one length and dtype");
+  }
+  const auto update = master.device().is_cpu() ? update_on_cpu : update_by_aten;
+  const auto region = [&](std::int64_t first, std::int64_t end, double weight_decay) {
+    const std::int64_t count = end - first;
+    if (count > 0) {
+      update(
+          master.narrow(0, first, count),
+          grad.narrow(0, first, count),
+          exp_avg.narrow(0, first, count),
+          exp_avg_sq.narrow(0, first, count),
+          step,
+          weight_decay);
+    }
+  };
+  region(0, regions.decay, step.weight_decay);
+  region(regions.decay, regions.no_decay, 0.0);
+}
+
+AdamW::AdamW(FlatParameters& parameters, const OptimSection& config)
+    : parameters_(parameters),
+      config_(config),
+      exp_avg_(at::zeros_like(parameters.master())),
+      exp_avg_sq_(at::zeros_like(parameters.master())) {}
+
+void AdamW::step(double lr, double grad_scale) {
+  ++num_updates_;
+  adamw_update(
+      parameters_.master(),
+      parameters_.grad(),
+      exp_avg_,
+      exp_avg_sq_,
+      parameters_.regions(),
+      {.lr = lr,
+       .beta1 = config_.beta1,
+       .beta2 = config_.beta2,
+       .eps = config_.eps,
+       .weight_decay = config_.weight_decay,
+       .grad_scale = grad_scale,
+       .update = num_updates_});
+  parameters_.update_compute();
+}
+
+} // namespace fcc

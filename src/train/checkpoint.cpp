@@ -1,0 +1,181 @@
+#include "fcc/train/checkpoint.h"
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <ATen/ops/zeros_like.h>
+#include <nlohmann/json.hpp>
+
+#include "fcc/core/error.h"
+#include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
+#include "fcc/io/safetensors.h"
+#include "fcc/model/hugging_face.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kTrainerFormat = 1;
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kTrainerFile = "trainer.json";
+
+DType file_dtype(at::ScalarType type) {
+  switch (type) {
+    case at::kDouble:
+      return DType::kF64;
+    case at::kFloat:
+      return DType::kF32;
+    case at::kBFloat16:
+      return DType::kBF16;
+    default:
+      throw Error("checkpoint", "holds float64, float32 and bfloat16 only", c10::toString(type));
+  }
+}
+
+/// The flat buffers of a checkpoint and the prefix of their tensors' names.
+std::array<std::pair<std::string, at::Tensor>, 3> flat_buffers(
+    FlatParameters& parameters, const AdamW& optimizer) {
+  return {
+      {{"master.", parameters.master()},
+       {"exp_avg.", optimizer.exp_avg()},
+       {"exp_avg_sq.", optimizer.exp_avg_sq()}}};
+}
+
+void save_optimizer(
+    const fs::path& directory, FlatParameters& parameters, const AdamW& optimizer) {
+  std::vector<at::Tensor> kept; // the bytes must live until they are written
+  std::vector<TensorView> views;
+  for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
+    for (NamedTensor& named : parameters.named(flat.to(at::kCPU))) {
+      const at::Tensor& tensor = kept.emplace_back(named.tensor.contiguous());
+      views.push_back(
+          {.name = prefix + named.name,
+           .dtype = file_dtype(tensor.scalar_type()),
+           .shape = tensor.sizes().vec(),
+           .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+    }
+  }
+  write_safetensors(directory / kOptimizerFile, views);
+}
+
+void save_model_files(
+    const fs::path& directory,
+    FlatParameters& parameters,
+    const Tokenizer& tokenizer,
+    const TokenizerConfig& tokenizer_config) {
+  const at::Tensor& compute = parameters.compute();
+  save_model(parameters, compute, file_dtype(compute.scalar_type()), directory);
+  save_tokenizer(tokenizer, tokenizer_config, directory);
+}
+
+Json to_json(const TrainerState& state) {
+  Json json;
+  json["format"] = kTrainerFormat;
+  json["step"] = state.curriculum.step;
+  json["stage"] = state.curriculum.stage;
+  json["step_in_stage"] = state.curriculum.step_in_stage;
+  json["until_window"] = state.curriculum.window;
+  json["num_updates"] = state.num_updates;
+  json["skipped_steps"] = state.skipped_steps;
+  json["tokens_seen"] = state.tokens_seen;
+  json["loaders"] = Json::array();
+  for (const Loader::State& loader : state.loaders) {
+    json["loaders"].push_back({{"positions", loader.positions}, {"rows_drawn", loader.rows_drawn}});
+  }
+  json["threads"] = state.threads;
+  json["device"] = state.device;
+  json["tokenizer_hash"] = state.tokenizer_hash;
+  json["config"] = Json::parse(state.config);
+  return json;
+}
+
+} // namespace
+
+void save_checkpoint(
+    const fs::path& directory,
+    FlatParameters& parameters,
+    const AdamW& optimizer,
+    const Tokenizer& tokenizer,
+    const TokenizerConfig& tokenizer_config,
+    const TrainerState& state) {
+  AtomicDirectory writer(directory);
+  save_model_files(writer.path(), parameters, tokenizer, tokenizer_config);
+  save_optimizer(writer.path(), parameters, optimizer);
+  write_file_atomic(writer.path() / kTrainerFile, to_json(state).dump(2) + "\n");
+  writer.commit();
+}
+
+void save_final_model(
+    const fs::path& directory,
+    FlatParameters& parameters,
+    const Tokenizer& tokenizer,
+    const TokenizerConfig& tokenizer_config) {
+  AtomicDirectory writer(directory);
+  save_model_files(writer.path(), parameters, tokenizer, tokenizer_config);
+  writer.commit();
+}
+
+TrainerState load_trainer_state(const fs::path& directory) {
+  const fs::path path = directory / kTrainerFile;
+  try {
+    const Json json = Json::parse(read_file(path));
+    if (json.at("format").get<std::int64_t>() != kTrainerFormat) {
+      throw FormatError(
+          path.string(), "format must be " + std::to_string(kTrainerFormat), json["format"].dump());
+    }
+    TrainerState state;
+    json.at("step").get_to(state.curriculum.step);
+    json.at("stage").get_to(state.curriculum.stage);
+    json.at("step_in_stage").get_to(state.curriculum.step_in_stage);
+    json.at("until_window").get_to(state.curriculum.window);
+    json.at("num_updates").get_to(state.num_updates);
+    json.at("skipped_steps").get_to(state.skipped_steps);
+    json.at("tokens_seen").get_to(state.tokens_seen);
+    for (const Json& loader : json.at("loaders")) {
+      Loader::State& restored = state.loaders.emplace_back();
+      loader.at("positions").get_to(restored.positions);
+      loader.at("rows_drawn").get_to(restored.rows_drawn);
+    }
+    json.at("threads").get_to(state.threads);
+    json.at("device").get_to(state.device);
+    json.at("tokenizer_hash").get_to(state.tokenizer_hash);
+    state.config = json.at("config").dump();
+    return state;
+  } catch (const Json::exception& error) {
+    throw FormatError(path.string(), "is no trainer state", error.what());
+  }
+}
+
+void load_optimizer(
+    const fs::path& directory, FlatParameters& parameters, AdamW& optimizer) {
+  const SafetensorsFile file(directory / kOptimizerFile);
+  std::size_t num_read = 0;
+  for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
+    const at::Tensor on_cpu = at::zeros_like(flat, flat.options().device(at::kCPU));
+    for (const NamedTensor& named : parameters.named(on_cpu)) {
+      const TensorView& stored = file.at(prefix + named.name);
+      const DType dtype = file_dtype(named.tensor.scalar_type());
+      if (stored.dtype != dtype || stored.shape != named.tensor.sizes().vec()) {
+        throw FormatError(
+            (directory / kOptimizerFile).string(),
+            stored.name + " must have the shape and dtype of this run");
+      }
+      const at::Tensor target = named.tensor;
+      check(target.is_contiguous(), "load_optimizer", "needs contiguous views of the flat buffer");
+      std::memcpy(target.data_ptr(), stored.bytes.data(), stored.bytes.size());
+      ++num_read;
+    }
+    flat.copy_(on_cpu);
+  }
+  if (num_read != file.tensors().size()) {
+    throw FormatError(
+        (directory / kOptimizerFile).string(), "holds tensors that this model does not have");
+  }
+  parameters.update_compute();
+}
+
+} // namespace fcc

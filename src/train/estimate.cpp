@@ -1,0 +1,142 @@
+#include "fcc/train/estimate.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "fcc/train/trainer.h"
+
+namespace fcc {
+namespace {
+
+std::string grouped(std::int64_t value) {
+  std::string digits = std::to_string(value);
+  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
+}
+
+std::string row(const std::string& label, const std::string& value) {
+  char text[160];
+  std::snprintf(text, sizeof text, "  %-28s %20s\n", label.c_str(), value.c_str());
+  return text;
+}
+
+std::string megabytes(double bytes) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f MB", bytes / 1e6);
+  return text;
+}
+
+/// Values that autograd keeps for one token of one layer, with a memory of as many tokens as the
+/// segment has: norms of [M ; X], q, k and v before and after rotation, scores and softmax,
+/// attention's output, the second norm, and the gate's four products.
+double activations_a_token_and_layer(const ModelConfig& config, double keys) {
+  const auto D = static_cast<double>(config.hidden_size), E = static_cast<double>(config.head_dim);
+  const auto H = static_cast<double>(config.num_attention_heads);
+  const auto G = static_cast<double>(config.num_key_value_heads);
+  const auto F = static_cast<double>(config.intermediate_size);
+  return 8 * D + 3 * H * E + 6 * G * E + 2 * H * keys + 4 * F;
+}
+
+} // namespace
+
+ParameterCounts parameter_counts(const ModelConfig& config) {
+  const std::int64_t D = config.hidden_size, F = config.intermediate_size;
+  const std::int64_t queries = config.num_attention_heads * config.head_dim;
+  const std::int64_t keys = config.num_key_value_heads * config.head_dim;
+  const FccConfig fcc = config.fcc.value_or(FccConfig{});
+  const bool local_global = config.arch() == Architecture::kLocalGlobal;
+  const std::int64_t N = config.num_hidden_layers + (local_global ? fcc.num_local_layers : 0);
+  ParameterCounts counts;
+  counts.embeddings = config.vocab_size * D;
+  counts.attention = N * (2 * queries + 2 * keys) * D;
+  counts.mlp = N * 3 * F * D;
+  counts.norms = N * 2 * D + D;
+  counts.head = config.tie_word_embeddings ? 0 : config.vocab_size * D;
+  if (config.arch() == Architecture::kCondensation) {
+    counts.memory += fcc.memory_norm == MemoryNorm::kOwn ? N * D : 0;
+    counts.memory += fcc.first_memory == FirstMemory::kLearned ? N * fcc.segment_length * D : 0;
+  }
+  return counts;
+}
+
+double RunEstimate::tokens() const {
+  double sum = 0;
+  for (const Stage& stage : stages) {
+    sum += stage.tokens;
+  }
+  return sum;
+}
+
+RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model) {
+  RunEstimate estimate;
+  estimate.parameters = parameter_counts(model);
+  const auto count = static_cast<double>(estimate.parameters.total());
+  const ComputeDType dtype = config.engine.dtype;
+  const double master_bytes = dtype == ComputeDType::kFloat64 ? 8 : 4;
+  const double compute_bytes = dtype == ComputeDType::kBFloat16 ? 2 : 0; // else the master itself
+  estimate.weights_bytes = count * (master_bytes + compute_bytes);
+  estimate.gradients_bytes = count * master_bytes;
+  estimate.states_bytes = 2 * count * master_bytes;
+
+  const double value_bytes = dtype == ComputeDType::kBFloat16 ? 2 : master_bytes;
+  const auto length = static_cast<double>(segment_length_of(model));
+  const bool full_attention = model.arch() == Architecture::kLlama;
+  const auto N = static_cast<double>(
+      model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
+  double most_keys = 0;
+  for (const StageConfig& stage : config.train.stages) {
+    const auto rows = static_cast<double>(stage.batch_size.value_or(config.train.batch_size));
+    const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
+    const double segments = stage.segments.mean() + stage.prefix_segments.mean();
+    const auto longest = static_cast<double>(stage.segments.max()) * length;
+    const double keys = full_attention ? longest : 2 * length;
+    most_keys = std::max(most_keys, keys);
+    estimate.stages.push_back(
+        {.name = stage_name(config.train, static_cast<std::int64_t>(estimate.stages.size())),
+         .steps = stage.steps,
+         .may_end_early = stage.until.has_value(),
+         .tokens = static_cast<double>(stage.steps) * batches * rows * segments * length});
+    const double tokens = rows * longest;
+    const double head = 3 * static_cast<double>(model.vocab_size);
+    estimate.activations_bytes = std::max(
+        estimate.activations_bytes,
+        tokens * value_bytes * (N * activations_a_token_and_layer(model, keys) + head));
+  }
+  const auto head_weights = static_cast<double>(model.vocab_size * model.hidden_size);
+  const double products = static_cast<double>(
+                              estimate.parameters.attention + estimate.parameters.mlp) +
+      head_weights;
+  const auto width = static_cast<double>(model.num_attention_heads * model.head_dim);
+  estimate.flops_per_token = 6 * products + 12 * N * width * most_keys;
+  return estimate;
+}
+
+std::string to_text(const RunEstimate& estimate) {
+  std::string text = "parameters\n";
+  const ParameterCounts& counts = estimate.parameters;
+  text += row("embeddings", grouped(counts.embeddings));
+  text += row("attention", grouped(counts.attention));
+  text += row("mlp", grouped(counts.mlp));
+  text += row("norms", grouped(counts.norms));
+  text += row("head (0: tied)", grouped(counts.head));
+  text += row("memory", grouped(counts.memory));
+  text += row("total", grouped(counts.total()));
+  text += "memory\n";
+  text += row("weights", megabytes(estimate.weights_bytes));
+  text += row("gradients", megabytes(estimate.gradients_bytes));
+  text += row("optimizer states", megabytes(estimate.states_bytes));
+  text += row("activations, about", megabytes(estimate.activations_bytes));
+  text += row("total, about", megabytes(estimate.memory_bytes()));
+  text += "stages\n";
+  for (const RunEstimate::Stage& stage : estimate.stages) {
+    std::string size = stage.may_end_early ? "at most " : "";
+    size += grouped(stage.steps) + " steps, ";
+    size += grouped(static_cast<std::int64_t>(stage.tokens)) + " tokens";
+    text += row(stage.name, size);
+  }
+  return text;
+}
+
+} // namespace fcc

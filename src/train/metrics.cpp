@@ -1,0 +1,211 @@
+#include "fcc/train/metrics.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+#include "fcc/core/error.h"
+#include "fcc/io/files.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(text, sizeof text, pattern, arguments);
+  va_end(arguments);
+  return text;
+}
+
+std::string with_unit(double value) {
+  if (value >= 1e6) {
+    return format("%.2fM", value / 1e6);
+  }
+  return value >= 1e3 ? format("%.1fK", value / 1e3) : format("%.0f", value);
+}
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<long long>(std::llround(std::max(seconds, 0.0)));
+  if (whole >= 3600) {
+    return format("%lldh%02lldm", whole / 3600, whole / 60 % 60);
+  }
+  return whole >= 60 ? format("%lldm%02llds", whole / 60, whole % 60) : format("%llds", whole);
+}
+
+/// JSON has no infinity: a value that is not finite becomes null.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json number(const std::optional<double>& value) {
+  return value ? number(*value) : Json(nullptr);
+}
+
+/// The lines of `content` that belong to steps up to `last_step`; a torn last line goes too.
+std::string lines_up_to(const std::string& content, std::int64_t last_step) {
+  std::string kept;
+  std::size_t start = 0;
+  for (std::size_t end = content.find('\n'); end != std::string::npos;
+       end = content.find('\n', start)) {
+    const std::string line = content.substr(start, end - start + 1);
+    const Json parsed = Json::parse(line, nullptr, false);
+    if (parsed.is_object() && parsed.contains("step") && parsed["step"].is_number_integer() &&
+        parsed["step"].get<std::int64_t>() <= last_step) {
+      kept += line;
+    }
+    start = end + 1;
+  }
+  return kept;
+}
+
+} // namespace
+
+std::string progress_line(const StepReport& report, const Pace& pace) {
+  std::string line = format(
+      "step %lld/%lld",
+      static_cast<long long>(report.step),
+      static_cast<long long>(pace.most_steps));
+  line += " | stage " + report.stage;
+  line += report.skipped ? " | SKIPPED, not finite" : format(" | loss %.4f", report.loss);
+  line += format(" | mean %.4f", report.mean_loss);
+  if (report.answer_loss) {
+    line += format(" | answer %.4f", *report.answer_loss);
+  }
+  line += " | " + with_unit(pace.tokens_per_second) + " tok/s";
+  line += format(" | lr %.2e | norm %.3f", report.lr, report.grad_norm);
+  line += " | " + format("%.0f MB", static_cast<double>(pace.memory_bytes) / 1e6);
+  line += std::string(" | ") + (pace.at_most ? "at most " : "") + duration(pace.seconds_left) + " left";
+  return line;
+}
+
+std::string validation_line(std::int64_t step, const ValidationReport& report) {
+  std::string line = format(
+      "validation at step %lld | %s | mean %.4f (perplexity %.3f)",
+      static_cast<long long>(step),
+      report.dataset.c_str(),
+      report.mean_loss,
+      std::exp(report.mean_loss));
+  if (report.answer_loss) {
+    line += format(" | answer %.4f", *report.answer_loss);
+  }
+  if (report.answers_certain) {
+    line += format(" | answers certain %.1f %%", 100 * *report.answers_certain);
+  }
+  line += " | by segment";
+  for (const std::optional<double>& loss : report.segment_losses) {
+    line += loss ? format(" %.4f", *loss) : " -";
+  }
+  return line;
+}
+
+MetricsLog::MetricsLog(const fs::path& run_directory, std::int64_t first_step, bool tensorboard)
+    : path_(run_directory / "metrics.jsonl") {
+  std::string kept;
+  if (first_step > 0 && fs::exists(path_)) {
+    kept = lines_up_to(read_file(path_), first_step);
+  }
+  write_file_atomic(path_, kept);
+  file_.open(path_, std::ios::binary | std::ios::app);
+  if (!file_) {
+    throw IoError(path_.string(), "cannot be opened", std::strerror(errno));
+  }
+  if (tensorboard) {
+    if (first_step == 0) {
+      fs::remove_all(run_directory / "events"); // of a run that left no checkpoint
+    }
+    events_ = std::make_unique<EventFile>(run_directory / "events", first_step);
+  }
+}
+
+void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace) {
+  Json line;
+  line["step"] = report.step;
+  line["stage"] = report.stage;
+  line["loss"] = number(report.loss);
+  line["mean_loss"] = number(report.mean_loss);
+  if (report.answer_loss) {
+    line["answer_loss"] = number(report.answer_loss);
+  }
+  line["lr"] = report.lr;
+  line["grad_norm"] = number(report.grad_norm);
+  line["segments"] = report.num_segments;
+  line["prefix_segments"] = report.num_prefix_segments;
+  line["tokens_seen"] = report.tokens_seen;
+  if (report.skipped) {
+    line["skipped"] = true;
+  }
+  if (pace) {
+    line["tokens_per_second"] = pace->tokens_per_second;
+    line["memory_bytes"] = pace->memory_bytes;
+  }
+  write_line(line.dump());
+  if (events_) {
+    std::vector<Scalar> scalars = {
+        {"train/loss", report.loss},
+        {"train/mean_loss", report.mean_loss},
+        {"train/lr", report.lr},
+        {"train/grad_norm", report.grad_norm},
+        {"train/segments", static_cast<double>(report.num_segments)}};
+    if (report.answer_loss) {
+      scalars.push_back({"train/answer_loss", *report.answer_loss});
+    }
+    if (pace) {
+      scalars.push_back({"speed/tokens_per_second", pace->tokens_per_second});
+      scalars.push_back({"speed/memory_bytes", static_cast<double>(pace->memory_bytes)});
+    }
+    events_->add(report.step, scalars);
+  }
+}
+
+void MetricsLog::write(std::int64_t step, const std::vector<ValidationReport>& reports) {
+  Json line;
+  line["step"] = step;
+  for (const ValidationReport& report : reports) {
+    Json& entry = line["validation"][report.dataset];
+    entry["mean_loss"] = number(report.mean_loss);
+    if (report.answer_loss) {
+      entry["answer_loss"] = number(report.answer_loss);
+    }
+    if (report.answers_certain) {
+      entry["answers_certain"] = number(report.answers_certain);
+    }
+    for (const std::optional<double>& loss : report.segment_losses) {
+      entry["segment_losses"].push_back(number(loss));
+    }
+    if (events_) {
+      const std::string prefix = "validation/" + report.dataset + "/";
+      const std::string mean = prefix + "mean_loss", answer = prefix + "answer_loss";
+      std::vector<Scalar> scalars = {{mean, report.mean_loss}};
+      if (report.answer_loss) {
+        scalars.push_back({answer, *report.answer_loss});
+      }
+      events_->add(step, scalars);
+    }
+  }
+  write_line(line.dump());
+}
+
+void MetricsLog::flush() {
+  file_.flush();
+  if (!file_) {
+    throw IoError(path_.string(), "cannot be written", std::strerror(errno));
+  }
+  if (events_) {
+    events_->flush();
+  }
+}
+
+void MetricsLog::write_line(const std::string& line) {
+  file_ << line << '\n';
+}
+
+} // namespace fcc

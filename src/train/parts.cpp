@@ -1,0 +1,85 @@
+#include <ATen/Context.h>
+
+#include "fcc/config/problems.h"
+#include "fcc/core/error.h"
+#include "fcc/model/hugging_face.h"
+#include "fcc/train/trainer.h"
+
+namespace fcc {
+namespace {
+
+at::Device resolve_device(const std::string& name) {
+  if (name == "auto") {
+    return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  }
+  if (name == "cpu") {
+    return at::kCPU;
+  }
+  if (!at::hasCUDA()) {
+    throw ConfigError("engine.device", "this build or machine has no GPU", name, "set cpu or auto");
+  }
+  return at::Device(name == "cuda" ? "cuda:0" : name);
+}
+
+} // namespace
+
+ModelConfig resolve_model_config(const ModelSection& section) {
+  ModelConfig config;
+  if (section.path) {
+    config = load_model_config(*section.path);
+  } else if (section.preset) {
+    config = model_preset(*section.preset);
+  } else if (section.config) {
+    config = *section.config;
+  } else {
+    throw ConfigError("model", "needs one of path, preset and config");
+  }
+  if (section.fcc) {
+    config.fcc = section.fcc;
+    Problems problems("model");
+    check_rules(config, problems);
+    problems.throw_if_any();
+  }
+  return config;
+}
+
+TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
+  TokenizerConfig tokenizer = config.data.tokenizer;
+  if (config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto) {
+    if (const auto saved = saved_tokenizer_config(*config.model.path)) {
+      return *saved;
+    }
+    tokenizer.path = config.model.path;
+  }
+  return tokenizer;
+}
+
+TrainerParts make_trainer_parts(const RunConfig& config) {
+  const ModelConfig model = resolve_model_config(config.model);
+  TrainerParts parts;
+  parts.tokenizer = make_tokenizer(resolve_tokenizer_config(config));
+  if (parts.tokenizer->vocab_size() > model.vocab_size) {
+    throw ConfigError(
+        "model",
+        "vocab_size must be at least the tokenizer's " +
+            std::to_string(parts.tokenizer->vocab_size()),
+        std::to_string(model.vocab_size));
+  }
+  parts.parameters = std::make_unique<FlatParameters>(
+      model,
+      config.engine.dtype,
+      resolve_device(config.engine.device),
+      static_cast<std::uint64_t>(config.train.seed),
+      config.optim.freeze);
+  if (config.model.path) {
+    load_weights(*parts.parameters, *config.model.path);
+  }
+  parts.executor = make_executor(*parts.parameters, config.engine);
+  return parts;
+}
+
+std::int64_t segment_length_of(const ModelConfig& config) {
+  return config.fcc.value_or(FccConfig{}).segment_length;
+}
+
+} // namespace fcc

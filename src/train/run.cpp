@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <chrono>
+
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+#include "fcc/core/log.h"
+#include "fcc/io/files.h"
+#include "fcc/train/memory_use.h"
+#include "fcc/train/resume.h"
+#include "fcc/train/run_directory.h"
+#include "fcc/train/trainer.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Tokens a second since the last progress line, and what follows from it.
+class PaceMeter {
+ public:
+  explicit PaceMeter(const TrainSection& train) : train_(train) {}
+
+  Pace measure(const Curriculum& curriculum, std::int64_t tokens_seen, at::Device device) {
+    const double seconds = seconds_since(start_);
+    const std::int64_t num_steps = std::max<std::int64_t>(curriculum.state().step - step_, 1);
+    Pace pace;
+    pace.tokens_per_second = static_cast<double>(tokens_seen - tokens_) / std::max(seconds, 1e-9);
+    pace.memory_bytes = peak_memory_bytes(device);
+    const std::int64_t steps_left = curriculum.most_steps_left();
+    pace.seconds_left = seconds / static_cast<double>(num_steps) * static_cast<double>(steps_left);
+    pace.most_steps = curriculum.state().step + steps_left;
+    for (auto i = static_cast<std::size_t>(curriculum.state().stage); i < train_.stages.size(); ++i) {
+      pace.at_most = pace.at_most || train_.stages[i].until.has_value();
+    }
+    restart(curriculum, tokens_seen);
+    return pace;
+  }
+
+  /// Leaves the time since the last measure out (validation, a checkpoint).
+  void restart(const Curriculum& curriculum, std::int64_t tokens_seen) {
+    start_ = Clock::now();
+    step_ = curriculum.state().step;
+    tokens_ = tokens_seen;
+  }
+
+ private:
+  const TrainSection& train_;
+  Clock::time_point start_ = Clock::now();
+  std::int64_t step_ = 0, tokens_ = 0;
+};
+
+bool is_due(std::int64_t step, std::int64_t every) {
+  return every > 0 && step % every == 0;
+}
+
+} // namespace
+
+Trainer::End Trainer::run(
+    const std::optional<std::string>& resume, const std::atomic<bool>& stop) {
+  const RunDirectory directory(config_.output);
+  directory.remove_leftovers();
+  const std::optional<fs::path> checkpoint = find_checkpoint(directory, resume);
+  if (checkpoint) {
+    restore(*checkpoint);
+    log(LogLevel::kInfo,
+        "going on from " + checkpoint->string() + ", step " +
+            std::to_string(curriculum_.state().step));
+  }
+  write_file_atomic(directory.root() / "config.json", write_config(config_));
+  MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
+  PaceMeter meter(config_.train);
+  meter.restart(curriculum_, tokens_seen_);
+  const at::Device device = parts_.parameters->master().device();
+
+  const auto validate_and_log = [&] {
+    const std::int64_t step = curriculum_.state().step;
+    const std::vector<ValidationReport> reports = validate();
+    if (!reports.empty()) {
+      for (const ValidationReport& report : reports) {
+        log(LogLevel::kInfo, validation_line(step, report));
+      }
+      metrics.write(step, reports);
+    }
+  };
+  const auto save_and_prune = [&] {
+    metrics.flush(); // a resumed run finds the lines of every step up to its checkpoint
+    const std::int64_t step = curriculum_.state().step;
+    save(directory.checkpoint(step));
+    directory.prune_checkpoints(config_.checkpoint.keep_last, step);
+    log(LogLevel::kInfo, "checkpoint " + directory.checkpoint(step).string());
+  };
+
+  std::int64_t saved_step = checkpoint ? curriculum_.state().step : -1;
+  while (!finished() && !stop) {
+    const StepReport report = step();
+    std::optional<Pace> pace;
+    if (is_due(report.step, config_.log.every) || finished() || report.skipped) {
+      pace = meter.measure(curriculum_, tokens_seen_, device);
+      log(report.skipped ? LogLevel::kWarning : LogLevel::kInfo, progress_line(report, *pace));
+    }
+    metrics.write(report, pace);
+    if (skipped_steps_ > config_.train.max_skipped_steps) {
+      metrics.flush();
+      throw Error(
+          "train",
+          "losses or gradients were not finite in more steps than train.max_skipped_steps",
+          std::to_string(skipped_steps_),
+          "lower optim.lr, lengthen optim.warmup_steps, or look at the data near this step");
+    }
+    if (is_due(report.step, config_.train.validate_every) || finished()) {
+      validate_and_log();
+      meter.restart(curriculum_, tokens_seen_);
+    }
+    if (is_due(report.step, config_.checkpoint.every) || finished()) {
+      save_and_prune();
+      saved_step = report.step;
+      meter.restart(curriculum_, tokens_seen_);
+    }
+  }
+  if (saved_step != curriculum_.state().step) {
+    save_and_prune();
+  }
+  metrics.flush();
+  if (!finished()) {
+    return End::kStopped;
+  }
+  save_final_model(
+      directory.root() / "final", *parts_.parameters, *parts_.tokenizer, config_.data.tokenizer);
+  return End::kFinished;
+}
+
+} // namespace fcc

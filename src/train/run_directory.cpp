@@ -1,0 +1,120 @@
+#include "fcc/train/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "fcc/core/error.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPrefix = "step-";
+
+std::optional<std::int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kPrefix)) {
+    return std::nullopt;
+  }
+  std::int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
+  if (parsed.ec != std::errc() || parsed.ptr != end || step < 0) {
+    return std::nullopt;
+  }
+  return step;
+}
+
+} // namespace
+
+RunDirectory::RunDirectory(fs::path root) : root_(std::move(root)) {
+  std::error_code error;
+  fs::create_directories(root_ / "checkpoints", error);
+  if (error) {
+    throw IoError(root_.string(), "cannot be created", error.message());
+  }
+  const fs::path path = root_ / ".lock";
+  lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0) {
+    throw IoError(path.string(), "cannot be created", std::strerror(errno));
+  }
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    close(lock_);
+    throw Error(root_.string(), "another process trains in this directory", {}, "set another output");
+  }
+}
+
+RunDirectory::~RunDirectory() {
+  close(lock_);
+}
+
+fs::path RunDirectory::checkpoint(std::int64_t step) const {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
+  return root_ / "checkpoints" / name;
+}
+
+std::vector<std::int64_t> RunDirectory::checkpoint_steps() const {
+  std::vector<std::int64_t> steps;
+  for (const fs::directory_entry& entry : fs::directory_iterator(root_ / "checkpoints")) {
+    const std::optional<std::int64_t> step = step_of(entry.path().filename().string());
+    if (step && entry.is_directory()) {
+      steps.push_back(*step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void RunDirectory::prune_checkpoints(std::int64_t keep_last, std::int64_t newest_step) const {
+  std::vector<std::int64_t> steps = checkpoint_steps();
+  std::erase(steps, newest_step);
+  const auto kept = static_cast<std::size_t>(std::max<std::int64_t>(keep_last, 1) - 1);
+  for (std::size_t i = 0; i + kept < steps.size(); ++i) {
+    const fs::path path = checkpoint(steps[i]);
+    std::string hidden = ".";
+    hidden += path.filename().string();
+    const fs::path aside = path.parent_path() / (hidden + ".removed");
+    std::error_code error;
+    fs::remove_all(aside, error);
+    fs::rename(path, aside, error);
+    if (!error) {
+      fs::remove_all(aside, error);
+    }
+    if (error) {
+      throw IoError(path.string(), "cannot be removed", error.message());
+    }
+  }
+}
+
+void RunDirectory::remove_leftovers() const {
+  for (const fs::path& folder : {root_, root_ / "checkpoints"}) {
+    std::vector<fs::path> leftovers;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      const bool ours = name.starts_with(".step-") || name.starts_with(".final.");
+      if (ours && entry.is_directory()) {
+        leftovers.push_back(entry.path());
+      }
+    }
+    for (const fs::path& path : leftovers) {
+      std::error_code error;
+      fs::remove_all(path, error);
+      if (error) {
+        throw IoError(path.string(), "cannot be removed", error.message());
+      }
+    }
+  }
+}
+
+} // namespace fcc

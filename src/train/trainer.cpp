@@ -1,0 +1,220 @@
+#include "fcc/train/trainer.h"
+
+#include <cmath>
+#include <utility>
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+#include "fcc/data/loss_coefficients.h"
+#include "fcc/optim/grad_norm.h"
+#include "fcc/train/micro_batch.h"
+#include "fcc/train/resume.h"
+
+namespace fcc {
+namespace {
+
+/// Stages with data of their own draw other rows than data.train from the same files.
+std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
+  return static_cast<std::uint64_t>(seed) + (static_cast<std::uint64_t>(index) << 40);
+}
+
+} // namespace
+
+/// What the micro-batches of a step add up to; the tensors are [] float64 on the device.
+struct Trainer::StepSums {
+  at::Tensor loss; ///< Σ coefficient × cross-entropy
+  at::Tensor all; ///< Σ cross-entropy over the counted targets
+  at::Tensor answers; ///< Σ cross-entropy over the counted targets of answers
+  double num_targets = 0;
+  double num_answer_targets = 0;
+};
+
+Trainer::Trainer(RunConfig config, TrainerParts parts)
+    : config_(std::move(config)),
+      parts_(std::move(parts)),
+      optimizer_(*parts_.parameters, config_.optim),
+      lr_plan_(config_.optim, config_.train),
+      curriculum_(config_.train) {
+  config_.data.tokenizer = resolve_tokenizer_config(config_);
+  if (config_.train.threads > 0) {
+    at::set_num_threads(static_cast<int>(config_.train.threads));
+  }
+  const auto add_loader = [&](const std::vector<DatasetConfig>& datasets) {
+    loaders_.push_back(
+        make_loader(
+            datasets,
+            parts_.tokenizer,
+            loader_seed(config_.train.seed, loaders_.size()),
+            {.bos = config_.data.tokenizer.add_bos, .eos = config_.data.tokenizer.add_eos}));
+    return loaders_.size() - 1;
+  };
+  std::optional<std::size_t> shared;
+  for (const StageConfig& stage : config_.train.stages) {
+    if (!stage.data && !shared) {
+      shared = add_loader(config_.data.train);
+    }
+    loader_of_stage_.push_back(stage.data ? add_loader(*stage.data) : *shared);
+  }
+  validator_ = std::make_unique<Validator>(
+      config_, segment_length_of(parts_.parameters->config()), parts_.tokenizer);
+}
+
+StepReport Trainer::step() {
+  FlatParameters& parameters = *parts_.parameters;
+
+  // 1. Draw how long this step's sequences are.
+  const BatchShape shape = curriculum_.draw_shape(segment_length_of(parameters.config()));
+
+  // 2. Draw the micro-batches.
+  const std::vector<Batch> batches = draw_micro_batches(shape);
+
+  // 3. Forward and backward of each, with coefficients that cover the whole step.
+  parameters.grad().zero_();
+  const StepSums sums = accumulate_gradients(batches);
+
+  // 4. Read the losses and the gradient's norm, all at once.
+  const at::Tensor trained = parameters.grad().narrow(0, 0, parameters.regions().no_decay);
+  const at::Tensor figures =
+      at::stack({sums.loss, sums.all, sums.answers, squared_norm(trained)}).cpu();
+  const double* figure = figures.const_data_ptr<double>();
+
+  StepReport report;
+  report.stage = stage_name(config_.train, curriculum_.state().stage);
+  report.loss = figure[0];
+  report.mean_loss = sums.num_targets > 0 ? figure[1] / sums.num_targets : 0.0;
+  if (sums.num_answer_targets > 0) {
+    report.answer_loss = figure[2] / sums.num_answer_targets;
+  }
+  report.grad_norm = std::sqrt(figure[3]);
+  report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.grad_norm);
+
+  // 5. Clip and update, unless something was not finite.
+  const Curriculum::State& at = curriculum_.state();
+  report.lr = lr_plan_.rate(at.step, at.stage, at.step_in_stage);
+  if (!report.skipped) {
+    optimizer_.step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
+  }
+
+  // 6. Count the step.
+  for (const Batch& batch : batches) {
+    tokens_seen_ += static_cast<std::int64_t>(batch.ids.size());
+  }
+  skipped_steps_ += report.skipped ? 1 : 0;
+  curriculum_.advance(
+      report.skipped ? std::nullopt
+                     : std::optional<StepLosses>({report.mean_loss, report.answer_loss}));
+  report.step = curriculum_.state().step;
+  report.num_segments = shape.num_segments;
+  report.num_prefix_segments = shape.num_prefix_segments;
+  report.tokens_seen = tokens_seen_;
+  return report;
+}
+
+std::vector<Batch> Trainer::draw_micro_batches(const BatchShape& shape) {
+  std::vector<Batch> batches;
+  for (std::int64_t i = 0; i < curriculum_.accumulate(); ++i) {
+    batches.push_back(stage_loader().next(shape));
+  }
+  return batches;
+}
+
+Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batches) {
+  LossCounts counts;
+  for (const Batch& batch : batches) {
+    count_targets(batch, counts);
+  }
+  const at::Tensor& master = parts_.parameters->master();
+  const at::Tensor zero = at::zeros({}, master.options().dtype(at::kDouble));
+  StepSums sums{.loss = zero.clone(), .all = zero.clone(), .answers = zero.clone()};
+  for (const double count : counts.per_segment) {
+    sums.num_targets += count;
+  }
+  for (const Batch& batch : batches) {
+    const std::vector<double> coefficients =
+        loss_coefficients(batch, counts, config_.loss.kind);
+    const MicroBatch micro_batch =
+        to_micro_batch(batch, coefficients, master.device(), master.scalar_type());
+    const PassResult result = parts_.executor->train(micro_batch);
+    const at::Tensor token_losses = result.token_losses.to(at::kDouble);
+    sums.loss.add_(result.loss);
+    sums.all.add_((token_losses * micro_batch.coefficients.ne(0)).sum());
+    const at::Tensor answers = answer_mask(batch, coefficients, master.device(), at::kDouble);
+    if (answers.defined()) {
+      sums.answers.add_((token_losses * answers).sum());
+      for (std::size_t i = 0; i < coefficients.size(); ++i) {
+        sums.num_answer_targets += batch.answer[i] != 0 && coefficients[i] != 0.0 ? 1.0 : 0.0;
+      }
+    }
+  }
+  return sums;
+}
+
+Loader& Trainer::stage_loader() {
+  return loaders_[loader_of_stage_[static_cast<std::size_t>(curriculum_.state().stage)]];
+}
+
+std::vector<ValidationReport> Trainer::validate() {
+  return validator_->run(*parts_.executor, *parts_.parameters);
+}
+
+TrainerState Trainer::state() const {
+  TrainerState state;
+  state.curriculum = curriculum_.state();
+  state.num_updates = optimizer_.num_updates();
+  state.skipped_steps = skipped_steps_;
+  state.tokens_seen = tokens_seen_;
+  for (const Loader& loader : loaders_) {
+    state.loaders.push_back(loader.state());
+  }
+  state.threads = at::get_num_threads();
+  state.device = parts_.parameters->master().device().is_cpu() ? "cpu" : "cuda";
+  state.tokenizer_hash = parts_.tokenizer->hash();
+  state.config = course_of_config(write_config(config_));
+  return state;
+}
+
+void Trainer::save(const std::filesystem::path& directory) {
+  save_checkpoint(
+      directory,
+      *parts_.parameters,
+      optimizer_,
+      *parts_.tokenizer,
+      config_.data.tokenizer,
+      state());
+}
+
+void Trainer::restore(const std::filesystem::path& directory) {
+  TrainerState saved = load_trainer_state(directory);
+  check_same_course(saved.config, course_of_config(write_config(config_)));
+  const auto must_equal = [](const char* what, const std::string& was, const std::string& is) {
+    if (was != is) {
+      throw ConfigError(
+          "resume", std::string(what) + " must be that of the run; it was " + was, is);
+    }
+  };
+  must_equal("engine.device", saved.device, state().device);
+  must_equal("the tokenizer's hash", saved.tokenizer_hash, parts_.tokenizer->hash());
+  if (saved.loaders.size() != loaders_.size()) {
+    throw FormatError(
+        (directory / "trainer.json").string(),
+        "must hold one state for each data source of the run",
+        std::to_string(saved.loaders.size()));
+  }
+  load_optimizer(directory, *parts_.parameters, optimizer_);
+  optimizer_.set_num_updates(saved.num_updates);
+  curriculum_.restore(std::move(saved.curriculum));
+  for (std::size_t i = 0; i < loaders_.size(); ++i) {
+    loaders_[i].restore(std::move(saved.loaders[i]));
+  }
+  skipped_steps_ = saved.skipped_steps;
+  tokens_seen_ = saved.tokens_seen;
+  // Sums depend on how work is split over threads: keep what `auto` became then.
+  at::set_num_threads(static_cast<int>(saved.threads));
+}
+
+} // namespace fcc

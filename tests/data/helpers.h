@@ -1,0 +1,94 @@
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "fcc/data/passkey.h"
+#include "fcc/data/token_file.h"
+#include "fcc/data/token_spool.h"
+#include "fcc/text/tokenizer.h"
+#include "fcc/text/words_tokenizer.h"
+
+namespace fcc::test {
+
+/// A folder of its own, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    static std::atomic<int> counter{0};
+    path_ = std::filesystem::temp_directory_path() /
+            ("fcc_data_" + std::to_string(::getpid()) + "_" + std::to_string(counter++));
+    std::filesystem::create_directories(path_);
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const {
+    return path_ / name;
+  }
+  const std::filesystem::path& path() const {
+    return path_;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::shared_ptr<const Tokenizer> bytes_tokenizer() {
+  return make_tokenizer(TokenizerConfig());
+}
+
+/// A words tokenizer for the passkey task with the paper's texts.
+inline std::shared_ptr<const Tokenizer> passkey_words_tokenizer() {
+  return make_words_tokenizer(words_vocabulary(passkey_texts({})));
+}
+
+/// Writes a token file with these documents.
+inline std::filesystem::path write_tokens(
+    const TemporaryFolder& folder,
+    const std::vector<std::vector<std::int32_t>>& documents,
+    const Tokenizer& tokenizer,
+    const std::string& name = "tokens.safetensors") {
+  TokenSpool spool(folder / (name + ".spool"), tokenizer.vocab_size(), {});
+  for (const auto& document : documents) {
+    spool.append(document);
+  }
+  spool.write_token_file(folder / name, token_file_info(tokenizer, false, true));
+  return folder / name;
+}
+
+inline DatasetConfig dataset_of(DatasetKind type, const std::filesystem::path& path = {}) {
+  DatasetConfig config;
+  config.type = type;
+  if (!path.empty()) {
+    config.path = path.string();
+  }
+  return config;
+}
+
+/// Documents of these lengths, ids counting up from 0 modulo `vocab_size` over all of them.
+inline std::vector<std::vector<std::int32_t>> counting_documents(
+    const std::vector<std::int64_t>& lengths,
+    std::int64_t vocab_size = 256) {
+  std::vector<std::vector<std::int32_t>> documents;
+  std::int64_t next = 0;
+  for (const std::int64_t length : lengths) {
+    auto& document = documents.emplace_back();
+    for (std::int64_t i = 0; i < length; ++i) {
+      document.push_back(static_cast<std::int32_t>(next++ % vocab_size));
+    }
+  }
+  return documents;
+}
+
+} // namespace fcc::test

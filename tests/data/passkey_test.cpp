@@ -1,0 +1,141 @@
+#include "fcc/data/passkey.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "data/helpers.h"
+#include "fcc/core/error.h"
+#include "fcc/core/random.h"
+
+namespace fcc {
+namespace {
+
+using test::bytes_tokenizer;
+using test::passkey_words_tokenizer;
+
+std::size_t count(const std::string& text, const std::string& piece) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(piece); at != std::string::npos; at = text.find(piece, at + 1)) {
+    ++found;
+  }
+  return found;
+}
+
+class PasskeyOfEveryTokenizer : public testing::TestWithParam<bool> {
+ protected:
+  std::shared_ptr<const Tokenizer> tokenizer_ =
+      GetParam() ? passkey_words_tokenizer() : bytes_tokenizer();
+};
+
+TEST_P(PasskeyOfEveryTokenizer, IsExactlyAsLongAsAskedForAndTellsTheDigitsTwice) {
+  const PasskeyTask task({}, tokenizer_);
+  Random random(239);
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::int64_t shortest = task.min_length_tokens("9054");
+    const std::int64_t length = shortest + random.below(trial % 2 == 0 ? 113 : 5000);
+    const double depth = trial % 5 == 0 ? 1.0 : trial % 5 == 1 ? 0.0 : random.uniform();
+    const PasskeySample sample = make_passkey(task, length, depth, 7, trial);
+    ASSERT_EQ(static_cast<std::int64_t>(sample.prompt.size() + sample.answer.size()), length);
+    const std::string prompt = tokenizer_->decode(sample.prompt);
+    EXPECT_EQ(count(prompt, sample.digits), 2U) << prompt;
+    EXPECT_EQ(prompt.substr(prompt.size() - 14), "The passkey is");
+    EXPECT_TRUE(passkey_matches(task, sample.answer, sample.digits));
+    EXPECT_EQ(sample.digits.size(), 4U);
+  }
+}
+
+TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleAtItsDepth) {
+  const PasskeyTask task({}, tokenizer_);
+  const std::int64_t length = 4096;
+  double last = -1.0;
+  for (const double depth : {0.0, 0.25, 0.5, 0.75, 1.0}) {
+    const PasskeySample sample = make_passkey(task, length, depth, 1, 0);
+    const std::string prompt = tokenizer_->decode(sample.prompt);
+    const double at =
+        static_cast<double>(prompt.find(sample.digits)) / static_cast<double>(prompt.size());
+    EXPECT_GT(at, last);
+    EXPECT_NEAR(at, depth, 0.08);
+    last = at;
+  }
+}
+
+TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleFirstBeforeTheIntro) {
+  const PasskeyTask task({}, tokenizer_);
+  const PasskeySample sample = make_passkey(task, 2048, 0.5, 1, 3, NeedlePlace::kFirst);
+  const std::string prompt = tokenizer_->decode(sample.prompt);
+  EXPECT_LT(prompt.find(sample.digits), 20U);
+  EXPECT_LT(prompt.find(sample.digits), prompt.find("critical"));
+}
+
+TEST_P(PasskeyOfEveryTokenizer, LeavesOutTheIntroBeforeItGivesUp) {
+  const PasskeyTask task({}, tokenizer_);
+  const std::int64_t shortest = task.min_length_tokens("1234");
+  const PasskeySample sample = make_passkey(task, shortest, 0.5, 1, 0);
+  EXPECT_EQ(tokenizer_->decode(sample.prompt).find("critical"), std::string::npos);
+  try {
+    make_passkey(task, shortest - 1, 0.5, 1, 0);
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find(std::to_string(shortest)), std::string::npos);
+  }
+}
+
+TEST_P(PasskeyOfEveryTokenizer, DigitsDependOnSeedAndIndexAlone) {
+  const PasskeyTask task({}, tokenizer_);
+  const std::string digits = make_passkey(task, 300, 0.1, 5, 42).digits;
+  EXPECT_EQ(make_passkey(task, 999, 0.9, 5, 42).digits, digits);
+  std::set<std::string> others;
+  for (int i = 0; i < 100; ++i) {
+    const std::string drawn = make_passkey(task, 300, 0.1, 5, i).digits;
+    EXPECT_NE(drawn.front(), '0');
+    others.insert(drawn);
+  }
+  EXPECT_GT(others.size(), 95U);
+}
+
+INSTANTIATE_TEST_SUITE_P(BytesAndWords, PasskeyOfEveryTokenizer, testing::Bool());
+
+TEST(Passkey, TakesOtherTextsAndCountsOfDigits) {
+  DatasetConfig config;
+  config.digits = 11;
+  config.intro = "";
+  config.filler = "x";
+  config.needle = "key {key}!";
+  config.question = "key? ";
+  const PasskeyTask task(config, bytes_tokenizer());
+  const PasskeySample sample = make_passkey(task, 60, 0.0, 0, 0);
+  EXPECT_EQ(sample.digits.size(), 11U);
+  EXPECT_EQ(sample.answer.size(), 11U) << "the question ends with the space";
+  const std::string prompt = bytes_tokenizer()->decode(sample.prompt);
+  EXPECT_EQ(prompt.rfind(" key " + sample.digits + "! x x", 0), 0U) << prompt;
+}
+
+TEST(Passkey, BeginsWithBosWhereAsked) {
+  const auto tokenizer = passkey_words_tokenizer();
+  const PasskeyTask task({}, tokenizer, true);
+  const PasskeySample sample = make_passkey(task, 200, 0.0, 0, 0);
+  EXPECT_EQ(sample.prompt.front(), tokenizer->bos_id());
+  EXPECT_EQ(std::count(sample.prompt.begin(), sample.prompt.end(), *tokenizer->bos_id()), 1);
+}
+
+TEST(Passkey, RefusesTextsThatCannotWork) {
+  const auto bytes = bytes_tokenizer();
+  DatasetConfig config;
+  config.needle = "no place for digits";
+  EXPECT_THROW(PasskeyTask(config, bytes), ConfigError);
+  config = {};
+  config.question = "The passkey is {key}";
+  EXPECT_THROW(PasskeyTask(config, bytes), ConfigError);
+  config = {};
+  config.filler = "";
+  EXPECT_THROW(PasskeyTask(config, bytes), ConfigError);
+  config = {};
+  EXPECT_THROW(PasskeyTask(config, make_words_tokenizer({"<unk>", "the", "1", "2"})), ConfigError)
+      << "digits that the vocabulary lacks";
+  EXPECT_THROW(make_passkey(PasskeyTask(config, bytes), 999, 1.5, 0, 0), ConfigError);
+}
+
+} // namespace
+} // namespace fcc

@@ -1,0 +1,174 @@
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include <ATen/ops/equal.h>
+
+#include "fcc/core/error.h"
+#include "fcc/io/files.h"
+#include "fcc/io/safetensors.h"
+#include "fcc/model/hugging_face.h"
+#include "fcc/model/tensor_io.h"
+#include "model/tiny_model.h"
+
+namespace fcc {
+namespace {
+
+using namespace fcc::testing;
+
+class HuggingFace : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = std::filesystem::temp_directory_path() /
+                 (std::string("fcc_hugging_face_test_") +
+                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(directory_);
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(directory_);
+  }
+  std::filesystem::path directory_;
+};
+
+std::string llama_json(const std::string& more) {
+  return R"({"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 24,
+    "num_hidden_layers": 2, "num_attention_heads": 4)" +
+         (more.empty() ? "" : ", " + more) + "}";
+}
+
+std::string refusal(const std::string& more) {
+  try {
+    parse_model_config(llama_json(more), "config.json");
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ModelConfigFile, KeysLeftOutMeanWhatLlamaTakesThemFor) {
+  const ModelConfig config = parse_model_config(llama_json(""), "config.json");
+  EXPECT_EQ(config.num_key_value_heads, 4);
+  EXPECT_EQ(config.head_dim, 4);
+  EXPECT_EQ(config.rope_theta, 10000.0);
+  EXPECT_EQ(config.rms_norm_eps, 1e-6);
+  EXPECT_FALSE(config.tie_word_embeddings);
+  EXPECT_EQ(config.arch(), Architecture::kLlama);
+}
+
+TEST(ModelConfigFile, OtherMathematicsIsRefusedByName) {
+  EXPECT_NE(refusal(R"("attention_bias": true)").find("attention_bias"), std::string::npos);
+  EXPECT_NE(refusal(R"("mlp_bias": true)").find("mlp_bias"), std::string::npos);
+  EXPECT_NE(refusal(R"("hidden_act": "gelu")").find("hidden_act"), std::string::npos);
+  EXPECT_NE(
+      refusal(R"("quantization_config": {"bits": 4})").find("quantization_config"),
+      std::string::npos);
+  EXPECT_NE(
+      refusal(R"("rope_scaling": {"rope_type": "yarn", "factor": 4.0})").find("rope_type"),
+      std::string::npos);
+  EXPECT_NE(refusal(R"("fcc": {"segment_lenght": 4})").find("segment_lenght"), std::string::npos);
+  EXPECT_EQ(refusal(R"("use_cache": true, "attention_bias": false, "rope_scaling": null)"), "");
+}
+
+TEST(ModelConfigFile, TheNewerFormOfRopeIsUnderstood) {
+  const ModelConfig plain = parse_model_config(
+      llama_json(R"("rope_parameters": {"rope_type": "default", "rope_theta": 5000.0})"), "c");
+  EXPECT_EQ(plain.rope_theta, 5000.0);
+  EXPECT_FALSE(plain.rope_scaling.has_value());
+  const ModelConfig scaled = parse_model_config(
+      llama_json(
+          R"("rope_parameters": {"rope_type": "llama3", "rope_theta": 7.0, "factor": 32.0,
+          "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 4096})"),
+      "c");
+  EXPECT_EQ(scaled.rope_theta, 7.0);
+  ASSERT_TRUE(scaled.rope_scaling.has_value());
+  EXPECT_EQ(scaled.rope_scaling->factor, 32.0);
+  EXPECT_EQ(scaled.rope_scaling->original_max_position_embeddings, 4096);
+}
+
+TEST(ModelConfigFile, IsWrittenSoThatNoAddedWeightIsDroppedInSilence) {
+  FccConfig fcc = condensation(4);
+  EXPECT_NE(
+      model_config_json(tiny_config(fcc), DType::kBF16).find(R"("model_type": "llama")"),
+      std::string::npos);
+  fcc.first_memory = FirstMemory::kLearned;
+  EXPECT_NE(
+      model_config_json(tiny_config(fcc), DType::kBF16).find(R"("model_type": "fcc")"),
+      std::string::npos);
+  for (const auto& section :
+       {std::optional<FccConfig>(), std::optional(fcc), std::optional(local_global(4, 2))}) {
+    const std::string text = model_config_json(tiny_config(section), DType::kF32);
+    EXPECT_EQ(model_config_json(parse_model_config(text, "c"), DType::kF32), text);
+  }
+}
+
+TEST_F(HuggingFace, AModelReadsBackBitForBitShardedOrNot) {
+  for (const std::int64_t shard_bytes : {std::int64_t{1} << 30, std::int64_t{2000}}) {
+    std::filesystem::remove_all(directory_);
+    FccConfig fcc = condensation(4);
+    fcc.memory_norm = MemoryNorm::kOwn;
+    ModelConfig config = tiny_config(fcc);
+    config.tie_word_embeddings = false;
+    const auto saved = tiny_parameters(config, ComputeDType::kFloat32);
+    save_model(*saved, saved->compute(), DType::kF32, directory_, shard_bytes);
+    FlatParameters loaded(load_model_config(directory_), ComputeDType::kFloat32, at::kCPU, 99);
+    EXPECT_TRUE(load_weights(loaded, directory_).empty());
+    EXPECT_TRUE(at::equal(loaded.master(), saved->master()));
+    EXPECT_EQ(model_hash(loaded), model_hash(*saved));
+    EXPECT_EQ(std::filesystem::exists(directory_ / "model.safetensors"), shard_bytes > 2000);
+  }
+}
+
+TEST_F(HuggingFace, NarrowTypesAreReadAndWritten) {
+  const ModelConfig config = tiny_config(condensation(4));
+  const auto saved = tiny_parameters(config, ComputeDType::kBFloat16);
+  for (const DType dtype : {DType::kBF16, DType::kF16}) {
+    save_model(*saved, saved->compute(), dtype, directory_);
+    FlatParameters loaded(config, ComputeDType::kFloat32, at::kCPU, 99);
+    load_weights(loaded, directory_);
+    EXPECT_LT(
+        max_difference(loaded.master(), saved->compute()), dtype == DType::kBF16 ? 1e-30 : 1e-3);
+  }
+}
+
+TEST_F(HuggingFace, OnlyMemoryWeightsMayBeAbsent) {
+  const auto llama = tiny_parameters(tiny_config(std::nullopt), ComputeDType::kFloat32);
+  save_model(*llama, llama->compute(), DType::kF32, directory_);
+  FccConfig fcc = condensation(4);
+  fcc.memory_norm = MemoryNorm::kOwn;
+  fcc.first_memory = FirstMemory::kLearned;
+  FlatParameters folded(tiny_config(fcc), ComputeDType::kFloat32, at::kCPU, 1);
+  EXPECT_EQ(load_weights(folded, directory_).size(), 4U);
+  ModelConfig deeper = tiny_config(std::nullopt);
+  deeper.num_hidden_layers = 3;
+  FlatParameters missing(deeper, ComputeDType::kFloat32, at::kCPU, 1);
+  EXPECT_THROW(load_weights(missing, directory_), FormatError);
+  deeper.num_hidden_layers = 1;
+  FlatParameters surplus(deeper, ComputeDType::kFloat32, at::kCPU, 1);
+  EXPECT_THROW(load_weights(surplus, directory_), FormatError);
+  ModelConfig wider = tiny_config(std::nullopt);
+  wider.intermediate_size = 23;
+  FlatParameters misshapen(wider, ComputeDType::kFloat32, at::kCPU, 1);
+  EXPECT_THROW(load_weights(misshapen, directory_), FormatError);
+}
+
+TEST_F(HuggingFace, ATiedHeadMayStandInTheFileIfItIsTheEmbedding) {
+  const auto saved = tiny_parameters(tiny_config(std::nullopt), ComputeDType::kFloat32);
+  std::filesystem::create_directories(directory_);
+  std::vector<TensorView> views;
+  const auto tensors = saved->named(saved->master());
+  for (const NamedTensor& weight : tensors) {
+    views.push_back(file_view(weight.name, weight.tensor));
+  }
+  at::Tensor head = tensors[0].tensor.clone();
+  views.push_back(file_view("lm_head.weight", head));
+  write_safetensors_directory(directory_, views, std::int64_t{1} << 30);
+  FlatParameters loaded(saved->config(), ComputeDType::kFloat32, at::kCPU, 1);
+  EXPECT_NO_THROW(load_weights(loaded, directory_));
+  head.add_(1);
+  write_safetensors_directory(directory_, views, std::int64_t{1} << 30);
+  EXPECT_THROW(load_weights(loaded, directory_), FormatError);
+}
+
+} // namespace
+} // namespace fcc

@@ -1,0 +1,213 @@
+#include "fcc/train/resume.h"
+
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+#include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
+#include "fcc/train/trainer.h"
+#include "train/tiny_run.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kSteps = 30;
+
+Trainer::End run(const RunConfig& config, const std::optional<std::string>& resume = {}) {
+  return Trainer(config, make_trainer_parts(config)).run(resume, {false});
+}
+
+fs::path checkpoint(const RunConfig& config, std::int64_t step) {
+  std::string digits = std::to_string(step);
+  digits.insert(0, 8 - digits.size(), '0');
+  return fs::path(config.output) / "checkpoints" / ("step-" + digits);
+}
+
+/// The manifest holds the hash of every file.
+std::string hashes(const RunConfig& config, std::int64_t step) {
+  verify_manifest(checkpoint(config, step));
+  return read_file(checkpoint(config, step) / "manifest.json");
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+void flip_bit(const fs::path& file, std::uint64_t position) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(position));
+  const int byte = stream.get();
+  stream.seekp(static_cast<std::streamoff>(position));
+  stream.put(static_cast<char>(byte ^ 1));
+}
+
+TEST(Resume, EqualsAnUninterruptedRunFromEveryStep) {
+  const TemporaryFolder folder;
+  RunConfig whole = tiny_run(folder / "whole");
+  whole.checkpoint = {.every = 1, .keep_last = 100};
+  ASSERT_EQ(run(whole), Trainer::End::kFinished);
+  const std::string expected = hashes(whole, kSteps);
+  for (std::int64_t step = 1; step < kSteps; ++step) {
+    const RunConfig part = tiny_run(folder / std::to_string(step));
+    ASSERT_EQ(run(part, checkpoint(whole, step).string()), Trainer::End::kFinished);
+    EXPECT_EQ(hashes(part, kSteps), expected) << "resumed at step " << step;
+  }
+}
+
+TEST(Resume, EqualsAnUninterruptedRunAfterAStop) {
+  const TemporaryFolder folder;
+  const RunConfig whole = tiny_run(folder / "whole"), stopped = tiny_run(folder / "stopped");
+  ASSERT_EQ(run(whole), Trainer::End::kFinished);
+  EXPECT_EQ(
+      Trainer(stopped, make_trainer_parts(stopped)).run(std::nullopt, {true}),
+      Trainer::End::kStopped);
+  EXPECT_FALSE(fs::exists(fs::path(stopped.output) / "final"));
+  ASSERT_EQ(run(stopped, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(stopped, kSteps), hashes(whole, kSteps));
+  EXPECT_TRUE(fs::exists(fs::path(stopped.output) / "final" / "model.safetensors"));
+}
+
+TEST(Resume, OfAFinishedRunChangesNothing) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  run(config);
+  const std::string before = hashes(config, kSteps);
+  EXPECT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(config, kSteps), before);
+}
+
+TEST(Resume, StartsAnewWhereNothingIsSaved) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  EXPECT_EQ(run(config, "auto"), Trainer::End::kFinished);
+}
+
+TEST(Resume, CutsTheMetricsBackToTheCheckpoint) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 12;
+  run(config);
+  fs::remove_all(checkpoint(config, 30)); // as if killed after step 30 had been written
+  const fs::path metrics = fs::path(config.output) / "metrics.jsonl";
+  std::ofstream(metrics, std::ios::app) << "{\"step\": 31, \"lo"; // a torn line
+  run(config, "auto");
+  std::ifstream lines(metrics);
+  std::int64_t step = 0;
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_EQ(line.find("{\"step\":" + std::to_string(++step) + ","), 0u) << line;
+  }
+  EXPECT_EQ(step, kSteps);
+}
+
+TEST(Resume, RefusesAChangedKeyByName) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  run(config);
+  config.optim.lr = 2e-2;
+  config.train.stages[1].steps = 18;
+  config.log.every = 3;
+  config.checkpoint.keep_last = 9;
+  const std::string message = message_of([&] { run(config, "auto"); });
+  EXPECT_NE(message.find("optim.lr (was 0.01, is 0.02)"), std::string::npos) << message;
+  EXPECT_NE(message.find("train.stages.1.steps (was 17, is 18)"), std::string::npos) << message;
+  EXPECT_EQ(message.find("log.every"), std::string::npos) << message;
+  EXPECT_EQ(message.find("keep_last"), std::string::npos) << message;
+}
+
+TEST(Resume, RefusesABrokenCheckpointThatWasNamed) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  run(config);
+  const fs::path saved = checkpoint(config, kSteps);
+  for (const auto& entry : fs::directory_iterator(saved)) {
+    if (entry.path().filename() == "manifest.json") {
+      continue;
+    }
+    flip_bit(entry.path(), fs::file_size(entry.path()) / 2);
+    const std::string message = message_of([&] { run(config, saved.string()); });
+    EXPECT_NE(message.find(entry.path().filename().string()), std::string::npos) << message;
+    flip_bit(entry.path(), fs::file_size(entry.path()) / 2);
+  }
+}
+
+TEST(Resume, TakesTheCheckpointBeforeABrokenOne) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 11;
+  run(config);
+  const std::string expected = hashes(config, kSteps);
+  flip_bit(checkpoint(config, kSteps) / "optimizer.safetensors", 1000);
+  EXPECT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(config, kSteps), expected);
+}
+
+TEST(Resume, RefusesWhenEveryCheckpointIsBroken) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  run(config);
+  fs::remove(checkpoint(config, kSteps) / "trainer.json");
+  EXPECT_THROW(run(config, "auto"), FormatError);
+}
+
+TEST(Resume, IsNeededWhereCheckpointsAre) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  run(config);
+  const std::string message = message_of([&] { run(config); });
+  EXPECT_NE(message.find("--resume auto"), std::string::npos) << message;
+}
+
+TEST(Resume, KeepsTheLastCheckpointsOnly) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint = {.every = 7, .keep_last = 2};
+  run(config);
+  const RunDirectory directory(config.output);
+  EXPECT_EQ(directory.checkpoint_steps(), (std::vector<std::int64_t>{28, 30}));
+}
+
+TEST(RunDirectory, AdmitsOneTrainerAtATime) {
+  const TemporaryFolder folder;
+  const RunDirectory first(folder / "run");
+  EXPECT_THROW(RunDirectory(folder / "run"), Error);
+}
+
+TEST(RunDirectory, RemovesWhatKilledProcessesLeft) {
+  const TemporaryFolder folder;
+  const RunDirectory directory(folder / "run");
+  fs::create_directories(directory.root() / "checkpoints" / ".step-00000010.tmp-1234");
+  fs::create_directories(directory.root() / "checkpoints" / ".step-00000005.removed");
+  fs::create_directories(directory.root() / "checkpoints" / "step-00000020");
+  directory.remove_leftovers();
+  EXPECT_FALSE(fs::exists(directory.root() / "checkpoints" / ".step-00000010.tmp-1234"));
+  EXPECT_FALSE(fs::exists(directory.root() / "checkpoints" / ".step-00000005.removed"));
+  EXPECT_EQ(directory.checkpoint_steps(), (std::vector<std::int64_t>{20}));
+}
+
+TEST(Course, LeavesOutWhatOnlyLooksOn) {
+  RunConfig config = tiny_run("somewhere");
+  const std::string before = course_of_config(write_config(config));
+  config.output = "elsewhere";
+  config.log.every = 99;
+  config.checkpoint.every = 99;
+  config.train.validate_every = 0;
+  config.train.validation_batches = 5;
+  config.data.validation = config.data.train;
+  EXPECT_EQ(course_of_config(write_config(config)), before);
+  config.train.batch_size = 4;
+  EXPECT_NE(course_of_config(write_config(config)), before);
+}
+
+} // namespace
+} // namespace fcc

@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+
+#include "fcc/data/passkey.h"
+#include "fcc/text/words_tokenizer.h"
+#include "fcc_data/commands.h"
+
+namespace fcc::tools {
+
+const char* const kTokenizerHelp =
+    "bytes, words (the vocabulary of the passkey task), or the path of a tokenizer file or a model "
+    "directory";
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const std::string& argument) {
+  TokenizerConfig config;
+  if (argument == "words") {
+    return make_words_tokenizer(words_vocabulary(passkey_texts(DatasetConfig())));
+  }
+  if (argument != "bytes") {
+    config.path = argument;
+  }
+  return make_tokenizer(config);
+}
+
+std::string with_commas(std::int64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) {
+    at -= 3;
+    text.insert(at, 1, ',');
+  }
+  return text;
+}
+
+std::size_t histogram_bucket(std::int64_t length) {
+  return static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(length)) - 1);
+}
+
+std::string histogram_text(const std::vector<std::int64_t>& counts) {
+  constexpr double kBarWidth = 40.0;
+  const std::int64_t largest = counts.empty() ? 0 : *std::max_element(counts.begin(), counts.end());
+  if (largest == 0) {
+    return {};
+  }
+  std::size_t first = 0, last = counts.size() - 1;
+  while (counts[first] == 0) {
+    ++first;
+  }
+  while (counts[last] == 0) {
+    --last;
+  }
+  std::string text = "          tokens a document    documents\n";
+  for (std::size_t i = first; i <= last; ++i) {
+    const std::int64_t from = std::int64_t{1} << i;
+    char line[120];
+    std::snprintf(
+        line,
+        sizeof(line),
+        "%12s - %12s %12s  ",
+        with_commas(from).c_str(),
+        with_commas(2 * from - 1).c_str(),
+        with_commas(counts[i]).c_str());
+    const double share = static_cast<double>(counts[i]) / static_cast<double>(largest);
+    const auto width = static_cast<std::size_t>(share * kBarWidth + 0.5);
+    text += line;
+    text.append(counts[i] > 0 ? std::max<std::size_t>(width, 1) : 0, '#');
+    text += '\n';
+  }
+  return text;
+}
+
+} // namespace fcc::tools

@@ -1,0 +1,118 @@
+// fcc-train: trains a model as a configuration file says.
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "common/program.h"
+#include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+#include "fcc/core/log.h"
+#include "fcc/io/files.h"
+#include "fcc/train/trainer.h"
+#include "fcc_train/dry_run.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::atomic<bool> stop_requested{false};
+
+/// The first signal lets the step end and saves; a second one ends the process at once.
+extern "C" void request_stop(int signal) {
+  stop_requested = true;
+  std::signal(signal, SIG_DFL);
+}
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::optional<std::string> resume;
+  bool dry_run = false;
+  bool print_schema = false;
+  bool print_keys = false;
+};
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  fcc-train --config configs/quickstart.json\n"
+    "  fcc-train --config configs/quickstart.json --dry-run\n"
+    "  fcc-train --config run.json --set optim.lr=1e-4 --set train.stages.0.steps=500\n"
+    "  fcc-train --config run.json --resume auto\n"
+    "\n"
+    "The run directory (`output` in the configuration) then holds config.json, log.txt,\n"
+    "metrics.jsonl, events/ (TensorBoard), checkpoints/ and, at the end, final/: the model, as\n"
+    "fcc-eval, fcc-generate and (where the architecture allows) transformers read it.\n"
+    "SIGTERM or SIGINT (Ctrl-C) ends the step, saves a checkpoint and exits with 0; a second one\n"
+    "ends at once.\n"
+    "\n"
+    "Exit codes: 0 done or stopped with a checkpoint, 1 a failure, 2 a wrong configuration or\n"
+    "command line.";
+
+int train(const Arguments& arguments) {
+  const auto config = fcc::read_config<fcc::RunConfig>(
+      fcc::read_file(arguments.config), arguments.config, arguments.overrides);
+  if (arguments.dry_run) {
+    return fcc::tools::dry_run(config);
+  }
+  fcc::Trainer trainer(config, fcc::make_trainer_parts(config));
+  fs::create_directories(config.output);
+  fcc::log_to_file((fs::path(config.output) / "log.txt").c_str());
+  std::signal(SIGTERM, request_stop);
+  std::signal(SIGINT, request_stop);
+  if (trainer.run(arguments.resume, stop_requested) == fcc::Trainer::End::kStopped) {
+    fcc::log(
+        fcc::LogLevel::kInfo,
+        "stopped on a signal; the checkpoint is saved: go on with --resume auto");
+  } else {
+    fcc::log(
+        fcc::LogLevel::kInfo, "done: the model is in " + (fs::path(config.output) / "final").string());
+  }
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Trains a model that carries its context from segment to segment.", "fcc-train");
+  app.footer(kExamples);
+  app.add_option("--config", arguments.config, "Configuration file (JSON)")->type_name("FILE");
+  app.add_option("--set", arguments.overrides, "Override one key, by its path; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_option(
+         "--resume",
+         arguments.resume,
+         "Go on with a run: `auto` takes its newest whole checkpoint (or starts, if there is none)")
+      ->type_name("auto|CHECKPOINT");
+  app.add_flag(
+      "--dry-run",
+      arguments.dry_run,
+      "Print the resolved configuration, parameters, memory, tokens and time; write nothing");
+  app.add_flag(
+      "--print-schema", arguments.print_schema, "Print the JSON schema of configuration files");
+  app.add_flag(
+      "--print-keys", arguments.print_keys, "Print every key of a configuration with its meaning");
+  return fcc::tools::run_program(app, argc, argv, [&] {
+    if (arguments.print_keys) {
+      fcc::tools::print_keys();
+      return 0;
+    }
+    if (arguments.print_schema) {
+      fcc::tools::print_schema();
+      return 0;
+    }
+    if (arguments.config.empty()) {
+      throw fcc::ConfigError("--config", "must name a configuration file", {}, "see --help");
+    }
+    return train(arguments);
+  });
+}
