@@ -5,11 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--cpu | --cuda]
+usage: scripts/setup.sh [--cpu | --cuda] [--parquet]
 
   --cpu    LibTorch for a build without GPU code (1.2 GB)
   --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
            default: --cuda where nvcc is on the PATH, else --cpu
+  --parquet  and Arrow C++, for builds with -DFCC_PARQUET=ON (0.1 GB)
 
 LibTorch goes to $FCC_CACHE (default ~/.cache/libfcc). Debian packages are installed by apt-get as
 root, or with sudo.
@@ -18,17 +19,21 @@ TEXT
 
 kind=cpu
 command -v nvcc >/dev/null && kind=cuda
-case "${1:-}" in
-  --cpu) kind=cpu ;;
-  --cuda) kind=cuda ;;
-  -h | --help) usage; exit 0 ;;
-  "") ;;
-  *) usage >&2; exit 2 ;;
-esac
+parquet=no
+for argument in "$@"; do
+  case "$argument" in
+    --cpu) kind=cpu ;;
+    --cuda) kind=cuda ;;
+    --parquet) parquet=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FCC_CACHE:-$HOME/.cache/libfcc}
 torch=$cache/torch-2.11.0
+arrow=$cache/pyarrow-26.0.1
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -58,8 +63,9 @@ fi
 
 # --- LibTorch ------------------------------------------------------------------------------------
 # Wheels are fetched for one fixed Python, whatever runs here: only their C++ parts are unpacked.
-unpack() { # unpack LIST MARKER
-  [ -e "$torch/$2" ] && return
+unpack() { # unpack LIST MARKER FOLDER
+  local target=$3
+  [ -e "$target/$2" ] && return
   mkdir -p "$cache"
   local work
   work=$(mktemp -d "$cache/.unpack-XXXXXX")
@@ -71,21 +77,25 @@ unpack() { # unpack LIST MARKER
   python3 -m pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps \
     --require-hashes --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 \
     --abi none "${platforms[@]}" --dest "$work" --requirement "$1"
-  say "unpacking to $torch"
-  mkdir -p "$torch"
-  python3 - "$work" "$torch" <<'PYTHON'
+  say "unpacking to $target"
+  mkdir -p "$target"
+  python3 - "$work" "$target" <<'PYTHON'
 import pathlib, re, sys, zipfile
-wanted = re.compile(r"(torch/(lib|include)/|nvidia/[^/]+/lib/|[^/]+\.dist-info/)")
+wanted = re.compile(r"(torch/(lib|include)/|nvidia/[^/]+/lib/|[^/]+\.dist-info/"
+                    r"|pyarrow/(include/|lib(arrow|parquet)\.so))")
 for wheel in sorted(pathlib.Path(sys.argv[1]).glob("*.whl")):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(sys.argv[2], [n for n in archive.namelist() if wanted.match(n)])
 PYTHON
-  touch "$torch/$2"
+  touch "$target/$2"
   rm -rf "$work"
   trap - EXIT
 }
-unpack "$here/wheels/cpu.txt" cpu.complete
+unpack "$here/wheels/cpu.txt" cpu.complete "$torch"
 if [ "$kind" = cuda ]; then
-  unpack "$here/wheels/cuda.txt" cuda.complete
+  unpack "$here/wheels/cuda.txt" cuda.complete "$torch"
+fi
+if [ "$parquet" = yes ]; then
+  unpack "$here/wheels/parquet.txt" parquet.complete "$arrow"
 fi
 say "ready ($kind): LibTorch in $torch"

@@ -247,7 +247,7 @@ void append_items(
     out += first ? "" : ",";
     if (indent > 0) {
       out += '\n';
-      out.append(static_cast<std::size_t>(indent * (depth + 1)), ' ');
+      out.append(static_cast<std::size_t>(indent) * static_cast<std::size_t>(depth + 1), ' ');
     } else if (!first) {
       out += ' ';
     }
@@ -256,7 +256,7 @@ void append_items(
   }
   if (indent > 0 && !items.empty()) {
     out += '\n';
-    out.append(static_cast<std::size_t>(indent * depth), ' ');
+    out.append(static_cast<std::size_t>(indent) * static_cast<std::size_t>(depth), ' ');
   }
   out += brackets[1];
 }

@@ -24,6 +24,9 @@ struct CorpusOptions {
 /// a file.
 std::vector<std::filesystem::path> corpus_files(const std::vector<std::filesystem::path>& inputs);
 
+/// Whether this build reads Parquet (the CMake option FCC_PARQUET).
+bool corpus_reads_parquet();
+
 /// The documents of a list of files, one after another. The kind of a file shows in its name:
 /// `.jsonl` and `.ndjson` (one object a line; blank lines are passed over), `.parquet`, anything
 /// else is text; `.gz` and `.zst` behind them are unpacked on the way.

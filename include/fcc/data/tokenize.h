@@ -41,9 +41,9 @@ struct TokenizeSummary {
 };
 
 struct TokenizeProgress {
-  TokenizeSummary summary; ///< so far
+  TokenizeSummary summary;         ///< so far
   std::int64_t consumed_bytes = 0; ///< of the files, packed as they are
-  bool resumed = false;    ///< the run goes on where another was interrupted
+  bool resumed = false;            ///< the run goes on where another was interrupted
 };
 
 /// Tokenizes `files` into `output`. Documents are encoded in parallel and kept in order; memory

@@ -2,33 +2,88 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/generate/cached_stack.h"
+#include "fcc/generate/sampler.h"
 #include "fcc/model/memory_state.h"
 #include "fcc/model/parameters.h"
 
 namespace fcc {
 
-/// Token-by-token inference at constant memory: one token costs one row of every product. The keys
-/// and values of the memory and of the open segment are cached per layer; when a segment closes,
-/// its outputs become the memory. Logits equal those of the full pass.
+/// Inference over tokens as they come: one token costs one row of every product.
+///
+/// The keys and values of the memory and of the open segment are cached in each layer; when a
+/// segment closes, what its layers put out (or took in, `memory_source: input`) becomes the memory,
+/// whose keys and values are computed once for the next segment. So `condensation` and
+/// `local_global` need the same room at any length; a `llama`'s cache grows with the text.
+/// Logits equal those of the full pass (`reference_forward`) however the tokens are split.
+/// Records no gradients. Any batch size, device and floating dtype (those of the weights).
 class TokenStream {
  public:
   /// Starts from `state` (its open segment is replayed from `partial_ids`), or from nothing.
-  TokenStream(const ModelConfig& config, const ModelWeights& weights, std::int64_t batch_size, const MemoryState& state = {});
+  /// `weights` are views that outlive the stream. Errors: `Error` if the state does not fit the
+  /// model or the batch size.
+  TokenStream(
+      const ModelConfig& config,
+      const ModelWeights& weights,
+      std::int64_t batch_size,
+      const MemoryState& state = {});
   ~TokenStream();
+  TokenStream(TokenStream&&) noexcept;
+  TokenStream& operator=(TokenStream&&) noexcept;
 
-  /// Feeds `ids` [B, t] (whole segments go through the segment pass, the rest row by row or as one
-  /// partial segment) and returns the logits after the last of them, [B, V].
+  /// Feeds `ids` [B, t], int64 on any device, t >= 1, and returns the logits after the last of
+  /// them, [B, V]. Many tokens at once run as whole segments.
+  /// Errors: `Error` on another shape, or an id outside the vocabulary (ids on the CPU).
   at::Tensor feed(const at::Tensor& ids);
 
-  /// The state after the last token fed; valid anywhere.
+  /// `feed` without the logits: for prompts that go on.
+  void prefill(const at::Tensor& ids);
+
+  /// The logits after the last token so far, [B, V]; `has_logits` tells whether they are known:
+  /// not before the first token, nor in a stream restored at a segment's border with
+  /// `memory_source: input`. Errors: `Error` where they are not.
+  at::Tensor logits() const;
+  bool has_logits() const;
+
+  /// Draws the next token of the only row (without feeding it): its place in the text and the
+  /// sampler's seed decide. Errors: as `logits`; `Error` if there are more rows.
+  std::int32_t draw(const Sampler& sampler) const;
+
+  /// The state after the last token fed; valid anywhere. For a `llama`, all tokens so far.
   MemoryState state() const;
+
+  /// Tokens so far, those of the state it started from included.
+  std::int64_t num_tokens() const;
+
+  /// Shows every later pass through the (global) stack to `observer`; null: no more.
+  void observe(LayerObserver observer);
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Continues prompts of equal length by `num_tokens` tokens each, greedily (equal logits: the
+/// lowest id); one row of ids a prompt. Errors: as `TokenStream`; `Error` on unequal lengths.
+std::vector<std::vector<std::int32_t>> continue_greedily(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& prompts,
+    std::int64_t num_tokens);
+
+/// Continues one prompt by tokens that `sampler` draws, until `eos` (not among the result) or
+/// `max_tokens`.
+std::vector<std::int32_t> continue_sampled(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::int32_t>& prompt,
+    const Sampler& sampler,
+    std::int64_t max_tokens,
+    std::optional<std::int32_t> eos);
 
 } // namespace fcc

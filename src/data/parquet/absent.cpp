@@ -3,6 +3,10 @@
 
 namespace fcc {
 
+bool corpus_reads_parquet() {
+  return false;
+}
+
 std::unique_ptr<DocumentReader> open_parquet_documents(
     const std::filesystem::path& path,
     const CorpusOptions& /*options*/,

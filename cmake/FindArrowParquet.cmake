@@ -1,0 +1,37 @@
+# Arrow C++ and its Parquet reader from an unpacked pyarrow wheel (headers and two libraries; no
+# Python). Looks in FCC_ARROW_ROOT (the folder that holds include/ and libparquet.so.2600), which
+# `scripts/setup.sh --parquet` fills.
+#
+# Target: ArrowParquet::parquet.
+
+set(FCC_ARROW_ROOT "" CACHE PATH "The folder `pyarrow` of an unpacked pyarrow 26.0.1 wheel")
+if(NOT FCC_ARROW_ROOT)
+  if(DEFINED ENV{FCC_CACHE})
+    set(_fcc_cache $ENV{FCC_CACHE})
+  else()
+    set(_fcc_cache $ENV{HOME}/.cache/libfcc)
+  endif()
+  set(_fcc_arrow_hint ${_fcc_cache}/pyarrow-26.0.1/pyarrow)
+endif()
+find_path(ArrowParquet_INCLUDE_DIR parquet/api/reader.h
+  HINTS ${FCC_ARROW_ROOT}/include ${_fcc_arrow_hint}/include NO_DEFAULT_PATH)
+foreach(_part arrow parquet)
+  # The wheel ships the versioned name alone, which find_library would pass over.
+  find_file(ArrowParquet_${_part}_LIBRARY lib${_part}.so.2600
+    HINTS ${FCC_ARROW_ROOT} ${_fcc_arrow_hint} NO_DEFAULT_PATH)
+endforeach()
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(ArrowParquet
+  REQUIRED_VARS ArrowParquet_parquet_LIBRARY ArrowParquet_arrow_LIBRARY ArrowParquet_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE "run scripts/setup.sh --parquet first, or set FCC_ARROW_ROOT")
+
+if(ArrowParquet_FOUND AND NOT TARGET ArrowParquet::parquet)
+  foreach(_part arrow parquet)
+    add_library(ArrowParquet::${_part} SHARED IMPORTED)
+    set_target_properties(ArrowParquet::${_part} PROPERTIES
+      IMPORTED_LOCATION ${ArrowParquet_${_part}_LIBRARY}
+      INTERFACE_INCLUDE_DIRECTORIES ${ArrowParquet_INCLUDE_DIR})
+  endforeach()
+  target_link_libraries(ArrowParquet::parquet INTERFACE ArrowParquet::arrow)
+endif()

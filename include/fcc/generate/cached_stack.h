@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "fcc/config/model_config.h"
+#include "fcc/model/parameters.h"
+#include "fcc/ops/memory_attention.h"
+#include "fcc/ops/rope.h"
+
+namespace fcc {
+
+/// One layer at work, shown to whoever wants to look: the rows that were just fed (t of them).
+struct LayerView {
+  std::int64_t layer = 0;    ///< n, from 0
+  const at::Tensor& input;   ///< X[n], [B, t, D]
+  const at::Tensor& output;  ///< X[n+1], [B, t, D]
+  const at::Tensor& q;       ///< [B, t, H, E], rotated
+  const at::Tensor& k;       ///< [B, c, G, E], every key the layer holds, the rows' own last
+  const AttentionMask& mask; ///< which of the c keys the t rows see
+};
+using LayerObserver = std::function<void(const LayerView&)>;
+
+/// A stack of layers that reads rows as they come, each layer keeping the keys and values of all
+/// rows since the last `clear`: t new rows cost t rows of every product.
+///
+/// Row i of t sees every cached key and the first i + 1 of its own (arXiv 2405.04620, eq. 14-16).
+/// Not differentiable: call it without gradients. Any device and floating dtype.
+class CachedStack {
+ public:
+  /// `weights` are views that outlive the stack.
+  CachedStack(const ModelConfig& config, const StackWeights& weights, std::int64_t batch_size);
+
+  std::int64_t num_cached() const { ///< c, rows
+    return num_cached_;
+  }
+
+  void clear();
+
+  /// Puts a memory before all rows: `memory` [N, B, Lm, D] becomes the first keys and values of its
+  /// layer, normed as the model's `memory_norm` says and rotated by `table` (null: not rotated).
+  /// Only after `clear`.
+  void set_memory(const at::Tensor& memory, const RopeTable* table);
+
+  /// The rows cached so far are a memory that only the batch rows with `present` [B] true see;
+  /// undefined: all do.
+  void mask_cached(const at::Tensor& present);
+
+  /// Feeds rows X[0] [B, t, D] and returns X[N] [B, t, D]. `table` holds the t rows' positions.
+  at::Tensor
+  advance(const at::Tensor& x, const RopeTable& table, const LayerObserver& observer = nullptr);
+
+ private:
+  struct Cache {
+    at::Tensor k, v; ///< [B, capacity, G, E]
+  };
+
+  void reserve(std::int64_t num_rows);
+  AttentionMask make_mask(std::int64_t num_queries, const at::TensorOptions& options) const;
+
+  ModelConfig config_;
+  StackWeights weights_;
+  std::int64_t batch_size_ = 0;
+  AttentionKernel kernel_;
+  std::vector<Cache> caches_; ///< [N]
+  std::int64_t capacity_ = 0, num_cached_ = 0;
+  std::int64_t num_masked_ = 0; ///< keys that only rows with `present_` see
+  at::Tensor present_;          ///< [B] bool; undefined: all rows see all keys
+};
+
+/// The embedding's rows of `ids` [B, t]: [B, t, D].
+at::Tensor embed(const ModelWeights& weights, const at::Tensor& ids);
+
+} // namespace fcc

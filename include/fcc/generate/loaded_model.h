@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fcc/model/parameters.h"
+#include "fcc/text/tokenizer.h"
+
+namespace fcc {
+
+/// `auto` (the first GPU where there is one), `cpu`, `cuda`, `cuda:N`. Errors: `ConfigError`.
+at::Device device_from_name(const std::string& name);
+
+/// `float64`, `float32`, `bfloat16`, or `auto`: bfloat16 on a GPU, float32 on a CPU. Errors:
+/// `ConfigError`.
+ComputeDType dtype_from_option(const std::string& name, at::Device device);
+
+/// A model ready to be read from, and its tokenizer.
+struct LoadedModel {
+  FlatParameters parameters; ///< `compute()` holds the weights
+  ModelWeights weights;      ///< views of `parameters.compute()`
+  std::shared_ptr<const Tokenizer> tokenizer;
+  TokenizerConfig tokenizer_policy; ///< whether texts begin with BOS
+  ComputeDType dtype = ComputeDType::kFloat32;
+  std::string hash; ///< of weights and shape; names the model in saved states and sweeps
+
+  const ModelConfig& config() const {
+    return parameters.config();
+  }
+};
+
+/// Where a model and its tokenizer come from and where they go.
+struct LoadOptions {
+  std::filesystem::path directory;      ///< Hugging Face layout, as `fcc-train` saves it
+  std::optional<std::string> tokenizer; ///< another file or directory; default: `directory`
+  at::Device device = at::kCPU;
+  ComputeDType dtype = ComputeDType::kFloat32;
+  /// Keep the gradient and master buffers, which an `Executor` asks for and a `TokenStream` not.
+  bool for_executor = false;
+};
+
+/// Reads a model directory. Errors: `ConfigError` if the directory, a file or the tokenizer is
+/// missing, or the tokenizer's vocabulary is larger than the model's; `FormatError` on malformed
+/// files.
+LoadedModel load_model(const LoadOptions& options);
+
+/// Token ids of a text as the model was trained to see a document's start: BOS first where the
+/// tokenizer's policy says so.
+std::vector<std::int32_t> encode_prompt(const LoadedModel& model, const std::string& text);
+
+} // namespace fcc

@@ -1,0 +1,139 @@
+#include "fcc/eval/passkey_sweep.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "eval/sweep_log.h"
+#include "fcc/core/error.h"
+
+namespace fcc {
+namespace {
+
+using nlohmann::json;
+
+void check_options(const PasskeySweepOptions& options) {
+  const auto refuse = [](const char* key, const char* rule, const std::string& value) {
+    throw ConfigError(key, rule, value);
+  };
+  if (options.lengths_tokens.empty()) {
+    refuse("lengths", "at least one is needed", {});
+  }
+  if (options.depths.empty()) {
+    refuse("depths", "at least one is needed", {});
+  }
+  for (const std::int64_t length : options.lengths_tokens) {
+    if (length < 1) {
+      refuse("lengths", "must be at least 1 token", std::to_string(length));
+    }
+  }
+  for (const double depth : options.depths) {
+    if (!(depth >= 0 && depth <= 1)) {
+      refuse("depths", "must lie in 0..1", std::to_string(depth));
+    }
+  }
+  if (options.trials < 1) {
+    refuse("trials", "must be at least 1", std::to_string(options.trials));
+  }
+  if (options.batch_size < 1) {
+    refuse("batch_size", "must be at least 1", std::to_string(options.batch_size));
+  }
+}
+
+json settings_of(const PasskeySweepOptions& options) {
+  json settings = {{"sweep", "passkey"}, {"trials", options.trials}, {"seed", options.seed}};
+  for (const auto& [key, value] : options.identity) {
+    settings[key] = value;
+  }
+  return settings;
+}
+
+std::optional<PasskeyCell>
+find_cell(const SweepLog& log, std::int64_t length_tokens, double depth) {
+  for (const json& entry : log.entries()) {
+    try {
+      if (entry.at("length_tokens") == length_tokens && entry.at("depth") == depth) {
+        return PasskeyCell{
+            .length_tokens = length_tokens,
+            .depth = depth,
+            .trials = entry.at("trials"),
+            .correct = entry.at("correct"),
+            .seconds = entry.at("seconds")};
+      }
+    } catch (const json::exception&) {
+      throw FormatError("the sweep's log", "must hold whole cells", entry.dump());
+    }
+  }
+  return std::nullopt;
+}
+
+PasskeyCell run_cell(
+    const PasskeySweepOptions& options,
+    const PasskeyTask& task,
+    const AnswerFunction& answer,
+    std::int64_t length_tokens,
+    double depth) {
+  const auto start = std::chrono::steady_clock::now();
+  PasskeyCell cell{.length_tokens = length_tokens, .depth = depth, .trials = options.trials};
+  std::vector<PasskeySample> samples;
+  for (std::int64_t trial = 0; trial < options.trials; ++trial) {
+    samples.push_back(make_passkey(task, length_tokens, depth, options.seed, trial));
+  }
+  // Where digits take different numbers of tokens, prompts of one length differ by a few: only
+  // equal ones run together.
+  std::stable_sort(samples.begin(), samples.end(), [](const auto& a, const auto& b) {
+    return a.prompt.size() < b.prompt.size();
+  });
+  for (std::size_t begin = 0; begin < samples.size();) {
+    std::vector<std::vector<std::int32_t>> prompts;
+    std::size_t end = begin;
+    while (end < samples.size() && samples[end].prompt.size() == samples[begin].prompt.size() &&
+           static_cast<std::int64_t>(end - begin) < options.batch_size) {
+      prompts.push_back(samples[end++].prompt);
+    }
+    const auto num_tokens = static_cast<std::int64_t>(samples[begin].answer.size());
+    const auto answers = answer(prompts, num_tokens);
+    check(answers.size() == prompts.size(), "run_passkey_sweep", "each prompt needs an answer");
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      cell.correct += passkey_matches(task, answers[i], samples[begin + i].digits) ? 1 : 0;
+    }
+    begin = end;
+  }
+  cell.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return cell;
+}
+
+} // namespace
+
+std::vector<PasskeyCell> run_passkey_sweep(
+    const PasskeySweepOptions& options,
+    const PasskeyTask& task,
+    const AnswerFunction& answer,
+    const std::function<void(const PasskeyCell&, std::size_t, std::size_t)>& on_cell) {
+  check_options(options);
+  SweepLog log(options.log, settings_of(options));
+  std::vector<std::int64_t> lengths = options.lengths_tokens;
+  std::sort(lengths.begin(), lengths.end());
+  // A length that is too short for the task is refused at once, not after an hour on a longer one.
+  std::vector<PasskeyCell> cells;
+  for (const std::int64_t length : lengths) {
+    for (const double depth : options.depths) {
+      std::optional<PasskeyCell> cell = find_cell(log, length, depth);
+      if (!cell) {
+        cell = run_cell(options, task, answer, length, depth);
+        log.append(
+            {{"length_tokens", length},
+             {"depth", depth},
+             {"trials", cell->trials},
+             {"correct", cell->correct},
+             {"seconds", cell->seconds}});
+      }
+      cells.push_back(*cell);
+      if (on_cell) {
+        on_cell(*cell, cells.size(), lengths.size() * options.depths.size());
+      }
+    }
+  }
+  return cells;
+}
+
+} // namespace fcc

@@ -1,0 +1,140 @@
+#include "fcc/generate/cached_stack.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+
+#include "fcc/core/error.h"
+#include "fcc/ops/rms_norm.h"
+#include "fcc/ops/swiglu.h"
+
+namespace fcc {
+
+CachedStack::CachedStack(
+    const ModelConfig& config,
+    const StackWeights& weights,
+    std::int64_t batch_size)
+    : config_(config),
+      weights_(weights),
+      batch_size_(batch_size),
+      kernel_(best_attention_kernel(weights.qkv_proj.device(), weights.qkv_proj.scalar_type())),
+      caches_(static_cast<std::size_t>(weights.qkv_proj.size(0))) {}
+
+void CachedStack::clear() {
+  num_cached_ = 0;
+  num_masked_ = 0;
+  present_ = at::Tensor();
+}
+
+void CachedStack::reserve(std::int64_t num_rows) {
+  if (num_rows <= capacity_) {
+    return;
+  }
+  capacity_ = std::max(num_rows, 2 * capacity_);
+  const std::vector<std::int64_t> shape{
+      batch_size_, capacity_, config_.num_key_value_heads, config_.head_dim};
+  for (Cache& cache : caches_) {
+    for (at::Tensor* tensor : {&cache.k, &cache.v}) {
+      at::Tensor larger = at::empty(shape, weights_.qkv_proj.options());
+      if (num_cached_ > 0) {
+        larger.narrow(1, 0, num_cached_).copy_(tensor->narrow(1, 0, num_cached_));
+      }
+      *tensor = larger;
+    }
+  }
+}
+
+void CachedStack::set_memory(const at::Tensor& memory, const RopeTable* table) {
+  check(num_cached_ == 0, "CachedStack::set_memory", "the memory comes before all rows");
+  const std::int64_t num_rows = memory.size(2);
+  const std::int64_t G = config_.num_key_value_heads, E = config_.head_dim;
+  const std::int64_t query_rows = config_.num_attention_heads * E;
+  const MemoryNorm norm = config_.fcc->memory_norm;
+  const at::Tensor& norm_weight =
+      norm == MemoryNorm::kOwn ? weights_.memory_layernorm : weights_.input_layernorm;
+  reserve(num_rows);
+  for (std::int64_t n = 0; n < static_cast<std::int64_t>(caches_.size()); ++n) {
+    const at::Tensor m =
+        norm == MemoryNorm::kNone
+            ? memory[n]
+            : rms_norm(memory[n], norm_weight[n], config_.rms_norm_eps); // [B, Lm, D]
+    const at::Tensor kv = at::linear(m, weights_.qkv_proj[n].narrow(0, query_rows, 2 * G * E))
+                              .view({batch_size_, num_rows, 2 * G, E});
+    const at::Tensor k = kv.narrow(2, 0, G), v = kv.narrow(2, G, G); // [B, Lm, G, E]
+    Cache& cache = caches_[static_cast<std::size_t>(n)];
+    cache.k.narrow(1, 0, num_rows).copy_(table == nullptr ? k : rope(k, *table));
+    cache.v.narrow(1, 0, num_rows).copy_(v);
+  }
+  num_cached_ = num_rows;
+}
+
+void CachedStack::mask_cached(const at::Tensor& present) {
+  num_masked_ = num_cached_;
+  // Masks for rows that differ are dearer: most states have a memory in every row.
+  present_ = present.defined() && !present.all().item<bool>() ? present : at::Tensor();
+}
+
+AttentionMask CachedStack::make_mask(std::int64_t num_queries, const at::TensorOptions& options)
+    const {
+  if (!present_.defined()) {
+    return make_attention_mask(num_queries, num_cached_, {}, kernel_, options);
+  }
+  if (kernel_ == AttentionKernel::kFlash) {
+    // This kernel aligns the causal mask itself and needs only to know which keys to leave out.
+    return make_attention_mask(num_queries, num_masked_, present_, kernel_, options);
+  }
+  // Rows of this segment that came before are seen by all: only the memory is hidden.
+  AttentionMask mask = make_attention_mask(num_queries, num_cached_, {}, kernel_, options);
+  mask.present = present_;
+  mask.bias = mask.bias.repeat({batch_size_, 1, 1, 1}); // [B, 1, t, c]
+  mask.bias.narrow(3, 0, num_masked_)
+      .masked_fill_(
+          present_.logical_not().view({batch_size_, 1, 1, 1}),
+          -std::numeric_limits<double>::infinity());
+  return mask;
+}
+
+at::Tensor
+CachedStack::advance(const at::Tensor& x, const RopeTable& table, const LayerObserver& observer) {
+  const std::int64_t B = batch_size_, t = x.size(1);
+  const std::int64_t H = config_.num_attention_heads, G = config_.num_key_value_heads;
+  const std::int64_t E = config_.head_dim;
+  const double eps = config_.rms_norm_eps;
+  const AttentionMask mask = make_mask(t, x.options());
+  reserve(num_cached_ + t);
+  const std::int64_t num_keys = num_cached_ + t;
+  at::Tensor hidden = x; // X[n], [B, t, D]
+  for (std::int64_t n = 0; n < static_cast<std::int64_t>(caches_.size()); ++n) {
+    Cache& cache = caches_[static_cast<std::size_t>(n)];
+    const at::Tensor a = rms_norm(hidden, weights_.input_layernorm[n], eps);
+    const at::Tensor qkv =
+        at::linear(a, weights_.qkv_proj[n]).view({B, t, H + 2 * G, E}); // queries, keys, values
+    const at::Tensor rotated = rope(qkv.narrow(2, 0, H + G), table);    // [B, t, H + G, E]
+    const at::Tensor q = rotated.narrow(2, 0, H).contiguous();          // [B, t, H, E]
+    cache.k.narrow(1, num_cached_, t).copy_(rotated.narrow(2, H, G));
+    cache.v.narrow(1, num_cached_, t).copy_(qkv.narrow(2, H + G, G));
+    const at::Tensor k = cache.k.narrow(1, 0, num_keys), v = cache.v.narrow(1, 0, num_keys);
+    const at::Tensor o = memory_attention(q, k, v, mask, kernel_).reshape({B, t, H * E});
+    const at::Tensor y = hidden + at::linear(o, weights_.o_proj[n]);
+    const at::Tensor z = rms_norm(y, weights_.post_attention_layernorm[n], eps);
+    const at::Tensor mlp =
+        at::linear(swiglu(at::linear(z, weights_.gate_up_proj[n])), weights_.down_proj[n]);
+    const at::Tensor output = y + mlp; // X[n+1]
+    if (observer) {
+      observer({.layer = n, .input = hidden, .output = output, .q = q, .k = k, .mask = mask});
+    }
+    hidden = output;
+  }
+  num_cached_ = num_keys;
+  return hidden;
+}
+
+at::Tensor embed(const ModelWeights& weights, const at::Tensor& ids) {
+  return at::embedding(weights.embed_tokens, ids);
+}
+
+} // namespace fcc

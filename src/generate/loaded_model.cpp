@@ -1,0 +1,116 @@
+#include "fcc/generate/loaded_model.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+
+#include "fcc/core/error.h"
+#include "fcc/model/hugging_face.h"
+
+namespace fcc {
+namespace {
+
+std::int64_t num_gpus() {
+  return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+}
+
+} // namespace
+
+at::Device device_from_name(const std::string& name) {
+  if (name == "cpu") {
+    return at::kCPU;
+  }
+  if (name == "auto") {
+    return num_gpus() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  }
+  std::string index = name == "cuda" ? "0" : "";
+  if (name.starts_with("cuda:")) {
+    index = name.substr(5);
+  }
+  const bool digits =
+      !index.empty() && index.size() <= 3 &&
+      std::all_of(index.begin(), index.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (!digits) {
+    throw ConfigError("device", "must be auto, cpu, cuda or cuda:N", name);
+  }
+  if (std::stoll(index) >= num_gpus()) {
+    throw ConfigError(
+        "device",
+        "must be a GPU that this program can use (it finds " + std::to_string(num_gpus()) + ")",
+        name,
+        "use --device cpu");
+  }
+  return {at::kCUDA, static_cast<at::DeviceIndex>(std::stoll(index))};
+}
+
+ComputeDType dtype_from_option(const std::string& name, at::Device device) {
+  if (name == "auto") {
+    return device.is_cuda() ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;
+  }
+  for (const auto& [known, dtype] : EnumNames<ComputeDType>::value) {
+    if (name == known) {
+      return dtype;
+    }
+  }
+  throw ConfigError("dtype", "must be auto, float64, float32 or bfloat16", name);
+}
+
+LoadedModel load_model(const LoadOptions& options) {
+  const std::string where = options.directory.string();
+  if (!std::filesystem::is_directory(options.directory)) {
+    throw ConfigError("model", "must be a directory with config.json and weights", where);
+  }
+  if (!std::filesystem::exists(options.directory / "config.json")) {
+    throw ConfigError(
+        "model",
+        "the directory must hold config.json",
+        where,
+        "a checkpoint of fcc-train, or a Hugging Face Llama directory");
+  }
+  const ModelConfig config = load_model_config(options.directory);
+  // The tokenizer first: its errors should not come after minutes of reading weights.
+  const std::string tokenizer_path = options.tokenizer.value_or(where);
+  const auto saved = std::filesystem::is_directory(tokenizer_path)
+                         ? saved_tokenizer_config(tokenizer_path)
+                         : std::nullopt;
+  const TokenizerConfig policy = saved.value_or(TokenizerConfig{.path = tokenizer_path});
+  std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer({.path = tokenizer_path});
+  if (tokenizer->vocab_size() > config.vocab_size) {
+    throw ConfigError(
+        "tokenizer",
+        "must not have more tokens than the model's vocabulary of " +
+            std::to_string(config.vocab_size),
+        std::to_string(tokenizer->vocab_size()) + " in " + tokenizer_path,
+        "give the tokenizer that the model was trained with");
+  }
+  LoadedModel model{
+      .parameters = FlatParameters(config, options.dtype, options.device, /*seed=*/0),
+      .weights = {},
+      .tokenizer = std::move(tokenizer),
+      .tokenizer_policy = policy,
+      .dtype = options.dtype,
+      .hash = {}};
+  if (!options.for_executor) {
+    model.parameters.grad() = at::Tensor();
+  }
+  load_weights(model.parameters, options.directory);
+  model.hash = model_hash(model.parameters);
+  model.weights = model.parameters.view(model.parameters.compute());
+  if (!options.for_executor && options.dtype == ComputeDType::kBFloat16) {
+    model.parameters.master() = at::Tensor();
+  }
+  return model;
+}
+
+std::vector<std::int32_t> encode_prompt(const LoadedModel& model, const std::string& text) {
+  std::vector<std::int32_t> ids;
+  if (model.tokenizer_policy.add_bos && model.tokenizer->bos_id()) {
+    ids.push_back(*model.tokenizer->bos_id());
+  }
+  model.tokenizer->encode(text, ids);
+  return ids;
+}
+
+} // namespace fcc

@@ -1,0 +1,385 @@
+#include "fcc/generate/stream.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include "fcc/core/error.h"
+#include "fcc/model/reference.h"
+#include "fcc/ops/rms_norm.h"
+
+namespace fcc {
+namespace {
+
+// A llama's prompt runs in pieces of so many tokens, which bounds the table of its scores.
+constexpr std::int64_t kLlamaPiece = 512;
+
+std::string shape_text(const at::Tensor& tensor) {
+  std::string text = "[";
+  for (const std::int64_t size : tensor.sizes()) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  }
+  return text + "]";
+}
+
+std::vector<double> frequencies_of(const ModelConfig& config) {
+  std::optional<RopeLlama3Scaling> scaling;
+  if (config.rope_scaling) {
+    scaling = {
+        .factor = config.rope_scaling->factor,
+        .low_freq_factor = config.rope_scaling->low_freq_factor,
+        .high_freq_factor = config.rope_scaling->high_freq_factor,
+        .original_length_tokens = config.rope_scaling->original_max_position_embeddings};
+  }
+  return rope_frequencies(config.head_dim, config.rope_theta, scaling);
+}
+
+} // namespace
+
+struct TokenStream::Impl {
+  Impl(const ModelConfig& config_, const ModelWeights& weights_, std::int64_t batch_size_)
+      : config(config_),
+        weights(weights_),
+        batch_size(batch_size_),
+        frequencies(frequencies_of(config_)),
+        stack(config_, weights_.layers, batch_size_) {
+    check(batch_size >= 1, "TokenStream", "the batch size must be at least 1");
+    if (config.arch() == Architecture::kLocalGlobal) {
+      local.emplace(config, weights.local, batch_size);
+    }
+    if (config.arch() != Architecture::kLlama) {
+      L = config.fcc->segment_length;
+    }
+  }
+
+  at::TensorOptions options() const {
+    return weights.embed_tokens.options();
+  }
+
+  // Angles keep float32 under bfloat16 weights.
+  RopeTable table(std::int64_t first, std::int64_t count) const {
+    const at::ScalarType dtype = options().dtype() == at::kDouble ? at::kDouble : at::kFloat;
+    return make_rope_table(frequencies, first, count, options().dtype(dtype));
+  }
+
+  // The position of the open segment's first row, as its keys are rotated.
+  std::int64_t first_position() const {
+    if (config.arch() == Architecture::kLlama) {
+      return 0;
+    }
+    switch (config.fcc->memory_positions) {
+      case MemoryPositions::kWindow:
+        return L;
+      case MemoryPositions::kGlobal:
+        return closed.position;
+      case MemoryPositions::kSame:
+      case MemoryPositions::kNone:
+        return 0;
+    }
+    return 0;
+  }
+
+  // [N, B, L, D] what stands where no memory is carried; undefined: nothing.
+  at::Tensor first_memory() const {
+    const bool condensation = config.arch() == Architecture::kCondensation;
+    if (!condensation || config.fcc->first_memory == FirstMemory::kAbsent) {
+      return {};
+    }
+    const std::vector<std::int64_t> shape{
+        config.num_hidden_layers, batch_size, L, config.hidden_size};
+    return config.fcc->first_memory == FirstMemory::kZeros
+               ? at::zeros(shape, options())
+               : weights.layers.initial_memory.unsqueeze(1).expand(shape);
+  }
+
+  void begin_segment() {
+    stack.clear();
+    at::Tensor memory = closed.memory, present = closed.present;
+    if (const at::Tensor first = first_memory(); first.defined()) {
+      if (!memory.defined()) {
+        memory = first;
+      } else if (present.defined()) {
+        memory = at::where(present.view({1, -1, 1, 1}), memory, first);
+      }
+      present = at::Tensor(); // every row has some memory to see
+    }
+    if (config.arch() == Architecture::kLocalGlobal) {
+      local->clear();
+      if (memory.defined()) {
+        // The previous segment's result goes on through the global layers; only its keys and
+        // values are needed (arXiv 2405.04620v1, eq. 17).
+        stack.advance(memory[0], table(0, L));
+      }
+    } else if (memory.defined()) {
+      switch (config.fcc->memory_positions) {
+        case MemoryPositions::kNone:
+          stack.set_memory(memory, nullptr);
+          break;
+        case MemoryPositions::kSame: {
+          const RopeTable positions = table(0, L);
+          stack.set_memory(memory, &positions);
+          break;
+        }
+        case MemoryPositions::kWindow:
+        case MemoryPositions::kGlobal: {
+          const RopeTable positions = table(first_position() - L, L);
+          stack.set_memory(memory, &positions);
+          break;
+        }
+      }
+    }
+    stack.mask_cached(memory.defined() ? present : at::Tensor());
+    if (L > 0) {
+      const std::int64_t kept_layers =
+          config.arch() == Architecture::kLocalGlobal ? 1 : config.num_hidden_layers;
+      next_memory = at::empty({kept_layers, batch_size, L, config.hidden_size}, options());
+    }
+    segment_open = true;
+  }
+
+  // Rows of the open segment, which they do not overfill: ids [B, t].
+  void advance(const at::Tensor& ids) {
+    if (!segment_open) {
+      begin_segment();
+    }
+    const std::int64_t t = ids.size(1);
+    at::Tensor x = embed(weights, ids); // [B, t, D]
+    if (local) {
+      x = local->advance(x, table(num_open, t));
+    }
+    const bool each_layer = config.arch() == Architecture::kCondensation;
+    const LayerObserver keep = [&](const LayerView& view) {
+      if (each_layer) {
+        const bool output = config.fcc->memory_source == MemorySource::kOutput;
+        next_memory[view.layer].narrow(1, num_open, t).copy_(output ? view.output : view.input);
+      }
+      if (observer) {
+        observer(view);
+      }
+    };
+    x = stack.advance(x, table(first_position() + num_open, t), keep);
+    if (local) {
+      next_memory[0].narrow(1, num_open, t).copy_(x);
+    }
+    last_hidden = x.select(1, t - 1).clone();
+    open_ids.push_back(ids);
+    num_open += t;
+    if (num_open == L) {
+      close_segment();
+    }
+  }
+
+  void close_segment() {
+    closed.memory = next_memory;
+    closed.present = at::Tensor();
+    closed.position += L;
+    num_open = 0;
+    open_ids.clear();
+    segment_open = false;
+  }
+
+  void prefill(const at::Tensor& ids) {
+    const at::NoGradGuard no_gradients;
+    if (ids.dim() != 2 || ids.size(0) != batch_size || ids.size(1) < 1 ||
+        ids.scalar_type() != at::kLong) {
+      throw Error(
+          "TokenStream",
+          "ids must be int64 of shape [" + std::to_string(batch_size) + ", t] with t >= 1",
+          std::string(ids.toString()) + " " + shape_text(ids));
+    }
+    if (ids.is_cpu() && (ids.min().item<std::int64_t>() < 0 ||
+                         ids.max().item<std::int64_t>() >= config.vocab_size)) {
+      throw Error(
+          "TokenStream",
+          "ids must lie in 0.." + std::to_string(config.vocab_size - 1),
+          std::to_string(ids.min().item<std::int64_t>()) + " to " +
+              std::to_string(ids.max().item<std::int64_t>()),
+          "is this the model's own tokenizer?");
+    }
+    const at::Tensor on_device = ids.to(weights.embed_tokens.device());
+    for (std::int64_t begin = 0; begin < ids.size(1);) {
+      const std::int64_t room = L > 0 ? L - num_open : kLlamaPiece;
+      const std::int64_t count = std::min(room, ids.size(1) - begin);
+      advance(on_device.narrow(1, begin, count));
+      begin += count;
+    }
+  }
+
+  void restore(const MemoryState& state) {
+    if (state.memory.defined()) {
+      const std::int64_t kept_layers =
+          config.arch() == Architecture::kLocalGlobal ? 1 : config.num_hidden_layers;
+      const std::vector<std::int64_t> wanted{kept_layers, batch_size, L, config.hidden_size};
+      if (config.arch() == Architecture::kLlama ||
+          state.memory.sizes() != at::IntArrayRef(wanted)) {
+        throw Error(
+            "TokenStream",
+            config.arch() == Architecture::kLlama
+                ? "a llama has no memory to start from"
+                : "the state's memory must be [layers, batch, segment_length, hidden_size] = [" +
+                      std::to_string(kept_layers) + ", " + std::to_string(batch_size) + ", " +
+                      std::to_string(L) + ", " + std::to_string(config.hidden_size) + "]",
+            shape_text(state.memory));
+      }
+      closed.memory = state.memory.detach().to(options());
+      if (state.present.defined()) {
+        closed.present = state.present.to(options().device(), at::kBool);
+      }
+      if (config.fcc->memory_source == MemorySource::kOutput) {
+        // The memory's last row is what the last token left the stack with.
+        last_hidden = closed.memory[kept_layers - 1].select(1, L - 1);
+      }
+    }
+    closed.position = state.position;
+    if (state.partial_ids.defined() && state.partial_ids.numel() > 0) {
+      check(
+          L == 0 || state.partial_ids.size(-1) < L,
+          "TokenStream",
+          "the state's open segment must be shorter than the model's segments",
+          shape_text(state.partial_ids));
+      prefill(state.partial_ids.to(at::kLong));
+    }
+  }
+
+  ModelConfig config;
+  ModelWeights weights;
+  std::int64_t batch_size;
+  std::int64_t L = 0; ///< tokens in a segment; 0: one segment without end (llama)
+  std::vector<double> frequencies;
+  CachedStack stack;
+  std::optional<CachedStack> local;
+  LayerObserver observer;
+
+  MemoryState closed;               ///< of the closed segments; `partial_ids` unused
+  bool segment_open = false;        ///< the caches hold the memory and the open segment's rows
+  std::int64_t num_open = 0;        ///< tokens of the open segment
+  std::vector<at::Tensor> open_ids; ///< [B, t] each
+  at::Tensor next_memory;           ///< [N or 1, B, L, D], filled row by row
+  at::Tensor last_hidden;           ///< [B, D] after the last token, before the final norm
+};
+
+TokenStream::TokenStream(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    std::int64_t batch_size,
+    const MemoryState& state)
+    : impl_(std::make_unique<Impl>(config, weights, batch_size)) {
+  const at::NoGradGuard no_gradients;
+  impl_->restore(state);
+}
+
+TokenStream::~TokenStream() = default;
+TokenStream::TokenStream(TokenStream&&) noexcept = default;
+TokenStream& TokenStream::operator=(TokenStream&&) noexcept = default;
+
+void TokenStream::prefill(const at::Tensor& ids) {
+  impl_->prefill(ids);
+}
+
+at::Tensor TokenStream::feed(const at::Tensor& ids) {
+  impl_->prefill(ids);
+  return logits();
+}
+
+bool TokenStream::has_logits() const {
+  return impl_->last_hidden.defined();
+}
+
+at::Tensor TokenStream::logits() const {
+  const at::NoGradGuard no_gradients;
+  check(has_logits(), "TokenStream::logits", "a token must be fed first");
+  return reference_logits(
+      impl_->weights,
+      rms_norm(impl_->last_hidden, impl_->weights.norm, impl_->config.rms_norm_eps));
+}
+
+std::int32_t TokenStream::draw(const Sampler& sampler) const {
+  check(impl_->batch_size == 1, "TokenStream::draw", "needs a stream of one row");
+  const at::Tensor row = logits().to(at::kCPU, at::kDouble).contiguous(); // [1, V]
+  return sampler.sample(
+      {row.const_data_ptr<double>(), static_cast<std::size_t>(row.numel())}, num_tokens());
+}
+
+MemoryState TokenStream::state() const {
+  MemoryState state = impl_->closed;
+  if (!impl_->open_ids.empty()) {
+    state.partial_ids = at::cat(impl_->open_ids, 1);
+  }
+  return state;
+}
+
+std::int64_t TokenStream::num_tokens() const {
+  return impl_->closed.position + impl_->num_open;
+}
+
+void TokenStream::observe(LayerObserver observer) {
+  impl_->observer = std::move(observer);
+}
+
+std::vector<std::vector<std::int32_t>> continue_greedily(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::vector<std::int32_t>>& prompts,
+    std::int64_t num_tokens) {
+  std::vector<std::vector<std::int32_t>> answers(prompts.size());
+  if (prompts.empty() || num_tokens < 1) {
+    return answers;
+  }
+  const auto rows = static_cast<std::int64_t>(prompts.size());
+  const auto length = static_cast<std::int64_t>(prompts.front().size());
+  std::vector<std::int64_t> ids;
+  for (const auto& prompt : prompts) {
+    check(
+        static_cast<std::int64_t>(prompt.size()) == length,
+        "continue_greedily",
+        "prompts that run together must have equal lengths",
+        std::to_string(prompt.size()) + " and " + std::to_string(length));
+    ids.insert(ids.end(), prompt.begin(), prompt.end());
+  }
+  TokenStream stream(config, weights, rows);
+  stream.prefill(at::tensor(ids, at::kLong).view({rows, length}));
+  for (std::int64_t i = 0; i < num_tokens; ++i) {
+    const at::Tensor next = stream.logits().argmax(1, /*keepdim=*/true).cpu(); // [B, 1]
+    for (std::int64_t row = 0; row < rows; ++row) {
+      answers[static_cast<std::size_t>(row)].push_back(
+          static_cast<std::int32_t>(next[row].item<std::int64_t>()));
+    }
+    if (i + 1 < num_tokens) {
+      stream.prefill(next);
+    }
+  }
+  return answers;
+}
+
+std::vector<std::int32_t> continue_sampled(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const std::vector<std::int32_t>& prompt,
+    const Sampler& sampler,
+    std::int64_t max_tokens,
+    std::optional<std::int32_t> eos) {
+  TokenStream stream(config, weights, 1);
+  const std::vector<std::int64_t> wide(prompt.begin(), prompt.end());
+  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
+  std::vector<std::int32_t> text;
+  while (static_cast<std::int64_t>(text.size()) < max_tokens) {
+    const std::int32_t id = stream.draw(sampler);
+    if (eos == id) {
+      break;
+    }
+    text.push_back(id);
+    stream.prefill(at::tensor(std::vector<std::int64_t>{id}, at::kLong).unsqueeze(0));
+  }
+  return text;
+}
+
+} // namespace fcc

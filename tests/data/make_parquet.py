@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+"""Makes documents.parquet, which corpus_test.cpp reads (pyarrow 26.0.1).
+
+usage: tests/data/make_parquet.py OUTPUT
+
+113 rows in three row groups; `text` holds "document <i> " repeated 1 + i * i % 97 times, null in row
+40; `label` an integer; `tags` a list; `raw` bytes that are not UTF-8.
+"""
+
+import sys
+
+import pyarrow
+import pyarrow.parquet
+
+texts = [f"document {i} " * (1 + i * i % 97) for i in range(113)]
+texts[40] = None
+table = pyarrow.table({
+    "label": list(range(113)),
+    "text": pyarrow.array(texts, pyarrow.string()),
+    "tags": [["a", "b"]] * 113,
+    "raw": pyarrow.array([b"\xff\xfe"] * 113, pyarrow.binary()),
+})
+pyarrow.parquet.write_table(table, sys.argv[1], row_group_size=50, compression="zstd", data_page_size=4096)

@@ -1,0 +1,129 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "data/helpers.h"
+#include "fcc/core/error.h"
+#include "fcc/data/corpus.h"
+#include "fcc/data/tokenize.h"
+#include "fcc/io/files.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+using test::bytes_tokenizer;
+using test::TemporaryFolder;
+
+const fs::path kFile = FCC_SOURCE_DIR "/tests/data/documents.parquet";
+
+/// What make_parquet.py wrote.
+std::vector<std::string> documents() {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 113; ++i) {
+    std::string& text = texts.emplace_back();
+    for (int k = 0; i != 40 && k < 1 + i * i % 97; ++k) {
+      text += "document " + std::to_string(i) + " ";
+    }
+  }
+  return texts;
+}
+
+std::vector<std::string>
+read_all(const fs::path& path, const CorpusOptions& options = {}, Corpus::Position from = {}) {
+  Corpus corpus({path}, options, from);
+  std::vector<std::string> texts;
+  for (std::string text; corpus.next(text);) {
+    texts.push_back(text);
+  }
+  return texts;
+}
+
+/// Where the build has no Parquet, the tests check that it says so.
+bool refused_by_this_build() {
+  if (corpus_reads_parquet()) {
+    return false;
+  }
+  EXPECT_THROW(read_all(kFile), ConfigError);
+  return true;
+}
+
+TEST(Parquet, GivesEveryRowAlsoFromTheMiddle) {
+  if (refused_by_this_build()) {
+    return;
+  }
+  const auto expected = documents();
+  EXPECT_EQ(read_all(kFile), expected);
+  Corpus corpus({kFile}, {});
+  std::string text;
+  for (std::size_t row = 0; row < expected.size(); ++row) {
+    EXPECT_EQ(
+        read_all(kFile, {}, corpus.position()),
+        std::vector<std::string>(
+            expected.begin() + static_cast<std::ptrdiff_t>(row), expected.end()));
+    ASSERT_TRUE(corpus.next(text));
+  }
+}
+
+TEST(Parquet, GivesTheTokenFileThatJsonlGives) {
+  if (refused_by_this_build()) {
+    return;
+  }
+  const TemporaryFolder folder;
+  std::string lines;
+  for (const std::string& text : documents()) {
+    lines += "{\"text\": \"" + text + "\"}\n";
+  }
+  write_file_atomic(folder / "a.jsonl", lines);
+  TokenizeOptions options;
+  options.output = folder / "from_jsonl";
+  options.files = {folder / "a.jsonl"};
+  tokenize_corpus(options, *bytes_tokenizer());
+  options.output = folder / "from_parquet";
+  options.files = {kFile};
+  EXPECT_EQ(tokenize_corpus(options, *bytes_tokenizer()).num_empty, 1);
+  EXPECT_EQ(read_file(folder / "from_parquet"), read_file(folder / "from_jsonl"));
+}
+
+TEST(Parquet, RefusesColumnsThatHoldNoText) {
+  if (refused_by_this_build()) {
+    return;
+  }
+  for (const char* column : {"label", "tags", "raw", "none"}) {
+    CorpusOptions options;
+    options.text_key = column;
+    EXPECT_THROW(read_all(kFile, options), FormatError) << column;
+  }
+  CorpusOptions options;
+  options.max_document_bytes = 100;
+  EXPECT_THROW(read_all(kFile, options), FormatError);
+}
+
+TEST(Parquet, CorruptAndCutOffFilesEndInAnErrorOrInText) {
+  if (refused_by_this_build()) {
+    return;
+  }
+  const TemporaryFolder folder;
+  const std::string good = read_file(kFile);
+  for (std::size_t size = 0; size < good.size(); size += 113) {
+    write_file_atomic(folder / "cut.parquet", good.substr(0, size));
+    EXPECT_THROW(read_all(folder / "cut.parquet"), FormatError) << size;
+  }
+  CorpusOptions options;
+  options.max_document_bytes = 1 << 20;
+  int num_refused = 0;
+  for (std::size_t at = 0; at < good.size(); at += 5) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x55);
+    std::ofstream(folder / "bad.parquet", std::ios::binary) << bad; // thousands: not synced
+    try {
+      read_all(folder / "bad.parquet", options);
+    } catch (const FormatError&) {
+      ++num_refused;
+    }
+  }
+  EXPECT_GT(num_refused, 0);
+}
+
+} // namespace
+} // namespace fcc

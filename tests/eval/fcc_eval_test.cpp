@@ -1,0 +1,205 @@
+#include <filesystem>
+
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "generate/program_helpers.h"
+
+namespace fcc {
+namespace {
+
+using nlohmann::json;
+using test::content_of;
+using test::ProgramResult;
+
+class FccEval : public testing::Test {
+ protected:
+  void SetUp() override {
+    at::manual_seed(1);
+    config_.fcc->segment_length = 64;
+    model_ = test::save_tiny_model(folder_, "model", config_);
+  }
+  ProgramResult run(const std::string& arguments) const {
+    return test::run_fcc(folder_, "fcc-eval", arguments);
+  }
+  ProgramResult run_on_model(const std::string& command, const std::string& arguments) const {
+    return run(command + " --device cpu --model " + model_ + " " + arguments);
+  }
+  void refused(const ProgramResult& result, const std::string& what) const {
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_NE(result.err.find(what), std::string::npos) << result.err;
+  }
+
+  test::ProgramFolder folder_;
+  ModelConfig config_ = test::tiny_config(Architecture::kCondensation);
+  std::string model_;
+};
+
+TEST_F(FccEval, HelpExplainsEveryCommand) {
+  EXPECT_EQ(run("--help").exit_code, 0);
+  for (const std::string command : {"passkey", "perplexity", "attention-map", "summarize"}) {
+    const ProgramResult help = run(command + " --help");
+    EXPECT_EQ(help.exit_code, 0) << command;
+    EXPECT_NE(help.out.find("--model"), std::string::npos) << command;
+    EXPECT_NE(run("--help").out.find(command), std::string::npos);
+    EXPECT_EQ(run(command).exit_code, 2); // the model is required
+  }
+  EXPECT_EQ(run("").exit_code, 2);
+  EXPECT_EQ(run("nonsense").exit_code, 2);
+}
+
+TEST_F(FccEval, PasskeyWritesItsReportsAndGoesOnWhereItWasKilled) {
+  const std::string output = folder_ / "passkey";
+  const std::string arguments =
+      "--segments 5,7 --depths 0,0.5,1 -n 3 --trained-segments 5 -o " + output;
+  const ProgramResult first = run_on_model("passkey", arguments);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_NE(first.out.find("segments  tokens  depth 0 %"), std::string::npos) << first.out;
+  const json report = json::parse(content_of(output + "/passkey.json"));
+  EXPECT_EQ(report.at("cells").size(), 6u);
+  EXPECT_EQ(report.at("cells")[5].at("length_tokens"), 7 * 64);
+  EXPECT_NE(content_of(output + "/heatmap.svg").find("trained through 5"), std::string::npos);
+  EXPECT_NE(content_of(output + "/passkey.csv").find("length_tokens,"), std::string::npos);
+
+  // Killed in the third cell: two whole lines of results, and half of one.
+  const std::string log = output + "/cells.jsonl", whole = content_of(log);
+  std::size_t cut = 0;
+  for (int line = 0; line < 3; ++line) {
+    cut = whole.find('\n', cut) + 1;
+  }
+  std::ofstream(log, std::ios::trunc) << whole.substr(0, cut + 9);
+  const ProgramResult second = run_on_model("passkey", arguments);
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(second.out, first.out);
+  refused(run_on_model("passkey", arguments + " --seed 99"), "`seed` was 1, now 99");
+}
+
+TEST_F(FccEval, PasskeyRefusesWhatCannotBeMeasured) {
+  const std::string output = " -o " + (folder_ / "refused");
+  refused(run_on_model("passkey", "--segments 1" + output), "length");
+  refused(run_on_model("passkey", "--segments 8 --depths 2" + output), "depths");
+  refused(run_on_model("passkey", "--segments 8 --lengths 9" + output), "excludes");
+  refused(run_on_model("passkey", "--needle nothing --segments 8" + output), "{key}");
+  refused(run("passkey --device cpu --model " + (folder_ / "absent") + output), "absent");
+  model_ = test::save_tiny_model(folder_, "llama", test::tiny_config(Architecture::kLlama));
+  refused(run_on_model("passkey", "--segments 8" + output), "--lengths");
+  EXPECT_EQ(run_on_model("passkey", "--lengths 400 -n 2 --depths 0.5" + output).exit_code, 0);
+}
+
+TEST_F(FccEval, PasskeyTakesTheTaskFromARunConfig) {
+  std::ofstream(folder_ / "run.json") << R"({
+    "output": "runs/x",
+    "model": {"preset": "table-1"},
+    "data": {"train": [{"type": "passkey", "digits": 2, "filler": "so on", "question": "Key:",
+      "needle": "Key: {key}.", "intro": "Find it."}]},
+    "train": {"stages": [{"steps": 1, "segments": [2, 4]}]}
+  })";
+  const std::string output = folder_ / "short";
+  const ProgramResult result = run_on_model(
+      "passkey", "--segments 2,6 -n 2 --config " + (folder_ / "run.json") + " -o " + output);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(content_of(output + "/passkey.json"));
+  EXPECT_EQ(report.at("settings").at("digits"), "2");
+  EXPECT_EQ(report.at("settings").at("filler"), "so on");
+  EXPECT_EQ(report.at("trained_length_tokens"), 4 * 64);
+}
+
+TEST_F(FccEval, PerplexityComparesWithTheMemoryCut) {
+  std::string text;
+  for (int i = 0; i < 400; ++i) {
+    text += "line " + std::to_string(i) + "\n";
+  }
+  std::ofstream(folder_ / "text.txt") << text;
+  const std::string data = "--text " + (folder_ / "text.txt") + " --dtype float64";
+  const ProgramResult both = run_on_model(
+      "perplexity",
+      data + " --segments 4 --compare-cut --json " + (folder_ / "p.json") + " --csv " +
+          (folder_ / "p.csv"));
+  ASSERT_EQ(both.exit_code, 0) << both.err;
+  EXPECT_NE(both.out.find("memory cut"), std::string::npos);
+  const json report = json::parse(content_of(folder_ / "p.json"));
+  const json& with = report.at("with_memory").at("segments");
+  const json& cut = report.at("memory_cut").at("segments");
+  ASSERT_EQ(with.size(), 4u);
+  EXPECT_NEAR(with[0].at("nll").get<double>(), cut[0].at("nll").get<double>(), 1e-12);
+  EXPECT_NE(with[1].at("nll"), cut[1].at("nll"));
+  const std::string csv = content_of(folder_ / "p.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 6); // header, four segments, all
+
+  // The whole file as one sequence, in chunks of one segment and in larger ones.
+  const auto total = [&](const std::string& arguments) {
+    const std::string file = folder_ / "t.json";
+    const ProgramResult result =
+        run_on_model("perplexity", data + " -s 0 --json " + file + " " + arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return json::parse(content_of(file)).at("with_memory").at("total").at("nll").get<double>();
+  };
+  EXPECT_NEAR(total("--chunk-segments 1"), total("--chunk-segments 13"), 1e-12);
+
+  refused(run_on_model("perplexity", data + " --segments 4000"), "at least one sequence");
+  refused(run_on_model("perplexity", ""), "--tokens FILE");
+  const ProgramResult absent = run_on_model("perplexity", "--text " + (folder_ / "no.txt"));
+  EXPECT_EQ(absent.exit_code, 1);
+  EXPECT_NE(absent.err.find("no.txt"), std::string::npos);
+}
+
+TEST_F(FccEval, PerplexityReadsTheValidationDataOfARunConfig) {
+  std::ofstream(folder_ / "run.json") << R"({
+    "output": "runs/x",
+    "model": {"preset": "table-1"},
+    "data": {"train": [{"type": "passkey"}],
+      "validation": [{"type": "passkey", "loss_on": "answer"}]},
+    "train": {"stages": [{"steps": 1}]}
+  })";
+  const std::string output = folder_ / "p.json";
+  const ProgramResult result = run_on_model(
+      "perplexity",
+      "--compare-cut --dtype float64 -s 8 -n 5 --batch-size 2 --config " + (folder_ / "run.json") +
+          " --json " + output);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json report = json::parse(content_of(output));
+  EXPECT_EQ(report.at("with_memory").at("num_sequences"), 5);
+  const json& with = report.at("with_memory").at("segments");
+  const json& cut = report.at("memory_cut").at("segments");
+  EXPECT_EQ(with[0].at("num_targets"), 0); // only the answer counts, in the last segment
+  EXPECT_EQ(with[7].at("num_targets"), cut[7].at("num_targets"));
+  EXPECT_NE(with[7].at("nll"), cut[7].at("nll"));
+}
+
+TEST_F(FccEval, AttentionMapDrawsAPanelForEachLayerAndSegment) {
+  std::ofstream(folder_ / "text.txt") << std::string(64 * 5 + 7, 'x');
+  const std::string output = folder_ / "map.svg";
+  const ProgramResult result =
+      run_on_model("attention-map", "--text " + (folder_ / "text.txt") + " -o " + output);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string svg = content_of(output);
+  std::size_t images = 0;
+  for (std::size_t at = svg.find("<image"); at != std::string::npos;
+       at = svg.find("<image", at + 1)) {
+    ++images;
+  }
+  EXPECT_EQ(images, 6u); // layers 1, 2, 3 by segments 3, 5
+  refused(
+      run_on_model("attention-map", "-s 9 --text " + (folder_ / "text.txt") + " -o " + output),
+      "segments");
+}
+
+TEST_F(FccEval, SummarizeScoresAFileOfPairs) {
+  std::ofstream(folder_ / "pairs.jsonl")
+      << R"({"article": "A long story.", "summary": "short"})"
+      << "\n"
+      << R"({"article": "Another, longer story.", "summary": "shorter"})"
+      << "\n";
+  const std::string output = folder_ / "summaries";
+  const std::string arguments =
+      "--pairs " + (folder_ / "pairs.jsonl") + " --max-tokens 9 --edges 50 -o " + output;
+  const ProgramResult result = run_on_model("summarize", arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(content_of(output + "/rouge.json")).at("buckets")[2].at("texts"), 2);
+  EXPECT_EQ(run_on_model("summarize", arguments).out, result.out);
+  refused(run_on_model("summarize", arguments + " --seed 5"), "seed");
+}
+
+} // namespace
+} // namespace fcc

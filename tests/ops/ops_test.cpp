@@ -1,0 +1,151 @@
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "fcc/ops/cross_entropy.h"
+#include "fcc/ops/rms_norm.h"
+#include "fcc/ops/rope.h"
+#include "fcc/ops/shared_gradient.h"
+
+namespace fcc {
+namespace {
+
+at::Tensor normal(at::IntArrayRef shape, std::uint64_t seed, at::ScalarType type = at::kDouble) {
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  return at::empty(shape, at::TensorOptions(type)).normal_(0, 1, generator);
+}
+
+double max_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+TEST(RmsNorm, RoundsOnceInBFloat16) {
+  const at::Tensor x = normal({3, 113}, 1).to(at::kBFloat16);
+  const at::Tensor weight = normal({113}, 2).to(at::kBFloat16);
+  const at::Tensor exact = rms_norm(x.to(at::kDouble), weight.to(at::kDouble), 1e-5);
+  EXPECT_TRUE(at::equal(
+      rms_norm(x, weight, 1e-5),
+      rms_norm(x.to(at::kFloat), weight.to(at::kFloat), 1e-5).to(at::kBFloat16)));
+  EXPECT_LT(
+      ((rms_norm(x, weight, 1e-5).to(at::kDouble) - exact) / exact).abs().max().item<double>(),
+      0.004);
+}
+
+TEST(RmsNorm, OfARowOfZerosIsZero) {
+  EXPECT_EQ(rms_norm(at::zeros({2, 5}), at::ones({5}), 1e-5).abs().max().item<float>(), 0.0F);
+}
+
+TEST(Rope, ScoresDependOnTheDistanceAloneAtAMillionTokens) {
+  const std::vector<double> frequencies = rope_frequencies(64, 500000.0);
+  const at::Tensor q = normal({1, 1, 1, 64}, 1), k = normal({1, 1, 1, 64}, 2);
+  const auto score = [&](std::int64_t far, at::ScalarType type) {
+    const at::TensorOptions options = at::TensorOptions(type);
+    const RopeTable q_table = make_rope_table(frequencies, far + 37, 1, options);
+    const RopeTable k_table = make_rope_table(frequencies, far, 1, options);
+    return (rope(q.to(type), q_table) * rope(k.to(type), k_table)).sum().item<double>();
+  };
+  EXPECT_NEAR(score(0, at::kDouble), score(1'000'003, at::kDouble), 1e-8);
+  EXPECT_NEAR(score(0, at::kFloat), score(1'000'003, at::kFloat), 1e-5);
+  EXPECT_NEAR(score(0, at::kDouble), score(-512, at::kDouble), 1e-12);
+}
+
+TEST(Rope, PairsElementIWithElementIPlusHalf) {
+  const RopeTable table = make_rope_table(rope_frequencies(4, 100.0), 3, 1, at::kDouble);
+  at::Tensor x = at::zeros({1, 1, 1, 4}, at::kDouble);
+  x.fill_(0).select(3, 1).fill_(1.0); // pair 1 is (1, 3), frequency 100^(-2/4) = 0.1
+  const at::Tensor y = rope(x, table).view({4});
+  EXPECT_NEAR(y[1].item<double>(), std::cos(0.3), 1e-15);
+  EXPECT_NEAR(y[3].item<double>(), std::sin(0.3), 1e-15);
+}
+
+TEST(Rope, Llama3ScalingKeepsShortWavesAndStretchesLongOnes) {
+  const RopeLlama3Scaling scaling{
+      .factor = 32, .low_freq_factor = 1, .high_freq_factor = 4, .original_length_tokens = 8192};
+  const auto plain = rope_frequencies(64, 500000.0),
+             scaled = rope_frequencies(64, 500000.0, scaling);
+  EXPECT_EQ(scaled.front(), plain.front());
+  EXPECT_DOUBLE_EQ(scaled.back(), plain.back() / 32);
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_LE(scaled[i], plain[i]);
+    EXPECT_GE(scaled[i], plain[i] / 32);
+  }
+}
+
+struct Head {
+  at::Tensor hidden = normal({113, 7}, 1), weight = normal({29, 7}, 2);
+  at::Tensor targets = at::arange(113, at::kLong).remainder(31) - 2; // -2, -1: ignored
+  at::Tensor coefficients = normal({113}, 3).abs();
+};
+
+TEST(CrossEntropy, AgreesWithAutogradOverWholeLogits) {
+  const at::AutoGradMode with_grad(true);
+  Head head;
+  const at::Tensor hidden = head.hidden.clone().requires_grad_(true);
+  const at::Tensor weight = head.weight.clone().requires_grad_(true);
+  const at::Tensor chosen = hidden.matmul(weight.t())
+                                .log_softmax(-1)
+                                .gather(1, head.targets.clamp_min(0).unsqueeze(1))
+                                .squeeze(1);
+  const at::Tensor counted = head.targets.ge(0).to(at::kDouble);
+  const at::Tensor loss = -(chosen * counted * head.coefficients).sum();
+  loss.backward();
+  at::Tensor grad_weight = at::ones({29, 7}, at::kDouble);
+  const CrossEntropyResult result = linear_cross_entropy_with_gradient(
+      head.hidden, head.weight, head.targets, head.coefficients, grad_weight, 10);
+  EXPECT_LT(max_difference(result.loss, loss), 1e-11);
+  EXPECT_LT(max_difference(result.token_losses, -(chosen * counted)), 1e-12);
+  EXPECT_LT(max_difference(result.grad_hidden, hidden.grad()), 1e-12);
+  EXPECT_LT(max_difference(grad_weight - 1, weight.grad()), 1e-11) << "the gradient is added";
+}
+
+TEST(CrossEntropy, DoesNotDependOnTheChunk) {
+  Head head;
+  const CrossEntropyResult whole =
+      linear_cross_entropy(head.hidden, head.weight, head.targets, head.coefficients);
+  for (const std::int64_t chunk : {1, 64, 113, 239}) {
+    const CrossEntropyResult result =
+        linear_cross_entropy(head.hidden, head.weight, head.targets, head.coefficients, chunk);
+    EXPECT_LT(max_difference(result.loss, whole.loss), 1e-11);
+    EXPECT_LT(max_difference(result.token_losses, whole.token_losses), 1e-13);
+  }
+}
+
+TEST(CrossEntropy, AddsABFloat16WeightGradientInFloat32) {
+  Head head;
+  at::Tensor grad_weight = at::zeros({29, 7}, at::kFloat);
+  const CrossEntropyResult result = linear_cross_entropy_with_gradient(
+      head.hidden.to(at::kBFloat16),
+      head.weight.to(at::kBFloat16),
+      head.targets,
+      head.coefficients,
+      grad_weight);
+  EXPECT_EQ(result.loss.scalar_type(), at::kFloat);
+  EXPECT_EQ(result.grad_hidden.scalar_type(), at::kBFloat16);
+  EXPECT_GT(grad_weight.abs().max().item<float>(), 0.0F);
+}
+
+TEST(SharedGradient, SumsTheGradientsOfSeveralUsesInTheMastersType) {
+  const at::AutoGradMode with_grad(true);
+  const at::Tensor master = normal({5}, 1, at::kFloat).requires_grad_(true);
+  const at::Tensor rounded = master.detach().to(at::kBFloat16);
+  const at::Tensor large = at::ones({5}, at::kBFloat16) * 256, small = at::ones({5}, at::kBFloat16);
+  // 256 + 1 needs nine bits: bfloat16 would lose the 1.
+  const at::Tensor loss = (share_gradient(master, rounded) * large).sum() +
+                          (share_gradient(master, rounded) * small).sum();
+  loss.backward();
+  EXPECT_EQ(max_difference(master.grad(), at::zeros({5}) + 257), 0.0);
+}
+
+} // namespace
+} // namespace fcc

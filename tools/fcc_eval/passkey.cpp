@@ -1,0 +1,208 @@
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "common/model_options.h"
+#include "fcc/config/strict_json.h"
+#include "fcc/core/error.h"
+#include "fcc/eval/passkey_sweep.h"
+#include "fcc/generate/stream.h"
+#include "fcc/io/files.h"
+#include "fcc_eval/commands.h"
+
+namespace fcc::tools {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  std::vector<std::int64_t> segments{2, 4, 8, 16, 32, 64, 128};
+  std::vector<std::int64_t> lengths;
+  std::vector<double> depths{0.0, 0.25, 0.5, 0.75, 1.0};
+  PasskeySweepOptions sweep;
+  std::int64_t trained_segments = 0;
+  std::string output = "passkey", config_file;
+  std::optional<std::int64_t> digits;
+  std::optional<std::string> intro, filler, needle, question;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  add_model_options(app, options.model);
+  auto* segments =
+      app.add_option("-s,--segments", options.segments, "Lengths of the text, in segments")
+          ->delimiter(',')
+          ->capture_default_str()
+          ->group("Sweep");
+  app.add_option("--lengths", options.lengths, "Lengths of the text, in tokens")
+      ->delimiter(',')
+      ->excludes(segments)
+      ->group("Sweep");
+  app.add_option(
+         "-d,--depths",
+         options.depths,
+         "Where the passkey stands: 0 is the start of the text, 1 its end")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->group("Sweep");
+  app.add_option("-n,--trials", options.sweep.trials, "Texts for each length and depth")
+      ->capture_default_str()
+      ->group("Sweep");
+  app.add_option("--batch-size", options.sweep.batch_size, "Texts that run at once, at most")
+      ->capture_default_str()
+      ->group("Sweep");
+  app.add_option("--seed", options.sweep.seed, "Equal seeds hide equal keys")
+      ->capture_default_str()
+      ->group("Sweep");
+  app.add_option(
+         "--config",
+         options.config_file,
+         "Take the task's texts and digits from the first passkey dataset of this run's "
+         "config.json")
+      ->type_name("FILE")
+      ->group("Task");
+  app.add_option("--digits", options.digits, "Digits of the key (default 4)")->group("Task");
+  app.add_option("--intro", options.intro, "Text at the start")->group("Task");
+  app.add_option("--filler", options.filler, "Text that repeats")->group("Task");
+  app.add_option("--needle", options.needle, "Text that tells the key, as {key}")->group("Task");
+  app.add_option("--question", options.question, "Text before the answer")->group("Task");
+  app.add_option(
+         "-o,--output",
+         options.output,
+         "Directory for cells.jsonl, passkey.json, passkey.csv and heatmap.svg; the same command "
+         "goes on where it was killed")
+      ->capture_default_str()
+      ->type_name("DIR")
+      ->group("Output");
+  app.add_option(
+         "--trained-segments",
+         options.trained_segments,
+         "Mark this length in the picture (default: from --config)")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Output");
+}
+
+// What a run's configuration tells of the task.
+struct TrainedTask {
+  DatasetConfig dataset;
+  std::int64_t segments = 0; ///< the most that gradients went through
+};
+
+TrainedTask task_of_run(const std::string& config_file) {
+  const RunConfig run = read_config<RunConfig>(read_file(config_file), config_file);
+  TrainedTask task;
+  std::vector<DatasetConfig> all = run.data.train;
+  for (const StageConfig& stage : run.train.stages) {
+    task.segments = std::max(task.segments, stage.segments.max());
+    if (stage.data) {
+      all.insert(all.end(), stage.data->begin(), stage.data->end());
+    }
+  }
+  const auto found = std::find_if(all.begin(), all.end(), [](const DatasetConfig& dataset) {
+    return dataset.type == DatasetKind::kPasskey;
+  });
+  if (found == all.end()) {
+    throw ConfigError("--config", "must have a dataset of type passkey", config_file);
+  }
+  task.dataset = *found;
+  return task;
+}
+
+// The task as the run trained it, with what the command line changes.
+DatasetConfig dataset_of(const Options& options, const TrainedTask& trained) {
+  DatasetConfig dataset = trained.dataset;
+  dataset.type = DatasetKind::kPasskey;
+  dataset.digits = options.digits.value_or(dataset.digits);
+  const auto take = [](const std::optional<std::string>& from, std::optional<std::string>& to) {
+    if (from) {
+      to = from;
+    }
+  };
+  take(options.intro, dataset.intro);
+  take(options.filler, dataset.filler);
+  take(options.needle, dataset.needle);
+  take(options.question, dataset.question);
+  return dataset;
+}
+
+int run(Options options, bool segments_given) {
+  const LoadedModel model = load_model(options.model);
+  const ModelConfig& config = model.config();
+  const std::int64_t L = config.arch() == Architecture::kLlama ? 0 : config.fcc->segment_length;
+  options.sweep.lengths_tokens = options.lengths;
+  if (options.lengths.empty()) {
+    if (L == 0) {
+      throw ConfigError(
+          segments_given ? "--segments" : "--lengths",
+          "a plain Llama has no segments: give the lengths in tokens, as --lengths");
+    }
+    for (const std::int64_t segments : options.segments) {
+      options.sweep.lengths_tokens.push_back(segments * L);
+    }
+  }
+  options.sweep.depths = options.depths;
+  options.sweep.log = options.output + "/cells.jsonl";
+
+  const TrainedTask trained =
+      options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file);
+  const DatasetConfig dataset = dataset_of(options, trained);
+  const PasskeyTask task(dataset, model.tokenizer, model.tokenizer_policy.add_bos);
+  const auto text = [](const std::optional<std::string>& value) {
+    return value.value_or("(the paper's)");
+  };
+  options.sweep.identity = {
+      {"model", model.hash},
+      {"tokenizer", model.tokenizer->hash()},
+      {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))},
+      {"digits", std::to_string(dataset.digits)},
+      {"intro", text(dataset.intro)},
+      {"filler", text(dataset.filler)},
+      {"needle", text(dataset.needle)},
+      {"question", text(dataset.question)}};
+  PasskeyReportOptions report{.model = model_name(options.model), .segment_length = L};
+  const std::int64_t trained_segments =
+      options.trained_segments > 0 ? options.trained_segments : trained.segments;
+  if (trained_segments > 0 && L > 0) {
+    report.trained_length_tokens = trained_segments * L;
+  }
+
+  const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
+                          std::int64_t num_tokens) {
+    return continue_greedily(config, model.weights, prompts, num_tokens);
+  };
+  const auto show = [](const PasskeyCell& cell, std::size_t done, std::size_t all) {
+    std::fprintf(
+        stderr,
+        "[%zu/%zu] %lld tokens, depth %.0f %%: %lld of %lld (%.1f s)\n",
+        done,
+        all,
+        static_cast<long long>(cell.length_tokens),
+        100 * cell.depth,
+        static_cast<long long>(cell.correct),
+        static_cast<long long>(cell.trials),
+        cell.seconds);
+  };
+  const std::vector<PasskeyCell> cells = run_passkey_sweep(options.sweep, task, answer, show);
+  std::fputs(table_text(passkey_table(cells, report)).c_str(), stdout);
+  write_report(options.output + "/passkey.json", passkey_json(cells, options.sweep, report));
+  write_report(options.output + "/passkey.csv", table_csv(passkey_cell_table(cells, report)));
+  write_report(options.output + "/heatmap.svg", heat_map_svg(passkey_heat_map(cells, report)));
+  return 0;
+}
+
+} // namespace
+
+std::function<int()> add_passkey_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "passkey",
+      "Hides a number in a long text and asks for it at the end: accuracy by length and depth "
+      "(exact match of the digits, generated token by token, greedily)");
+  const auto options = std::make_shared<Options>();
+  add_options(*command, *options);
+  return [command, options] { return run(*options, command->count("--segments") > 0); };
+}
+
+} // namespace fcc::tools

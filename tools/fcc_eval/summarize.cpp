@@ -1,0 +1,134 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "common/model_options.h"
+#include "fcc/core/error.h"
+#include "fcc/eval/summarize.h"
+#include "fcc/generate/sampler.h"
+#include "fcc/generate/stream.h"
+#include "fcc/io/files.h"
+#include "fcc_eval/commands.h"
+
+namespace fcc::tools {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  std::string pairs, output = "summaries";
+  std::int64_t max_tokens = 256;
+  std::vector<std::int64_t> edges{512, 1024};
+  SamplerOptions sampler{.temperature = 0.3};
+  SummarizeOptions summaries;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  add_model_options(app, options.model);
+  app.add_option(
+         "--pairs",
+         options.pairs,
+         "JSONL file, a text and its summary a line (article or text or document or chapter; "
+         "summary or highlights)")
+      ->required()
+      ->type_name("FILE")
+      ->group("Data");
+  app.add_option("-n,--num-pairs", options.summaries.num_pairs, "Texts, from the start; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Data");
+  app.add_option(
+         "--max-length",
+         options.summaries.max_length_tokens,
+         "Tokens of text and summary: longer texts are cut; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Data");
+  app.add_option("--max-tokens", options.max_tokens, "Tokens of a generated summary, at most")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group("Generation");
+  app.add_option("-t,--temperature", options.sampler.temperature, "0: always the likeliest token")
+      ->capture_default_str()
+      ->group("Generation");
+  app.add_option("--top-k", options.sampler.top_k, "Only the k likeliest tokens; 0: all")
+      ->capture_default_str()
+      ->group("Generation");
+  app.add_option("--top-p", options.sampler.top_p, "Only the likeliest tokens of this share")
+      ->capture_default_str()
+      ->group("Generation");
+  app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal summaries")
+      ->capture_default_str()
+      ->group("Generation");
+  app.add_option("--edges", options.edges, "Borders between the reported input lengths, tokens")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->group("Output");
+  app.add_option(
+         "-o,--output",
+         options.output,
+         "Directory for summaries.jsonl, rouge.json and rouge.csv; the same command goes on where "
+         "it was killed")
+      ->capture_default_str()
+      ->type_name("DIR")
+      ->group("Output");
+}
+
+int run(Options options) {
+  const LoadedModel model = load_model(options.model);
+  const PairFile pairs(options.pairs);
+  const PairTemplate prompts(model.tokenizer, {.bos = model.tokenizer_policy.add_bos, .eos = true});
+  options.summaries.log = options.output + "/summaries.jsonl";
+  options.summaries.identity = {
+      {"model", model.hash},
+      {"tokenizer", model.tokenizer->hash()},
+      {"pairs", sha256_hex_of_file(options.pairs)},
+      {"max_tokens", std::to_string(options.max_tokens)},
+      {"temperature", format_number(options.sampler.temperature, 6)},
+      {"top_k", std::to_string(options.sampler.top_k)},
+      {"top_p", format_number(options.sampler.top_p, 6)},
+      {"seed", std::to_string(options.sampler.seed)}};
+  const auto summarize = [&](const std::vector<std::int32_t>& prompt, std::int64_t index) {
+    SamplerOptions sampler = options.sampler;
+    sampler.seed += static_cast<std::uint64_t>(index); // each text draws for itself
+    const std::vector<std::int32_t> ids = continue_sampled(
+        model.config(),
+        model.weights,
+        prompt,
+        Sampler(sampler),
+        options.max_tokens,
+        model.tokenizer->eos_id());
+    return model.tokenizer->decode(ids);
+  };
+  const auto show = [](const SummaryResult& result, std::int64_t done, std::int64_t all) {
+    std::fprintf(
+        stderr,
+        "[%lld/%lld] %lld tokens, ROUGE-1 %.4f\n",
+        static_cast<long long>(done),
+        static_cast<long long>(all),
+        static_cast<long long>(result.input_tokens),
+        result.scores.rouge_1.f1);
+  };
+  const auto results = run_summaries(options.summaries, pairs, prompts, summarize, show);
+  const Table table = summary_table(results, options.edges);
+  std::fputs(table_text(table).c_str(), stdout);
+  write_report(
+      options.output + "/rouge.json",
+      summary_json(results, options.edges, model_name(options.model)));
+  write_report(options.output + "/rouge.csv", table_csv(table));
+  return 0;
+}
+
+} // namespace
+
+std::function<int()> add_summarize_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "summarize",
+      "Generates summaries and scores them against given ones: ROUGE-1, -2 and -L (F1) by length "
+      "of the input");
+  const auto options = std::make_shared<Options>();
+  add_options(*command, *options);
+  return [options] { return run(*options); };
+}
+
+} // namespace fcc::tools

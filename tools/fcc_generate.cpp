@@ -1,0 +1,210 @@
+// fcc-generate: continues a text with a model, token by token, at constant memory.
+
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <ATen/ops/tensor.h>
+#include <CLI/CLI.hpp>
+
+#include "common/model_options.h"
+#include "common/program.h"
+#include "fcc/core/error.h"
+#include "fcc/generate/sampler.h"
+#include "fcc/generate/stream.h"
+#include "fcc/io/files.h"
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void on_interrupt(int) {
+  interrupted = 1;
+}
+
+struct Options {
+  fcc::tools::ModelOptions model;
+  std::string prompt, prompt_file, load_state, save_state;
+  bool has_prompt = false;
+  std::int64_t max_tokens = 256;
+  fcc::SamplerOptions sampler;
+  bool ignore_eos = false, hide_prompt = false, quiet = false;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  fcc::tools::add_model_options(app, options.model);
+  auto* prompt = app.add_option("-p,--prompt", options.prompt, "The text to continue")
+                     ->type_name("TEXT")
+                     ->group("Text");
+  app.add_option(
+         "-f,--prompt-file",
+         options.prompt_file,
+         "Read it from a file; `-`, or neither option: from standard input")
+      ->type_name("FILE")
+      ->excludes(prompt)
+      ->group("Text");
+  app.add_option("-n,--max-tokens", options.max_tokens, "Tokens to generate, at most")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->group("Text");
+  app.add_flag("--ignore-eos", options.ignore_eos, "Go on past the end-of-text token")
+      ->group("Text");
+  app.add_flag("--hide-prompt", options.hide_prompt, "Print only what is generated")->group("Text");
+  app.add_flag("-q,--quiet", options.quiet, "No closing line on standard error")->group("Text");
+  app.add_option("-t,--temperature", options.sampler.temperature, "0: always the likeliest token")
+      ->capture_default_str()
+      ->type_name("T")
+      ->group("Drawing");
+  app.add_option("--top-k", options.sampler.top_k, "Only the k likeliest tokens; 0: all")
+      ->capture_default_str()
+      ->type_name("K")
+      ->group("Drawing");
+  app.add_option(
+         "--top-p", options.sampler.top_p, "Only the likeliest tokens that make up this share")
+      ->capture_default_str()
+      ->type_name("P")
+      ->group("Drawing");
+  app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal texts")
+      ->capture_default_str()
+      ->type_name("N")
+      ->group("Drawing");
+  app.add_option(
+         "--load-state",
+         options.load_state,
+         "Continue from a saved state (then the prompt may be left out)")
+      ->type_name("FILE")
+      ->group("State");
+  app.add_option(
+         "--save-state",
+         options.save_state,
+         "Save the state after the last token (also when interrupted by Ctrl-C)")
+      ->type_name("FILE")
+      ->group("State");
+}
+
+std::string read_prompt(const Options& options) {
+  if (options.has_prompt) {
+    return options.prompt;
+  }
+  if (!options.prompt_file.empty() && options.prompt_file != "-") {
+    return fcc::read_file(options.prompt_file);
+  }
+  if (options.prompt_file.empty() && !options.load_state.empty()) {
+    return {}; // goes on from the state alone
+  }
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+  fcc::check(std::ferror(stdout) == 0, "standard output", "must be writable");
+}
+
+void feed(fcc::TokenStream& stream, const std::vector<std::int32_t>& ids) {
+  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
+  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
+}
+
+// The tokens of a state's open segment.
+std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
+  std::vector<std::int32_t> ids;
+  if (state.partial_ids.defined()) {
+    const at::Tensor row = state.partial_ids.to(at::kCPU).reshape({-1});
+    for (std::int64_t i = 0; i < row.size(0); ++i) {
+      ids.push_back(static_cast<std::int32_t>(row[i].item<std::int64_t>()));
+    }
+  }
+  return ids;
+}
+
+int generate(const Options& options) {
+  const fcc::Sampler sampler(options.sampler);
+  const fcc::LoadedModel model = fcc::tools::load_model(options.model);
+  fcc::MemoryState start;
+  if (!options.load_state.empty()) {
+    start = fcc::load_memory_state(options.load_state, model.hash);
+  }
+  const std::string prompt = read_prompt(options);
+  // A text that goes on has had its BOS.
+  const std::vector<std::int32_t> ids = options.load_state.empty()
+                                            ? fcc::encode_prompt(model, prompt)
+                                            : model.tokenizer->encode(prompt);
+  fcc::TokenStream stream(model.config(), model.weights, 1, start);
+  fcc::StreamDecoder decoder(model.tokenizer);
+  std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
+  shown.insert(shown.end(), ids.begin(), ids.end());
+  decoder.prime(shown);
+  if (!ids.empty()) {
+    feed(stream, ids);
+  }
+  if (!stream.has_logits()) {
+    throw fcc::ConfigError(
+        "prompt",
+        options.load_state.empty() ? "must hold at least one token"
+                                   : "must hold at least one token after this state",
+        {},
+        "give --prompt, --prompt-file, or a text on standard input");
+  }
+  if (!options.hide_prompt) {
+    print(prompt);
+  }
+
+  std::signal(SIGINT, on_interrupt);
+  std::int64_t generated = 0;
+  bool ended = false;
+  while (generated < options.max_tokens && interrupted == 0) {
+    const std::int32_t id = stream.draw(sampler);
+    if (!options.ignore_eos && model.tokenizer->eos_id() == id) {
+      ended = true;
+      break;
+    }
+    if (id >= model.tokenizer->vocab_size()) {
+      throw fcc::Error(
+          "fcc-generate",
+          "the model drew a token that its tokenizer lacks",
+          std::to_string(id),
+          "was the model trained with this tokenizer?");
+    }
+    print(decoder.push(id));
+    feed(stream, {id});
+    ++generated;
+  }
+  print(decoder.finish() + "\n");
+  if (!options.save_state.empty()) {
+    fcc::save_memory_state(stream.state(), options.save_state, model.hash);
+  }
+  if (!options.quiet) {
+    std::fprintf(
+        stderr,
+        "%lld prompt tokens, %lld generated, %lld in all%s\n",
+        static_cast<long long>(ids.size()),
+        static_cast<long long>(generated),
+        static_cast<long long>(stream.num_tokens()),
+        interrupted != 0 ? " (interrupted)"
+        : ended          ? " (end of text)"
+                         : "");
+  }
+  return interrupted != 0 ? 130 : 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Continues a text with a model and prints it as it comes. The memory needed does not grow "
+      "with the text (except for plain Llama models, which keep all of it).\n\n"
+      "  fcc-generate --model runs/book/final --prompt \"Once upon\" --temperature 0.8 --top-p "
+      "0.9"};
+  Options options;
+  add_options(app, options);
+  return fcc::tools::run_program(app, argc, argv, [&] {
+    options.has_prompt = app.count("--prompt") > 0;
+    return generate(options);
+  });
+}
