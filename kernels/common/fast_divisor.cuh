@@ -35,4 +35,4 @@ class FastDivisor {
   int shift_ = 0;
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

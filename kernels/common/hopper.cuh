@@ -111,14 +111,15 @@ __device__ __forceinline__ void prefetch_tensor_map(const CUtensorMap* map) {
 }
 
 /// Copies one box of a 5-dimensional tensor to shared memory; its bytes count on `barrier`.
-__device__ __forceinline__ void tma_load(uint32_t destination,
-                                         const CUtensorMap* map,
-                                         uint32_t barrier,
-                                         int c0,
-                                         int c1,
-                                         int c2,
-                                         int c3,
-                                         int c4) {
+__device__ __forceinline__ void tma_load(
+    uint32_t destination,
+    const CUtensorMap* map,
+    uint32_t barrier,
+    int c0,
+    int c1,
+    int c2,
+    int c3,
+    int c4) {
   asm volatile(
       "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes"
       " [%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(destination),
@@ -131,20 +132,21 @@ __device__ __forceinline__ void tma_load(uint32_t destination,
       "r"(c4)
       : "memory");
 }
-__device__ __forceinline__ void tma_load(void* destination,
-                                         const CUtensorMap* map,
-                                         uint64_t* barrier,
-                                         int c0,
-                                         int c1,
-                                         int c2,
-                                         int c3,
-                                         int c4) {
+__device__ __forceinline__ void tma_load(
+    void* destination,
+    const CUtensorMap* map,
+    uint64_t* barrier,
+    int c0,
+    int c1,
+    int c2,
+    int c3,
+    int c4) {
   tma_load(shared_address(destination), map, shared_address(barrier), c0, c1, c2, c3, c4);
 }
 
 /// Copies one box from shared memory to a 5-dimensional tensor, as part of the thread's open group.
-__device__ __forceinline__ void tma_store(
-    const CUtensorMap* map, uint32_t source, int c0, int c1, int c2, int c3, int c4) {
+__device__ __forceinline__ void
+tma_store(const CUtensorMap* map, uint32_t source, int c0, int c1, int c2, int c3, int c4) {
   asm volatile(
       "cp.async.bulk.tensor.5d.global.shared::cta.bulk_group"
       " [%0, {%2, %3, %4, %5, %6}], [%1];" ::"l"(map),
@@ -156,16 +158,14 @@ __device__ __forceinline__ void tma_store(
       "r"(c4)
       : "memory");
 }
-__device__ __forceinline__ void tma_store(
-    const CUtensorMap* map, const void* source, int c0, int c1, int c2, int c3, int c4) {
+__device__ __forceinline__ void
+tma_store(const CUtensorMap* map, const void* source, int c0, int c1, int c2, int c3, int c4) {
   tma_store(map, shared_address(source), c0, c1, c2, c3, c4);
 }
 
 /// Copies `bytes` (a multiple of 16, both addresses 16-byte aligned) to shared memory.
-__device__ __forceinline__ void bulk_load(void* destination,
-                                          const void* source,
-                                          uint32_t bytes,
-                                          uint64_t* barrier) {
+__device__ __forceinline__ void
+bulk_load(void* destination, const void* source, uint32_t bytes, uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
           "r"(shared_address(destination)),
@@ -221,8 +221,8 @@ __device__ __forceinline__ void claim_registers() {
 
 // ---- 8x8 matrices of 16-bit elements between registers and shared memory.
 
-__device__ __forceinline__ void store_matrix_x4(
-    uint32_t address, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
+__device__ __forceinline__ void
+store_matrix_x4(uint32_t address, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
                "r"(r0),
                "r"(r1),
@@ -231,15 +231,15 @@ __device__ __forceinline__ void store_matrix_x4(
                : "memory");
 }
 
-__device__ __forceinline__ void store_matrix_x4_transposed(
-    uint32_t address, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   address),
-               "r"(r0),
-               "r"(r1),
-               "r"(r2),
-               "r"(r3)
-               : "memory");
+__device__ __forceinline__ void
+store_matrix_x4_transposed(uint32_t address, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3) {
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+      "r"(r0),
+      "r"(r1),
+      "r"(r2),
+      "r"(r3)
+      : "memory");
 }
 
 __device__ __forceinline__ void load_matrix_x4(uint32_t address, uint32_t (&r)[4]) {
@@ -271,4 +271,4 @@ __device__ __forceinline__ uint32_t swizzle128_offset(uint32_t row, uint32_t chu
   return row * 128U + ((chunk ^ (row & 7U)) << 4U);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -7,7 +7,7 @@ namespace {
 
 using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
 
-constexpr int kBoxWidth = 64;  // elements of E: 128 bytes, the widest box of the 128-byte swizzle
+constexpr int kBoxWidth = 64; // elements of E: 128 bytes, the widest box of the 128-byte swizzle
 constexpr int64_t kElementBytes = 2;
 
 // The driver's function, found through the runtime so that nothing links against libcuda.
@@ -33,7 +33,7 @@ cuuint64_t stride_bytes(int size, int64_t stride) {
   return size <= 1 ? kSmallest : static_cast<cuuint64_t>(stride * kElementBytes);
 }
 
-}  // namespace
+} // namespace
 
 cudaError_t make_tile_map(const TileTensor& tensor, int box_rows, TileMap& map) {
   EncodeTiled encode = nullptr;
@@ -49,11 +49,12 @@ cudaError_t make_tile_map(const TileTensor& tensor, int box_rows, TileMap& map) 
   map.cell_step = backwards ? -1 : 1;
 
   const auto size = [](int n) { return static_cast<cuuint64_t>(n); };
-  const std::array<cuuint64_t, 5> sizes = {size(tensor.head_dim),
-                                           size(tensor.num_rows),
-                                           size(tensor.num_heads),
-                                           size(tensor.batch),
-                                           size(tensor.num_cells)};
+  const std::array<cuuint64_t, 5> sizes = {
+      size(tensor.head_dim),
+      size(tensor.num_rows),
+      size(tensor.num_heads),
+      size(tensor.batch),
+      size(tensor.num_cells)};
   const std::array<cuuint64_t, 4> strides = {
       stride_bytes(tensor.num_rows, tensor.row_stride),
       stride_bytes(tensor.num_heads, tensor.head_stride),
@@ -63,19 +64,20 @@ cudaError_t make_tile_map(const TileTensor& tensor, int box_rows, TileMap& map) 
   const std::array<cuuint32_t, 5> element_steps = {1, 1, 1, 1, 1};
   // The driver's signature wants a mutable pointer also for tensors that are only read.
   auto* base = const_cast<char*>(static_cast<const char*>(tensor.data)) + start;
-  const CUresult result = encode(&map.map,
-                                 CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                                 static_cast<cuuint32_t>(sizes.size()),
-                                 base,
-                                 sizes.data(),
-                                 strides.data(),
-                                 box.data(),
-                                 element_steps.data(),
-                                 CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                 CU_TENSOR_MAP_SWIZZLE_128B,
-                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result = encode(
+      &map.map,
+      CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+      static_cast<cuuint32_t>(sizes.size()),
+      base,
+      sizes.data(),
+      strides.data(),
+      box.data(),
+      element_steps.data(),
+      CU_TENSOR_MAP_INTERLEAVE_NONE,
+      CU_TENSOR_MAP_SWIZZLE_128B,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -8,13 +8,14 @@
 /// Accumulator fragment: thread t of the warpgroup holds, for rows r = 16*(t/32) + (t%32)/4 and
 /// r + 8 and columns c = 8*i + 2*(t%4) and c + 1, i = 0..N/8-1,
 ///     d[4*i + 0] = D[r][c], d[4*i + 1] = D[r][c+1], d[4*i + 2] = D[r+8][c], d[4*i + 3] = ...
-/// Two neighbouring i of it, packed to bf16, are the A fragment of the next product over 16 columns.
+/// Two neighbouring i of it, packed to bf16, are the A fragment of the next product over 16
+/// columns.
 namespace fcc::kernels {
 
 /// Where the contraction index lies in an operand's shared-memory tile of 128-byte swizzled rows.
 enum class Major : int {
-  kK = 0,   // rows are M or N, 64 contraction elements wide
-  kMN = 1,  // rows are contraction steps, 64 elements of M or N wide
+  kK = 0,  // rows are M or N, 64 contraction elements wide
+  kMN = 1, // rows are contraction steps, 64 elements of M or N wide
 };
 
 /// Descriptor of an operand tile made of boxes of 64 bf16 (128 bytes) by any number of rows, each
@@ -26,12 +27,12 @@ enum class Major : int {
 /// elements of M or N follow each other at a distance of `box_bytes`.
 ///
 /// Descriptors of tiles that lie `bytes` apart differ by `bytes / 16`: make one and add.
-__device__ __forceinline__ uint64_t matrix_descriptor(uint32_t shared_address,
-                                                      uint32_t box_bytes = 16) {
+__device__ __forceinline__ uint64_t
+matrix_descriptor(uint32_t shared_address, uint32_t box_bytes = 16) {
   constexpr uint64_t kSwizzle128 = 1ULL << 62U;
   constexpr uint64_t kEightRows = static_cast<uint64_t>(1024 >> 4) << 32U;
   return kSwizzle128 | kEightRows | (static_cast<uint64_t>(box_bytes >> 4U) << 16U) |
-      static_cast<uint64_t>(shared_address >> 4U);
+         static_cast<uint64_t>(shared_address >> 4U);
 }
 
 /// Orders earlier register accesses before the products that follow; needed before the first one.
@@ -143,4 +144,4 @@ FCC_DEFINE_WGMMA(256, 128, "%128", "%129", "%130", "%131", "%132", "%133", "%134
 #undef FCC_REGISTERS_8
 // clang-format on
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -21,7 +21,7 @@ KernelStatus check(const MemoryAttentionForwardParams& params) {
   return {};
 }
 
-}  // namespace
+} // namespace
 
 KernelStatus memory_attention_forward(const MemoryAttentionForwardParams& params) {
   if (const KernelStatus status = check(params); !status.ok()) {
@@ -30,4 +30,4 @@ KernelStatus memory_attention_forward(const MemoryAttentionForwardParams& params
   return params.shape.head_dim == 64 ? forward_e64(params) : forward_e128(params);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

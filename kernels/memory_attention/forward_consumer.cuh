@@ -16,10 +16,11 @@ namespace fcc::kernels {
 template <class Traits>
 class ForwardConsumer {
  public:
-  __device__ __forceinline__ ForwardConsumer(const ForwardArguments& arguments,
-                                             const ForwardShared<Traits>& shared,
-                                             int warpgroup,
-                                             int thread)
+  __device__ __forceinline__ ForwardConsumer(
+      const ForwardArguments& arguments,
+      const ForwardShared<Traits>& shared,
+      int warpgroup,
+      int thread)
       : a_(arguments),
         shared_(shared),
         warpgroup_(warpgroup),
@@ -71,13 +72,13 @@ class ForwardConsumer {
     }
     finish_last_unit();
     if (is_first_thread()) {
-      bulk_wait_group_read<0>();  // shared memory must outlive the copies
+      bulk_wait_group_read<0>(); // shared memory must outlive the copies
     }
   }
 
  private:
-  static constexpr int kScores = Traits::kKeyTile / 2;   // registers of a [64, kKeyTile] fragment
-  static constexpr int kOutputs = Traits::kHeadDim / 2;  // registers of a [64, E] fragment
+  static constexpr int kScores = Traits::kKeyTile / 2;  // registers of a [64, kKeyTile] fragment
+  static constexpr int kOutputs = Traits::kHeadDim / 2; // registers of a [64, E] fragment
   using ScoreProduct = Wgmma<Traits::kKeyTile>;
   using OutputProduct = Wgmma<Traits::kHeadDim>;
 
@@ -119,7 +120,7 @@ class ForwardConsumer {
     softmax_.exponentiate(scores_);
 
     if constexpr (kFinishLastUnit) {
-      if (rescale) {  // always true; for the two waits see attend()
+      if (rescale) { // always true; for the two waits see attend()
         wgmma_wait<0>();
         pin_registers(output_);
       } else {
@@ -216,9 +217,9 @@ class ForwardConsumer {
 
   // scores = Q K^T with the keys of the stage, as one committed group.
   __device__ __forceinline__ void issue_score_product() {
-    const uint64_t queries = q_descriptor_ +
-        static_cast<uint32_t>(buffer_.index) *
-            uint64_t{Traits::kWarpgroups * Traits::kUnitBytes / 16};
+    const uint64_t queries =
+        q_descriptor_ + static_cast<uint32_t>(buffer_.index) *
+                            uint64_t{Traits::kWarpgroups * Traits::kUnitBytes / 16};
     const uint64_t keys = k_descriptor_ + stage_step();
     pin_registers(scores_);
     wgmma_fence();
@@ -242,13 +243,14 @@ class ForwardConsumer {
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < Traits::kKeyTile / 16; ++step) {
-      OutputProduct::template register_shared<Major::kMN>(output_,
-                                                          probabilities_[4 * step],
-                                                          probabilities_[4 * step + 1],
-                                                          probabilities_[4 * step + 2],
-                                                          probabilities_[4 * step + 3],
-                                                          values + static_cast<uint64_t>(128 * step),
-                                                          step > 0 || accumulate_);
+      OutputProduct::template register_shared<Major::kMN>(
+          output_,
+          probabilities_[4 * step],
+          probabilities_[4 * step + 1],
+          probabilities_[4 * step + 2],
+          probabilities_[4 * step + 3],
+          values + static_cast<uint64_t>(128 * step),
+          step > 0 || accumulate_);
     }
     wgmma_commit();
     accumulate_ = true;
@@ -270,7 +272,7 @@ class ForwardConsumer {
     float lse[2];
     softmax_.finish(inverse, lse);
     float* rows = a_.lse + destination_.cell * a_.lse_cell_stride +
-        destination_.batch * a_.lse_batch_stride + destination_.head * a_.lse_head_stride;
+                  destination_.batch * a_.lse_batch_stride + destination_.head * a_.lse_head_stride;
     const int lane = lane_id();
     const int row = destination_.first_row + 16 * warp_ + lane / 4;
     if (destination_.exists && lane % 4 == 0) {
@@ -283,8 +285,9 @@ class ForwardConsumer {
     }
   }
 
-  // Writes the output of the unit before through the shared memory of its own queries: the first barrier says that every warp has finished reading them. The copy
-  // engine leaves out rows beyond the last query.
+  // Writes the output of the unit before through the shared memory of its own queries: the first
+  // barrier says that every warp has finished reading them. The copy engine leaves out rows beyond
+  // the last query.
   __device__ __forceinline__ void store_output(const float (&inverse)[2]) {
     const int barrier = kStoreBarrier + warpgroup_;
     const uint32_t tile = shared_.query(1 - buffer_.index, warpgroup_);
@@ -296,24 +299,26 @@ class ForwardConsumer {
     for (int step = 0; step < Traits::kHeadDim / 16; ++step) {
       const float* o = &output_[8 * step];
       const uint32_t box = tile + static_cast<uint32_t>(step / 4 * Traits::kQueryBoxBytes);
-      store_matrix_x4(box + swizzle128_offset(row, static_cast<uint32_t>(2 * (step % 4)) + half),
-                      pack_bf16(o[0] * inverse[0], o[1] * inverse[0]),
-                      pack_bf16(o[2] * inverse[1], o[3] * inverse[1]),
-                      pack_bf16(o[4] * inverse[0], o[5] * inverse[0]),
-                      pack_bf16(o[6] * inverse[1], o[7] * inverse[1]));
+      store_matrix_x4(
+          box + swizzle128_offset(row, static_cast<uint32_t>(2 * (step % 4)) + half),
+          pack_bf16(o[0] * inverse[0], o[1] * inverse[0]),
+          pack_bf16(o[2] * inverse[1], o[3] * inverse[1]),
+          pack_bf16(o[4] * inverse[0], o[5] * inverse[0]),
+          pack_bf16(o[6] * inverse[1], o[7] * inverse[1]));
     }
     fence_proxy_async();
     named_barrier_sync(barrier, kWarpgroupSize);
     if (is_first_thread() && destination_.exists) {
 #pragma unroll
       for (int box = 0; box < Traits::kBoxesPerRow; ++box) {
-        tma_store(&a_.out.map,
-                  tile + static_cast<uint32_t>(box * Traits::kQueryBoxBytes),
-                  64 * box,
-                  destination_.first_row,
-                  destination_.head,
-                  destination_.batch,
-                  map_cell(a_.out, destination_.cell));
+        tma_store(
+            &a_.out.map,
+            tile + static_cast<uint32_t>(box * Traits::kQueryBoxBytes),
+            64 * box,
+            destination_.first_row,
+            destination_.head,
+            destination_.batch,
+            map_cell(a_.out, destination_.cell));
       }
       bulk_commit_group();
     }
@@ -337,20 +342,20 @@ class ForwardConsumer {
   const ForwardArguments& a_;
   ForwardShared<Traits> shared_;
   int warpgroup_;
-  int warp_;  // in the warpgroup
-  uint64_t q_descriptor_;  // of buffer 0
-  uint64_t k_descriptor_;  // of stage 0
-  uint64_t v_descriptor_;  // of stage 0
+  int warp_;              // in the warpgroup
+  uint64_t q_descriptor_; // of buffer 0
+  uint64_t k_descriptor_; // of stage 0
+  uint64_t v_descriptor_; // of stage 0
 
   float scores_[kScores] = {};
   float output_[kOutputs] = {};
   uint32_t probabilities_[kScores / 2] = {};
   OnlineSoftmax softmax_;
   RingPosition<Traits::kStages> stage_;
-  RingPosition<Traits::kQueryBuffers> buffer_;  // of this unit's queries
-  bool accumulate_ = false;      // whether `output_` already holds a part of the unit's output
-  bool buffer_to_free_ = false;  // whether the last buffer still belongs to its output
-  Destination destination_;      // of the unit whose last product is to come
+  RingPosition<Traits::kQueryBuffers> buffer_; // of this unit's queries
+  bool accumulate_ = false;     // whether `output_` already holds a part of the unit's output
+  bool buffer_to_free_ = false; // whether the last buffer still belongs to its output
+  Destination destination_;     // of the unit whose last product is to come
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -9,10 +9,10 @@ namespace {
 using ManyItems = ForwardTraits<128, 3, 64, 4>;
 using FewItems = ForwardTraits<128, 2, 128, 2, true>;
 
-}  // namespace
+} // namespace
 
 KernelStatus forward_e128(const MemoryAttentionForwardParams& params) {
   return launch_one_of<ManyItems, FewItems>(params);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -9,10 +9,10 @@ namespace {
 using ManyItems = ForwardTraits<64, 4, 64, 8>;
 using FewItems = ForwardTraits<64, 2, 128, 4, true>;
 
-}  // namespace
+} // namespace
 
 KernelStatus forward_e64(const MemoryAttentionForwardParams& params) {
   return launch_one_of<ManyItems, FewItems>(params);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

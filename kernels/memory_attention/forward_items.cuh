@@ -11,34 +11,34 @@ namespace fcc::kernels {
 
 /// What the kernel needs to know, made by the launcher and passed by value.
 struct ForwardArguments {
-  TileMap q;      // boxes of 64 rows
-  TileMap k_mem;  // boxes of one key tile
+  TileMap q;     // boxes of 64 rows
+  TileMap k_mem; // boxes of one key tile
   TileMap v_mem;
   TileMap k_cur;
   TileMap v_cur;
-  TileMap out;  // boxes of 64 rows
+  TileMap out; // boxes of 64 rows
 
-  float* lse;  // [C, B, H, Lq]
+  float* lse; // [C, B, H, Lq]
   int64_t lse_cell_stride;
   int64_t lse_batch_stride;
   int64_t lse_head_stride;
-  const uint8_t* has_memory;  // [C, B] or null
+  const uint8_t* has_memory; // [C, B] or null
 
-  float scale_log2;  // scale * log2(e)
+  float scale_log2; // scale * log2(e)
   int num_queries;
   int num_memory;
-  int num_units;  // of a set: heads_per_kv * query tiles
+  int num_units; // of a set: heads_per_kv * query tiles
   FastDivisor batch;
   FastDivisor num_kv_heads;
   FastDivisor heads_per_kv;
 
   // The order of work items; see WorkItem.
   int num_items;
-  int items_per_set;            // ceil(num_units / warpgroups)
-  int last_chunk;               // number of the last chunk, which may have fewer sets
-  FastDivisor chunk_items;      // items of all other chunks
-  FastDivisor chunk_sets;       // their sets, so many that keys and values stay in the L2 cache
-  FastDivisor last_chunk_sets;  // sets of the last one
+  int items_per_set;           // ceil(num_units / warpgroups)
+  int last_chunk;              // number of the last chunk, which may have fewer sets
+  FastDivisor chunk_items;     // items of all other chunks
+  FastDivisor chunk_sets;      // their sets, so many that keys and values stay in the L2 cache
+  FastDivisor last_chunk_sets; // sets of the last one
 };
 
 /// One block's share of one set of keys: `kWarpgroups` units, i.e. (query tile, head) pairs with
@@ -51,7 +51,7 @@ struct WorkItem {
   int cell;
   int batch;
   int kv_head;
-  int rank;  // in its set: 0 has the latest queries
+  int rank; // in its set: 0 has the latest queries
   int num_memory_tiles;
 
   WorkItem() = default;
@@ -66,8 +66,7 @@ struct WorkItem {
     cell = a.batch.quotient(problem);
     batch = problem - cell * a.batch.value();
     kv_head = set - problem * a.num_kv_heads.value();
-    const bool has_memory =
-        a.has_memory == nullptr || warp_uniform(a.has_memory[problem]) != 0;
+    const bool has_memory = a.has_memory == nullptr || warp_uniform(a.has_memory[problem]) != 0;
     num_memory_tiles = has_memory ? (a.num_memory + key_tile - 1) / key_tile : 0;
   }
 
@@ -88,8 +87,8 @@ struct Unit {
   bool exists;
 
   template <class Traits>
-  static __device__ __forceinline__ Unit of(
-      const ForwardArguments& a, const WorkItem& item, int warpgroup) {
+  static __device__ __forceinline__ Unit
+  of(const ForwardArguments& a, const WorkItem& item, int warpgroup) {
     Unit result{};
     int unit = 0;
     if constexpr (Traits::kPairUnits) {
@@ -103,7 +102,8 @@ struct Unit {
       result.exists = wanted == unit;
     }
     const int query_tile = a.heads_per_kv.quotient(unit);
-    result.head = item.kv_head * a.heads_per_kv.value() + unit - query_tile * a.heads_per_kv.value();
+    result.head =
+        item.kv_head * a.heads_per_kv.value() + unit - query_tile * a.heads_per_kv.value();
     result.first_row = query_tile * Traits::kQueryTile;
     return result;
   }
@@ -134,4 +134,4 @@ __device__ __forceinline__ int map_cell(const TileMap& map, int cell) {
   return map.first_cell + cell * map.cell_step;
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

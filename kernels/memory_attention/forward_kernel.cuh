@@ -30,12 +30,10 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     }
   } else {
     claim_registers<Traits::kConsumerRegisters>();
-    ForwardConsumer<Traits> consumer(arguments,
-                                     shared,
-                                     warpgroup - 1,
-                                     static_cast<int>(threadIdx.x) % kWarpgroupSize);
+    ForwardConsumer<Traits> consumer(
+        arguments, shared, warpgroup - 1, static_cast<int>(threadIdx.x) % kWarpgroupSize);
     consumer.run();
   }
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -61,8 +61,8 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params, int num_
        .items_per_set = arguments.items_per_set,
        .heaviest_tiles = tiles(shape.num_memory) + tiles(shape.num_queries),
        .lightest_tiles = tiles(shape.num_memory) + 1,
-       .set_megabytes =
-           (static_cast<double>(shape.num_queries) + shape.num_memory) * shape.head_dim * 4 / kMegabyte});
+       .set_megabytes = (static_cast<double>(shape.num_queries) + shape.num_memory) *
+                        shape.head_dim * 4 / kMegabyte});
   arguments.last_chunk = (num_sets - 1) / chunk_sets;
   arguments.chunk_items = FastDivisor(chunk_sets * arguments.items_per_set);
   arguments.chunk_sets = FastDivisor(chunk_sets);
@@ -74,10 +74,11 @@ KernelStatus launch_forward(const MemoryAttentionForwardParams& params, int num_
   if (error != cudaSuccess) {
     return {error, "memory_attention_forward: the device refuses the kernel's shared memory"};
   }
-  kernel<<<static_cast<unsigned>(num_blocks),
-           Traits::kThreads,
-           Traits::kSharedBytes,
-           params.stream>>>(arguments);
+  kernel<<<
+      static_cast<unsigned>(num_blocks),
+      Traits::kThreads,
+      Traits::kSharedBytes,
+      params.stream>>>(arguments);
   error = cudaGetLastError();
   return {error, error == cudaSuccess ? nullptr : "memory_attention_forward: launch failed"};
 }
@@ -98,4 +99,4 @@ KernelStatus launch_one_of(const MemoryAttentionForwardParams& params) {
                                       : launch_forward<ManyItems>(params, num_multiprocessors);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

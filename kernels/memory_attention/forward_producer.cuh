@@ -10,54 +10,59 @@
 namespace fcc::kernels {
 
 template <class Traits>
-__device__ __forceinline__ void load_tile(uint32_t destination,
-                                          int box_bytes,
-                                          const TileMap& map,
-                                          uint32_t barrier,
-                                          int row,
-                                          int head,
-                                          const WorkItem& item) {
+__device__ __forceinline__ void load_tile(
+    uint32_t destination,
+    int box_bytes,
+    const TileMap& map,
+    uint32_t barrier,
+    int row,
+    int head,
+    const WorkItem& item) {
 #pragma unroll
   for (int box = 0; box < Traits::kBoxesPerRow; ++box) {
-    tma_load(destination + static_cast<uint32_t>(box * box_bytes),
-             &map.map,
-             barrier,
-             64 * box,
-             row,
-             head,
-             item.batch,
-             map_cell(map, item.cell));
+    tma_load(
+        destination + static_cast<uint32_t>(box * box_bytes),
+        &map.map,
+        barrier,
+        64 * box,
+        row,
+        head,
+        item.batch,
+        map_cell(map, item.cell));
   }
 }
 
 template <class Traits>
-__device__ __forceinline__ void produce(const ForwardArguments& a,
-                                        const ForwardShared<Traits>& shared) {
+__device__ __forceinline__ void produce(
+    const ForwardArguments& a,
+    const ForwardShared<Traits>& shared) {
   RingPosition<Traits::kStages> stage;
   RingPosition<Traits::kQueryBuffers> buffer;
 
   const auto load_keys = [&](const WorkItem& item, const KeyTiles& tiles, int tile) {
-    load_tile<Traits>(shared.keys(stage.index),
-                      Traits::kKeyBoxBytes,
-                      tiles.in_current(tile) ? a.k_cur : a.k_mem,
-                      shared.full(stage.index),
-                      tiles.first_row(tile, Traits::kKeyTile),
-                      item.kv_head,
-                      item);
+    load_tile<Traits>(
+        shared.keys(stage.index),
+        Traits::kKeyBoxBytes,
+        tiles.in_current(tile) ? a.k_cur : a.k_mem,
+        shared.full(stage.index),
+        tiles.first_row(tile, Traits::kKeyTile),
+        item.kv_head,
+        item);
   };
   const auto load_values = [&](const WorkItem& item, const KeyTiles& tiles, int tile) {
-    load_tile<Traits>(shared.values(stage.index),
-                      Traits::kKeyBoxBytes,
-                      tiles.in_current(tile) ? a.v_cur : a.v_mem,
-                      shared.full(stage.index),
-                      tiles.first_row(tile, Traits::kKeyTile),
-                      item.kv_head,
-                      item);
+    load_tile<Traits>(
+        shared.values(stage.index),
+        Traits::kKeyBoxBytes,
+        tiles.in_current(tile) ? a.v_cur : a.v_mem,
+        shared.full(stage.index),
+        tiles.first_row(tile, Traits::kKeyTile),
+        item.kv_head,
+        item);
   };
   const auto open_stage = [&](int num_loads) {
     mbarrier_wait(shared.empty(stage.index), stage.phase ^ 1U);
-    mbarrier_arrive_expect_bytes(shared.full(stage.index),
-                                 static_cast<uint32_t>(num_loads * Traits::kKeyTileBytes));
+    mbarrier_arrive_expect_bytes(
+        shared.full(stage.index), static_cast<uint32_t>(num_loads * Traits::kKeyTileBytes));
   };
 
   WorkItem last_item{};
@@ -75,13 +80,14 @@ __device__ __forceinline__ void produce(const ForwardArguments& a,
       const uint32_t full = shared.q_full(buffer.index, w);
       mbarrier_wait(shared.q_empty(buffer.index, w), buffer.phase ^ 1U);
       mbarrier_arrive_expect_bytes(full, Traits::kUnitBytes);
-      load_tile<Traits>(shared.query(buffer.index, w),
-                        Traits::kQueryBoxBytes,
-                        a.q,
-                        full,
-                        unit.first_row,
-                        unit.head,
-                        item);
+      load_tile<Traits>(
+          shared.query(buffer.index, w),
+          Traits::kQueryBoxBytes,
+          a.q,
+          full,
+          unit.first_row,
+          unit.head,
+          item);
     }
     buffer.advance();
 
@@ -104,4 +110,4 @@ __device__ __forceinline__ void produce(const ForwardArguments& a,
   load_values(last_item, last_tiles, last_tiles.num - 1);
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -31,7 +31,7 @@ double longest_block(const ScheduleShape& shape, int chunk_sets) {
       const double share =
           shape.items_per_set == 1 ? 0.0 : static_cast<double>(rank) / (shape.items_per_set - 1);
       const double work = kItemOverheadTiles + shape.heaviest_tiles -
-          share * (shape.heaviest_tiles - shape.lightest_tiles);
+                          share * (shape.heaviest_tiles - shape.lightest_tiles);
       for (int left = sets; left > 0;) {
         const int position = number % blocks;
         const int count = std::min(left, blocks - position);
@@ -51,7 +51,7 @@ double longest_block(const ScheduleShape& shape, int chunk_sets) {
   return longest;
 }
 
-}  // namespace
+} // namespace
 
 int choose_chunk_sets(const ScheduleShape& shape) {
   int best_sets = shape.num_sets;
@@ -68,4 +68,4 @@ int choose_chunk_sets(const ScheduleShape& shape) {
   return best_sets;
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -26,11 +26,12 @@ struct RingPosition {
 /// Shared-memory addresses of a block's tiles and barriers.
 template <class Traits>
 struct ForwardShared {
-  uint32_t base;  // aligned to 1024 bytes
+  uint32_t base; // aligned to 1024 bytes
 
   __device__ __forceinline__ explicit ForwardShared(const char* raw)
-      : base((shared_address(raw) + Traits::kAlignment - 1) / Traits::kAlignment *
-             Traits::kAlignment) {}
+      : base(
+            (shared_address(raw) + Traits::kAlignment - 1) / Traits::kAlignment *
+            Traits::kAlignment) {}
 
   // Q of a warpgroup's unit, later its output; keys and values of a stage.
   __device__ __forceinline__ uint32_t query(int buffer, int warpgroup) const {
@@ -78,4 +79,4 @@ struct ForwardShared {
   }
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

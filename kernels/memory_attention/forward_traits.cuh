@@ -22,9 +22,9 @@ struct ForwardTraits {
   /// other, which lets heads of a group share their key tiles from the first to the last.
   static constexpr bool kPairUnits = kPairUnits_;
   static_assert(!kPairUnits || kWarpgroups == 2);
-  static_assert(kHeadDim % 64 == 0 && kKeyTile % 64 == 0);  // mask.cuh rests on the latter
+  static_assert(kHeadDim % 64 == 0 && kKeyTile % 64 == 0); // mask.cuh rests on the latter
 
-  static constexpr int kQueryTile = 64;  // rows of one wgmma
+  static constexpr int kQueryTile = 64; // rows of one wgmma
   static constexpr int kThreads = (kWarpgroups + 1) * kWarpgroupSize;
   static constexpr int kBoxesPerRow = kHeadDim / 64;
 
@@ -45,7 +45,7 @@ struct ForwardTraits {
   static constexpr int kUnitBytes = kBoxesPerRow * kQueryBoxBytes;
   static constexpr int kKeyBoxBytes = kKeyTile * 128;
   static constexpr int kKeyTileBytes = kBoxesPerRow * kKeyBoxBytes;
-  static constexpr int kStageBytes = 2 * kKeyTileBytes;  // keys and values
+  static constexpr int kStageBytes = 2 * kKeyTileBytes; // keys and values
   static constexpr int kStageOffset = kQueryBuffers * kWarpgroups * kUnitBytes;
   static constexpr int kBarrierOffset = kStageOffset + kStages * kStageBytes;
   static constexpr int kNumBarriers = 2 * kQueryBuffers * kWarpgroups + 2 * kStages;
@@ -54,4 +54,4 @@ struct ForwardTraits {
   static_assert(kSharedBytes <= 227 * 1024);
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -8,4 +8,4 @@ namespace fcc::kernels {
 KernelStatus forward_e64(const MemoryAttentionForwardParams& params);
 KernelStatus forward_e128(const MemoryAttentionForwardParams& params);
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

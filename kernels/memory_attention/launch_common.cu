@@ -10,7 +10,7 @@ KernelStatus refuse(const char* message) {
   return {cudaErrorInvalidValue, message};
 }
 
-}  // namespace
+} // namespace
 
 KernelStatus check_shape(const MemoryAttentionShape& shape) {
   if (shape.num_cells < 1 || shape.batch < 1 || shape.num_queries < 1) {
@@ -25,7 +25,7 @@ KernelStatus check_shape(const MemoryAttentionShape& shape) {
   if (shape.head_dim != 64 && shape.head_dim != 128) {
     return refuse("memory_attention: head_dim must be 64 or 128");
   }
-  constexpr int kMostRows = 1 << 28;  // tile arithmetic stays in int
+  constexpr int kMostRows = 1 << 28; // tile arithmetic stays in int
   if (shape.num_queries > kMostRows || shape.num_memory > kMostRows) {
     return refuse("memory_attention: num_queries and num_memory must be at most 2^28");
   }
@@ -36,10 +36,11 @@ KernelStatus check_shape(const MemoryAttentionShape& shape) {
   return {};
 }
 
-KernelStatus check_tensor(const void* data,
-                          const AttentionStrides& strides,
-                          const HeadLayout& layout,
-                          const MemoryAttentionShape& shape) {
+KernelStatus check_tensor(
+    const void* data,
+    const AttentionStrides& strides,
+    const HeadLayout& layout,
+    const MemoryAttentionShape& shape) {
   constexpr uintptr_t kAlignmentBytes = 16;
   constexpr int64_t kAlignmentElements = 8;
   if (data == nullptr) {
@@ -52,10 +53,11 @@ KernelStatus check_tensor(const void* data,
     int size;
     int64_t stride;
     bool may_be_negative;
-  } dimensions[] = {{shape.num_cells, strides.cell, true},
-                    {shape.batch, strides.batch, false},
-                    {layout.num_rows, strides.row, false},
-                    {layout.num_heads, strides.head, false}};
+  } dimensions[] = {
+      {shape.num_cells, strides.cell, true},
+      {shape.batch, strides.batch, false},
+      {layout.num_rows, strides.row, false},
+      {layout.num_heads, strides.head, false}};
   for (const auto& dimension : dimensions) {
     if (dimension.size == 1) {
       continue;
@@ -85,17 +87,19 @@ KernelStatus count_multiprocessors(int& count) {
     return {error, "memory_attention: no CUDA device answers"};
   }
   if (major != kHopper) {
-    return {cudaErrorNotSupported,
-            "memory_attention: the kernel needs a GPU of compute capability 9.0"};
+    return {
+        cudaErrorNotSupported,
+        "memory_attention: the kernel needs a GPU of compute capability 9.0"};
   }
   return {};
 }
 
-void MapMaker::make(const void* data,
-                    const AttentionStrides& strides,
-                    const HeadLayout& layout,
-                    int box_rows,
-                    TileMap& map) {
+void MapMaker::make(
+    const void* data,
+    const AttentionStrides& strides,
+    const HeadLayout& layout,
+    int box_rows,
+    TileMap& map) {
   if (!status_.ok()) {
     return;
   }
@@ -103,19 +107,21 @@ void MapMaker::make(const void* data,
   if (!status_.ok()) {
     return;
   }
-  const TileTensor tensor{.data = data,
-                          .head_dim = shape_.head_dim,
-                          .num_rows = layout.num_rows,
-                          .num_heads = layout.num_heads,
-                          .batch = shape_.batch,
-                          .num_cells = shape_.num_cells,
-                          .row_stride = strides.row,
-                          .head_stride = strides.head,
-                          .batch_stride = strides.batch,
-                          .cell_stride = strides.cell};
+  const TileTensor tensor{
+      .data = data,
+      .head_dim = shape_.head_dim,
+      .num_rows = layout.num_rows,
+      .num_heads = layout.num_heads,
+      .batch = shape_.batch,
+      .num_cells = shape_.num_cells,
+      .row_stride = strides.row,
+      .head_stride = strides.head,
+      .batch_stride = strides.batch,
+      .cell_stride = strides.cell};
   if (const cudaError_t error = make_tile_map(tensor, box_rows, map); error != cudaSuccess) {
-    status_ = {error, "memory_attention: the driver refuses a tensor map (strides below 2^40 bytes)"};
+    status_ = {
+        error, "memory_attention: the driver refuses a tensor map (strides below 2^40 bytes)"};
   }
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

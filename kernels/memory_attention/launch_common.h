@@ -17,10 +17,11 @@ KernelStatus check_shape(const MemoryAttentionShape& shape);
 
 /// Says what keeps the copy engine from reading or writing this tensor, if anything: alignment to
 /// 16 bytes of the base and of every stride that is stepped over, positive strides but for cells.
-KernelStatus check_tensor(const void* data,
-                          const AttentionStrides& strides,
-                          const HeadLayout& layout,
-                          const MemoryAttentionShape& shape);
+KernelStatus check_tensor(
+    const void* data,
+    const AttentionStrides& strides,
+    const HeadLayout& layout,
+    const MemoryAttentionShape& shape);
 
 /// Answers the number of multiprocessors of the current device, which must have capability 9.0.
 KernelStatus count_multiprocessors(int& count);
@@ -41,14 +42,15 @@ class MapMaker {
   }
 
  private:
-  void make(const void* data,
-            const AttentionStrides& strides,
-            const HeadLayout& layout,
-            int box_rows,
-            TileMap& map);
+  void make(
+      const void* data,
+      const AttentionStrides& strides,
+      const HeadLayout& layout,
+      int box_rows,
+      TileMap& map);
 
   MemoryAttentionShape shape_;
   KernelStatus status_;
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -15,8 +15,8 @@ namespace fcc::kernels {
 /// Hides the columns at and beyond `limit[0]` (this thread's upper row) and `limit[1]` (lower row)
 /// of a score fragment; see wgmma.cuh for the layout.
 template <int kCount>
-__device__ __forceinline__ void hide_columns_from(
-    float (&scores)[kCount], const int (&limit)[2], int lane) {
+__device__ __forceinline__ void
+hide_columns_from(float (&scores)[kCount], const int (&limit)[2], int lane) {
   const int first_column = 2 * (lane % 4);
 #pragma unroll
   for (int i = 0; i < kCount / 4; ++i) {
@@ -30,4 +30,4 @@ __device__ __forceinline__ void hide_columns_from(
   }
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -48,13 +48,13 @@ struct AttentionOutput {
 
 /// Sizes of a launch.
 struct MemoryAttentionShape {
-  int num_cells = 1;     // C >= 1
-  int batch = 1;         // B >= 1
-  int num_queries = 0;   // Lq >= 1
-  int num_memory = 0;    // Lm >= 0
-  int num_heads = 0;     // H
-  int num_kv_heads = 0;  // G, divides H
-  int head_dim = 0;      // E, 64 or 128
+  int num_cells = 1;    // C >= 1
+  int batch = 1;        // B >= 1
+  int num_queries = 0;  // Lq >= 1
+  int num_memory = 0;   // Lm >= 0
+  int num_heads = 0;    // H
+  int num_kv_heads = 0; // G, divides H
+  int head_dim = 0;     // E, 64 or 128
 };
 
 /// What a launch answers: `error` is cudaSuccess, or says why nothing was launched.
@@ -69,12 +69,12 @@ struct KernelStatus {
 
 struct MemoryAttentionForwardParams {
   MemoryAttentionShape shape;
-  AttentionInput q;      // [C, B, Lq, H, E]
-  AttentionInput k_mem;  // [C, B, Lm, G, E], ignored if Lm == 0
-  AttentionInput v_mem;  // [C, B, Lm, G, E], ignored if Lm == 0
-  AttentionInput k_cur;  // [C, B, Lq, G, E]
-  AttentionInput v_cur;  // [C, B, Lq, G, E]
-  AttentionOutput out;   // [C, B, Lq, H, E]
+  AttentionInput q;     // [C, B, Lq, H, E]
+  AttentionInput k_mem; // [C, B, Lm, G, E], ignored if Lm == 0
+  AttentionInput v_mem; // [C, B, Lm, G, E], ignored if Lm == 0
+  AttentionInput k_cur; // [C, B, Lq, G, E]
+  AttentionInput v_cur; // [C, B, Lq, G, E]
+  AttentionOutput out;  // [C, B, Lq, H, E]
 
   /// float32 [C, B, H, Lq]: natural logarithm of sum_j exp(scale * q_i . k_j). Row stride is 1.
   float* lse = nullptr;
@@ -84,35 +84,35 @@ struct MemoryAttentionForwardParams {
   /// current rows alone. Null: every problem has its memory.
   const uint8_t* has_memory = nullptr;
 
-  float scale = 0.0F;  // of the scores, usually 1/sqrt(E); > 0
+  float scale = 0.0F; // of the scores, usually 1/sqrt(E); > 0
   cudaStream_t stream = nullptr;
 };
 
 struct MemoryAttentionBackwardParams {
   MemoryAttentionShape shape;
-  AttentionInput q;         // [C, B, Lq, H, E]
-  AttentionInput k_mem;     // [C, B, Lm, G, E], ignored if Lm == 0
-  AttentionInput v_mem;     // [C, B, Lm, G, E], ignored if Lm == 0
-  AttentionInput k_cur;     // [C, B, Lq, G, E]
-  AttentionInput v_cur;     // [C, B, Lq, G, E]
-  AttentionInput out;       // [C, B, Lq, H, E], of the forward
-  AttentionInput grad_out;  // [C, B, Lq, H, E]
+  AttentionInput q;        // [C, B, Lq, H, E]
+  AttentionInput k_mem;    // [C, B, Lm, G, E], ignored if Lm == 0
+  AttentionInput v_mem;    // [C, B, Lm, G, E], ignored if Lm == 0
+  AttentionInput k_cur;    // [C, B, Lq, G, E]
+  AttentionInput v_cur;    // [C, B, Lq, G, E]
+  AttentionInput out;      // [C, B, Lq, H, E], of the forward
+  AttentionInput grad_out; // [C, B, Lq, H, E]
 
-  const float* lse = nullptr;  // float32 [C, B, H, Lq], of the forward; row stride is 1
+  const float* lse = nullptr; // float32 [C, B, H, Lq], of the forward; row stride is 1
   AttentionStrides lse_strides;
 
-  AttentionOutput dq;      // [C, B, Lq, H, E]
-  AttentionOutput dk_mem;  // [C, B, Lm, G, E], zeros where has_memory is 0; ignored if Lm == 0
-  AttentionOutput dv_mem;  // [C, B, Lm, G, E], zeros where has_memory is 0; ignored if Lm == 0
-  AttentionOutput dk_cur;  // [C, B, Lq, G, E]
-  AttentionOutput dv_cur;  // [C, B, Lq, G, E]
+  AttentionOutput dq;     // [C, B, Lq, H, E]
+  AttentionOutput dk_mem; // [C, B, Lm, G, E], zeros where has_memory is 0; ignored if Lm == 0
+  AttentionOutput dv_mem; // [C, B, Lm, G, E], zeros where has_memory is 0; ignored if Lm == 0
+  AttentionOutput dk_cur; // [C, B, Lq, G, E]
+  AttentionOutput dv_cur; // [C, B, Lq, G, E]
 
-  const uint8_t* has_memory = nullptr;  // as in the forward
+  const uint8_t* has_memory = nullptr; // as in the forward
 
   /// `memory_attention_backward_workspace_bytes(shape)` bytes on the device, 256-byte aligned.
   void* workspace = nullptr;
 
-  float scale = 0.0F;  // as in the forward
+  float scale = 0.0F; // as in the forward
   cudaStream_t stream = nullptr;
 };
 
@@ -125,4 +125,4 @@ struct MemoryAttentionBackwardParams {
 /// Computes all gradients on `params.stream`. Deterministic: two runs give equal bits.
 [[nodiscard]] KernelStatus memory_attention_backward(const MemoryAttentionBackwardParams& params);
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

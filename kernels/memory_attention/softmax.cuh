@@ -40,8 +40,7 @@ class OnlineSoftmax {
       tile_max[0] = fmaxf(tile_max[0], fmaxf(scores[4 * i + 0], scores[4 * i + 1]));
       tile_max[1] = fmaxf(tile_max[1], fmaxf(scores[4 * i + 2], scores[4 * i + 3]));
     }
-    const bool exceeds =
-        tile_max[0] > max_[0] + slack_ || tile_max[1] > max_[1] + slack_;
+    const bool exceeds = tile_max[0] > max_[0] + slack_ || tile_max[1] > max_[1] + slack_;
     if (!__any_sync(0xFFFFFFFFU, exceeds)) {
       return false;
     }
@@ -89,4 +88,4 @@ class OnlineSoftmax {
   float sum_[2] = {0.0F, 0.0F};
 };
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

@@ -8,19 +8,20 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__device__ uint64_t mix(uint64_t x) {  // splitmix64's finaliser
+__device__ uint64_t mix(uint64_t x) { // splitmix64's finaliser
   x += 0x9E3779B97F4A7C15ULL;
   x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9ULL;
   x = (x ^ (x >> 27U)) * 0x94D049BB133111EBULL;
   return x ^ (x >> 31U);
 }
 
-__global__ void fill_normal(__nv_bfloat16* data,
-                            size_t size,
-                            int64_t row_stride,
-                            int64_t scaled_width,
-                            float scale,
-                            uint64_t seed) {
+__global__ void fill_normal(
+    __nv_bfloat16* data,
+    size_t size,
+    int64_t row_stride,
+    int64_t scaled_width,
+    float scale,
+    uint64_t seed) {
   for (size_t i = blockIdx.x * size_t{blockDim.x} + threadIdx.x; i < size;
        i += size_t{gridDim.x} * blockDim.x) {
     const uint64_t bits = mix(seed * 0x5851F42D4C957F2DULL + i);
@@ -32,10 +33,10 @@ __global__ void fill_normal(__nv_bfloat16* data,
   }
 }
 
-__device__ const __nv_bfloat16* row_of(
-    const AttentionInput& t, int cell, int batch, int row, int head) {
+__device__ const __nv_bfloat16*
+row_of(const AttentionInput& t, int cell, int batch, int row, int head) {
   return static_cast<const __nv_bfloat16*>(t.data) + cell * t.strides.cell +
-      batch * t.strides.batch + row * t.strides.row + head * t.strides.head;
+         batch * t.strides.batch + row * t.strides.row + head * t.strides.head;
 }
 
 template <class T>
@@ -91,26 +92,29 @@ __global__ void reference_row(MemoryAttentionForwardParams p, double* out, doubl
   for (int j = static_cast<int>(threadIdx.x); j < num_keys; j += kThreads) {
     const T probability = exp(scores[j] - largest);
     sum += probability;
-    scores[j] = kRoundProbabilities
-        ? static_cast<T>(__bfloat162float(__float2bfloat16(static_cast<float>(probability))))
-        : probability;
+    scores[j] =
+        kRoundProbabilities
+            ? static_cast<T>(__bfloat162float(__float2bfloat16(static_cast<float>(probability))))
+            : probability;
   }
-  sum = block_reduce<T>(sum, false, scratch);  // also orders the scores before the loop below
+  sum = block_reduce<T>(sum, false, scratch); // also orders the scores before the loop below
   for (int e = static_cast<int>(threadIdx.x); e < s.head_dim; e += kThreads) {
     T value = 0;
     for (int j = 0; j < num_keys; ++j) {
       const __nv_bfloat16* v = j < num_memory
-          ? row_of(p.v_mem, cell, batch, j, kv_head)
-          : row_of(p.v_cur, cell, batch, j - num_memory, kv_head);
+                                   ? row_of(p.v_mem, cell, batch, j, kv_head)
+                                   : row_of(p.v_cur, cell, batch, j - num_memory, kv_head);
       value += scores[j] * static_cast<T>(__bfloat162float(v[e]));
     }
     value /= sum;
     const int64_t index =
         (((int64_t{cell} * s.batch + batch) * s.num_queries + row) * s.num_heads + head) *
-            s.head_dim + e;
-    out[index] = kRoundProbabilities
-        ? static_cast<double>(__bfloat162float(__float2bfloat16(static_cast<float>(value))))
-        : static_cast<double>(value);
+            s.head_dim +
+        e;
+    out[index] =
+        kRoundProbabilities
+            ? static_cast<double>(__bfloat162float(__float2bfloat16(static_cast<float>(value))))
+            : static_cast<double>(value);
   }
   if (threadIdx.x == 0) {
     lse[((int64_t{cell} * s.batch + batch) * s.num_heads + head) * s.num_queries + row] =
@@ -130,24 +134,24 @@ const char* pattern_name(MemoryPattern pattern) {
   return "?";
 }
 
-AttentionStrides strides_of(
-    const MemoryAttentionShape& shape, int num_rows, int64_t row, bool backwards) {
+AttentionStrides
+strides_of(const MemoryAttentionShape& shape, int num_rows, int64_t row, bool backwards) {
   const int64_t batch = num_rows * row;
   const int64_t cell = shape.batch * batch;
   return {.cell = backwards ? -cell : cell, .batch = batch, .row = row, .head = shape.head_dim};
 }
 
-}  // namespace
+} // namespace
 
 std::string AttentionCase::name() const {
   const auto n = [](int value) { return std::to_string(value); };
   return "C" + n(shape.num_cells) + " B" + n(shape.batch) + " Lq" + n(shape.num_queries) + " Lm" +
-      n(shape.num_memory) + " H" + n(shape.num_heads) + " G" + n(shape.num_kv_heads) + " E" +
-      n(shape.head_dim) + " memory " + pattern_name(pattern) + " scale " +
-      std::to_string(input_scale) + (backwards_cells ? " backwards" : "");
+         n(shape.num_memory) + " H" + n(shape.num_heads) + " G" + n(shape.num_kv_heads) + " E" +
+         n(shape.head_dim) + " memory " + pattern_name(pattern) + " scale " +
+         std::to_string(input_scale) + (backwards_cells ? " backwards" : "");
 }
 
-AttentionData::AttentionData(const AttentionCase& c) : case_(c) {
+AttentionData::AttentionData(const AttentionCase& c) : problem(c) {
   constexpr int64_t kPadding = 24;
   const MemoryAttentionShape& s = c.shape;
   const int64_t query_width = int64_t{s.num_heads} * s.head_dim;
@@ -164,12 +168,8 @@ AttentionData::AttentionData(const AttentionCase& c) : case_(c) {
   out = DeviceArray<__nv_bfloat16>(elements(s.num_queries, out_row));
   lse = DeviceArray<float>(elements(s.num_queries, s.num_heads));
   constexpr unsigned kBlocks = 1024;
-  fill_normal<<<kBlocks, kThreads>>>(current.data(),
-                                     current.size(),
-                                     current_row,
-                                     query_width + key_width,
-                                     c.input_scale,
-                                     c.seed);
+  fill_normal<<<kBlocks, kThreads>>>(
+      current.data(), current.size(), current_row, query_width + key_width, c.input_scale, c.seed);
   fill_normal<<<kBlocks, kThreads>>>(
       memory.data(), memory.size(), memory_row, key_width, c.input_scale, c.seed + 1);
   check_cuda(cudaGetLastError(), "fill_normal");
@@ -183,8 +183,8 @@ AttentionData::AttentionData(const AttentionCase& c) : case_(c) {
       }
     }
     has_memory = DeviceArray<uint8_t>(problems);
-    check_cuda(cudaMemcpy(has_memory.data(), flags.data(), problems, cudaMemcpyHostToDevice),
-               "copy");
+    check_cuda(
+        cudaMemcpy(has_memory.data(), flags.data(), problems, cudaMemcpyHostToDevice), "copy");
   }
   check_cuda(cudaDeviceSynchronize(), "AttentionData");
 }
@@ -193,10 +193,11 @@ MemoryAttentionForwardParams AttentionData::forward_params() const {
   return forward_params_into(out.data(), lse.data());
 }
 
-MemoryAttentionForwardParams AttentionData::forward_params_into(__nv_bfloat16* out_data,
-                                                                float* lse_data) const {
-  const MemoryAttentionShape& s = case_.shape;
-  const bool backwards = case_.backwards_cells;
+MemoryAttentionForwardParams AttentionData::forward_params_into(
+    __nv_bfloat16* out_data,
+    float* lse_data) const {
+  const MemoryAttentionShape& s = problem.shape;
+  const bool backwards = problem.backwards_cells;
   const AttentionStrides cur = strides_of(s, s.num_queries, current_row, backwards);
   const AttentionStrides mem = strides_of(s, s.num_memory, memory_row, backwards);
   // The output walks forwards where the inputs walk backwards, so that a mix-up shows.
@@ -207,36 +208,41 @@ MemoryAttentionForwardParams AttentionData::forward_params_into(__nv_bfloat16* o
   const int64_t query_width = int64_t{s.num_heads} * s.head_dim;
   const int64_t key_width = int64_t{s.num_kv_heads} * s.head_dim;
   const int64_t lse_head = s.num_queries;
-  return {.shape = s,
-          .q = {cur_base, cur},
-          .k_mem = {mem_base, mem},
-          .v_mem = {mem_base + key_width, mem},
-          .k_cur = {cur_base + query_width, cur},
-          .v_cur = {cur_base + query_width + key_width, cur},
-          .out = {out_data, result},
-          .lse = lse_data,
-          .lse_strides = {.cell = lse_head * s.num_heads * s.batch,
-                          .batch = lse_head * s.num_heads,
-                          .row = 1,
-                          .head = lse_head},
-          .has_memory = has_memory.data(),
-          .scale = 1.0F / std::sqrt(static_cast<float>(s.head_dim)),
-          .stream = nullptr};
+  return {
+      .shape = s,
+      .q = {cur_base, cur},
+      .k_mem = {mem_base, mem},
+      .v_mem = {mem_base + key_width, mem},
+      .k_cur = {cur_base + query_width, cur},
+      .v_cur = {cur_base + query_width + key_width, cur},
+      .out = {out_data, result},
+      .lse = lse_data,
+      .lse_strides =
+          {.cell = lse_head * s.num_heads * s.batch,
+           .batch = lse_head * s.num_heads,
+           .row = 1,
+           .head = lse_head},
+      .has_memory = has_memory.data(),
+      .scale = 1.0F / std::sqrt(static_cast<float>(s.head_dim)),
+      .stream = nullptr};
 }
 
-void reference_forward(const MemoryAttentionForwardParams& params,
-                       ReferenceMath math,
-                       double* out,
-                       double* lse) {
+void reference_forward(
+    const MemoryAttentionForwardParams& params,
+    ReferenceMath math,
+    double* out,
+    double* lse) {
   const MemoryAttentionShape& s = params.shape;
   const auto blocks = static_cast<unsigned>(s.num_cells * s.batch * s.num_heads * s.num_queries);
   const size_t keys = static_cast<size_t>(s.num_memory) + static_cast<size_t>(s.num_queries);
-  const auto kernel = math == ReferenceMath::kDouble ? reference_row<double, false>
-                                                     : reference_row<float, true>;
-  check_cuda(cudaFuncSetAttribute(kernel,
-                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(keys * sizeof(double))),
-             "reference_forward");
+  const auto kernel =
+      math == ReferenceMath::kDouble ? reference_row<double, false> : reference_row<float, true>;
+  check_cuda(
+      cudaFuncSetAttribute(
+          kernel,
+          cudaFuncAttributeMaxDynamicSharedMemorySize,
+          static_cast<int>(keys * sizeof(double))),
+      "reference_forward");
   kernel<<<blocks, kThreads, keys * sizeof(double)>>>(params, out, lse);
   check_cuda(cudaGetLastError(), "reference_forward");
 }
@@ -256,29 +262,33 @@ Difference difference(const std::vector<double>& value, const std::vector<double
   return result;
 }
 
-std::vector<double> packed_to_host(const void* data,
-                                   const AttentionStrides& strides,
-                                   const MemoryAttentionShape& shape,
-                                   int num_rows,
-                                   int num_heads) {
+std::vector<double> packed_to_host(
+    const void* data,
+    const AttentionStrides& strides,
+    const MemoryAttentionShape& shape,
+    int num_rows,
+    int num_heads) {
   const size_t row_elements = static_cast<size_t>(num_heads) * static_cast<size_t>(shape.head_dim);
   std::vector<double> packed;
-  packed.reserve(row_elements * static_cast<size_t>(num_rows) *
-                 static_cast<size_t>(shape.num_cells * shape.batch));
+  packed.reserve(
+      row_elements * static_cast<size_t>(num_rows) *
+      static_cast<size_t>(shape.num_cells * shape.batch));
   const size_t pitch = static_cast<size_t>(strides.row) * sizeof(__nv_bfloat16);
   std::vector<__nv_bfloat16> rows(static_cast<size_t>(num_rows) * row_elements);
   for (int cell = 0; cell < shape.num_cells; ++cell) {
     for (int batch = 0; batch < shape.batch; ++batch) {
-      const auto* base = static_cast<const __nv_bfloat16*>(data) + cell * strides.cell +
-          batch * strides.batch;
-      check_cuda(cudaMemcpy2D(rows.data(),
-                              row_elements * sizeof(__nv_bfloat16),
-                              base,
-                              pitch,
-                              row_elements * sizeof(__nv_bfloat16),
-                              static_cast<size_t>(num_rows),
-                              cudaMemcpyDeviceToHost),
-                 "packed_to_host");
+      const auto* base =
+          static_cast<const __nv_bfloat16*>(data) + cell * strides.cell + batch * strides.batch;
+      check_cuda(
+          cudaMemcpy2D(
+              rows.data(),
+              row_elements * sizeof(__nv_bfloat16),
+              base,
+              pitch,
+              row_elements * sizeof(__nv_bfloat16),
+              static_cast<size_t>(num_rows),
+              cudaMemcpyDeviceToHost),
+          "packed_to_host");
       for (const __nv_bfloat16 value : rows) {
         packed.push_back(static_cast<double>(__bfloat162float(value)));
       }
@@ -287,4 +297,4 @@ std::vector<double> packed_to_host(const void* data,
   return packed;
 }
 
-}  // namespace fcc::kernels::testing
+} // namespace fcc::kernels::testing

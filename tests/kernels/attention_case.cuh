@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "memory_attention/memory_attention.h"
@@ -73,7 +74,7 @@ struct AttentionCase {
   MemoryAttentionShape shape;
   MemoryPattern pattern = MemoryPattern::kAll;
   float input_scale = 1.0F;     // standard deviation of queries and keys
-  bool backwards_cells = false;  // negative cell strides
+  bool backwards_cells = false; // negative cell strides
   uint64_t seed = 1;
 
   [[nodiscard]] std::string name() const;
@@ -88,35 +89,45 @@ class AttentionData {
   [[nodiscard]] MemoryAttentionForwardParams forward_params() const;
 
   /// As `forward_params`, writing elsewhere with the layout of `out` and `lse`.
-  [[nodiscard]] MemoryAttentionForwardParams forward_params_into(__nv_bfloat16* out,
-                                                                 float* lse) const;
+  [[nodiscard]] MemoryAttentionForwardParams forward_params_into(__nv_bfloat16* out, float* lse)
+      const;
 
-  const MemoryAttentionShape& shape() const {
-    return case_.shape;
+  [[nodiscard]] const MemoryAttentionShape& shape() const {
+    return problem.shape;
   }
 
-  AttentionCase case_;
-  int64_t current_row = 0;  // row strides in elements
+  AttentionCase problem;
+  int64_t current_row = 0; // row strides in elements
   int64_t memory_row = 0;
   int64_t out_row = 0;
-  DeviceArray<__nv_bfloat16> current;  // [C, B, Lq, current_row]: q | k | v | padding
-  DeviceArray<__nv_bfloat16> memory;   // [C, B, Lm, memory_row]: k | v | padding
-  DeviceArray<__nv_bfloat16> out;      // [C, B, Lq, out_row]: H*E | padding
-  DeviceArray<float> lse;              // [C, B, H, Lq]
-  DeviceArray<uint8_t> has_memory;     // [C, B]
+  DeviceArray<__nv_bfloat16> current; // [C, B, Lq, current_row]: q | k | v | padding
+  DeviceArray<__nv_bfloat16> memory;  // [C, B, Lm, memory_row]: k | v | padding
+  DeviceArray<__nv_bfloat16> out;     // [C, B, Lq, out_row]: H*E | padding
+  DeviceArray<float> lse;             // [C, B, H, Lq]
+  DeviceArray<uint8_t> has_memory;    // [C, B]
 };
+
+/// Whether the current device can run the kernels.
+inline bool has_hopper() {
+  int device = 0;
+  int major = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+         major == 9;
+}
 
 /// How a reference computes.
 enum class ReferenceMath {
-  kDouble,       // float64 throughout
-  kLowPrecision  // float32, probabilities and output rounded to bf16
+  kDouble,      // float64 throughout
+  kLowPrecision // float32, probabilities and output rounded to bf16
 };
 
 /// Plain attention, one block a row. `out` is packed [C, B, Lq, H, E], `lse` [C, B, H, Lq].
-void reference_forward(const MemoryAttentionForwardParams& params,
-                       ReferenceMath math,
-                       double* out,
-                       double* lse);
+void reference_forward(
+    const MemoryAttentionForwardParams& params,
+    ReferenceMath math,
+    double* out,
+    double* lse);
 
 /// ||a - b|| / ||b|| and max |a - b| over a bf16 tensor of `params.out`'s layout and a packed
 /// float64 one.
@@ -127,10 +138,11 @@ struct Difference {
 Difference difference(const std::vector<double>& value, const std::vector<double>& reference);
 
 /// Host copy of a strided bf16 tensor [C, B, rows, heads, E] as packed float64.
-std::vector<double> packed_to_host(const void* data,
-                                   const AttentionStrides& strides,
-                                   const MemoryAttentionShape& shape,
-                                   int num_rows,
-                                   int num_heads);
+std::vector<double> packed_to_host(
+    const void* data,
+    const AttentionStrides& strides,
+    const MemoryAttentionShape& shape,
+    int num_rows,
+    int num_heads);
 
-}  // namespace fcc::kernels::testing
+} // namespace fcc::kernels::testing

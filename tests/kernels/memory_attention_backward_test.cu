@@ -11,14 +11,6 @@
 namespace fcc::kernels::testing {
 namespace {
 
-bool has_hopper() {
-  int device = 0;
-  int major = 0;
-  return cudaGetDevice(&device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-      major == 9;
-}
-
 class MemoryAttentionBackward : public ::testing::TestWithParam<AttentionCase> {
  protected:
   void SetUp() override {
