@@ -10,6 +10,13 @@ target_compile_options(fcc_options INTERFACE
 function(fcc_module name)
   cmake_parse_arguments(arg "TORCH" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  # What a build lacks is a folder, not an #ifdef.
+  if(FCC_HAVE_CUDA)
+    file(GLOB variants CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/cuda/*.cpp)
+  else()
+    file(GLOB variants CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/no_cuda/*.cpp)
+  endif()
+  list(APPEND sources ${variants})
   if(NOT sources)
     return()
   endif()

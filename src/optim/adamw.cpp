@@ -8,6 +8,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "fcc/core/error.h"
+#include "ops/kernels.h"
 
 namespace fcc {
 namespace {
@@ -89,6 +90,36 @@ void update_by_aten(
   }
 }
 
+/// The update and the bfloat16 copy in one pass of the project's kernel.
+void update_with_kernel(
+    FlatParameters& parameters,
+    const at::Tensor& exp_avg,
+    const at::Tensor& exp_avg_sq,
+    const AdamWStep& step) {
+  kernel_ops::AdamwStep numbers{
+      .lr = step.lr,
+      .beta1 = step.beta1,
+      .beta2 = step.beta2,
+      .eps = step.eps,
+      .weight_decay = step.weight_decay,
+      .bias_correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.update)),
+      .bias_correction2 = 1 - std::pow(step.beta2, static_cast<double>(step.update)),
+      .grad_scale = step.grad_scale};
+  const auto region = [&](std::int64_t first, std::int64_t end) {
+    const auto part = [&](const at::Tensor& flat) { return flat.slice(0, first, end); };
+    kernel_ops::adamw(
+        numbers,
+        part(parameters.master()),
+        part(parameters.grad()),
+        part(exp_avg),
+        part(exp_avg_sq),
+        part(parameters.compute()));
+  };
+  region(0, parameters.regions().decay);
+  numbers.weight_decay = 0;
+  region(parameters.regions().decay, parameters.regions().no_decay);
+}
+
 } // namespace
 
 void adamw_update(
@@ -130,19 +161,25 @@ AdamW::AdamW(FlatParameters& parameters, const OptimSection& config)
 
 void AdamW::step(double lr, double grad_scale) {
   ++num_updates_;
+  const AdamWStep numbers{
+      .lr = lr,
+      .beta1 = config_.beta1,
+      .beta2 = config_.beta2,
+      .eps = config_.eps,
+      .weight_decay = config_.weight_decay,
+      .grad_scale = grad_scale,
+      .update = num_updates_};
+  if (kernel_ops::serves(parameters_.compute())) {
+    update_with_kernel(parameters_, exp_avg_, exp_avg_sq_, numbers);
+    return;
+  }
   adamw_update(
       parameters_.master(),
       parameters_.grad(),
       exp_avg_,
       exp_avg_sq_,
       parameters_.regions(),
-      {.lr = lr,
-       .beta1 = config_.beta1,
-       .beta2 = config_.beta2,
-       .eps = config_.eps,
-       .weight_decay = config_.weight_decay,
-       .grad_scale = grad_scale,
-       .update = num_updates_});
+      numbers);
   parameters_.update_compute();
 }
 

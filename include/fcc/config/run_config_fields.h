@@ -47,6 +47,23 @@ struct EnumNames<LossKind> {
       {{"segment_mean_sum", LossKind::kSegmentMeanSum}, {"token_mean", LossKind::kTokenMean}}};
 };
 template <>
+struct EnumNames<Execution> {
+  static constexpr std::array<std::pair<std::string_view, Execution>, 2> value{
+      {{"reference", Execution::kReference}, {"fused", Execution::kFused}}};
+};
+template <>
+struct EnumNames<Schedule> {
+  static constexpr std::array<std::pair<std::string_view, Schedule>, 2> value{
+      {{"wavefront", Schedule::kWavefront}, {"sequential", Schedule::kSequential}}};
+};
+template <>
+struct EnumNames<Activations> {
+  static constexpr std::array<std::pair<std::string_view, Activations>, 3> value{
+      {{"store", Activations::kStore},
+       {"recompute", Activations::kRecompute},
+       {"auto", Activations::kAuto}}};
+};
+template <>
 struct EnumNames<AttentionBackend> {
   static constexpr std::array<std::pair<std::string_view, AttentionBackend>, 5> value{
       {{"auto", AttentionBackend::kAuto},
@@ -282,6 +299,35 @@ void visit(Visitor& v, EngineSection& c) {
       c.bptt_segments,
       {.doc = "The gradient is cut every so many segments; null: it flows through all memory.",
        .min = 1});
+  v.field(
+      "execution",
+      c.execution,
+      {.doc = "reference: plain operators and autograd, the definition; fused: passes by hand over "
+              "diagonals of cells."});
+  v.field(
+      "schedule",
+      c.schedule,
+      {.doc = "fused: all cells of a diagonal at once (wavefront), or one after another "
+              "(sequential)."});
+  v.field(
+      "activations",
+      c.activations,
+      {.doc = "fused: keep all activations, recompute them chunk by chunk, or as many as "
+              "memory_gib holds (auto)."});
+  v.field(
+      "chunk_segments",
+      c.chunk_segments,
+      {.doc = "fused: segments in a chunk; null: as `activations` says.", .min = 1});
+  v.field(
+      "memory_gib",
+      c.memory_gib,
+      {.doc = "fused, activations auto: GiB to plan for; null: keep all.",
+       .min = 0,
+       .above_min = true});
+  v.field(
+      "boundary_memory_on_host",
+      c.boundary_memory_on_host,
+      {.doc = "fused: memory between chunks waits in pinned host memory."});
 }
 
 template <typename Visitor>

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+
+#include "fcc/engine/chunk.h"
+#include "fcc/engine/executor.h"
+
+namespace fcc {
+
+/// Hand-written forward and backward over diagonals of the hidden grid, in chunks of segments.
+///
+/// A training pass runs the prefix and every chunk but the last forward only, keeping the memory
+/// between chunks; then, from the last chunk to the first, it recomputes the chunk's activations
+/// (not for the last), runs the head, and goes back through the chunk with the gradient of its
+/// outgoing memory. With one chunk nothing is computed twice.
+///
+/// Serves `condensation` with every option, and `llama` as one segment as long as the sequence.
+/// Refused by name (`ConfigError`): `local_global`, whose recurrence runs through the top of the
+/// stack. Documents that reset memory inside a row need `first_memory: absent` (`Error` when such a
+/// batch arrives).
+class FusedExecutor : public Executor {
+ public:
+  /// `parameters` outlives the executor.
+  FusedExecutor(FlatParameters& parameters, const EngineSection& engine);
+
+  PassResult train(const MicroBatch& batch) override;
+  PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
+
+ private:
+  struct Pass;
+  Pass begin(const MicroBatch& batch, const MemoryState* state) const;
+  at::Tensor first_memory(const Pass& pass) const;
+  at::Tensor incoming_memory(const Pass& pass, const MemoryState* state) const;
+  void load(const Pass& pass, std::int64_t first, const at::Tensor& memory, const Chunk& chunk) const;
+  void run_head(Pass& pass, std::int64_t first, const Chunk& chunk, bool with_gradient);
+  void add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk);
+  std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;
+
+  FlatParameters& parameters_;
+  EngineSection engine_;
+  ModelWeights weights_, grads_;
+};
+
+} // namespace fcc

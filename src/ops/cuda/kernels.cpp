@@ -1,0 +1,183 @@
+// Torch to the element-wise kernels: check, fill the struct, launch on the current stream.
+#include "ops/kernels.h"
+
+#include <ATen/cuda/CUDAContextLight.h>
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "elementwise/elementwise.h"
+#include "fcc/core/error.h"
+
+namespace fcc::kernel_ops {
+namespace {
+
+void check_launch(const char* op, cudaError_t error) {
+  if (error != cudaSuccess) {
+    throw Error(op, "the launch failed", cudaGetErrorString(error));
+  }
+}
+
+cudaStream_t stream() {
+  return at::cuda::getCurrentCUDAStream().stream();
+}
+
+kernels::CellRows rows_of(const at::Tensor& x) { // [C, R, width]
+  if (!x.defined()) {
+    return {};
+  }
+  return {x.data_ptr(), x.stride(0)};
+}
+
+int to_int(std::int64_t value) {
+  return static_cast<int>(value);
+}
+
+} // namespace
+
+bool serves(const at::Tensor& tensor) {
+  return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 &&
+      at::cuda::getDeviceProperties(tensor.device().index())->major == 9;
+}
+
+bool serves_width(std::int64_t width) {
+  return width % 8 == 0 && width <= 4096;
+}
+
+void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {
+  kernels::RmsNormParams params;
+  params.num_cells = to_int(x.size(0));
+  params.num_rows = to_int(x.size(1));
+  params.width = to_int(x.size(2));
+  params.x = rows_of(x);
+  params.weight = weight.data_ptr();
+  params.weight_cell = weight.stride(0);
+  params.eps = static_cast<float>(eps);
+  params.out = rows_of(out);
+  params.stream = stream();
+  check_launch("rms_norm_forward", kernels::rms_norm_forward(params));
+}
+
+void rms_norm_backward(
+    const at::Tensor& grad_out,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    const at::Tensor& residual,
+    GradInput mode,
+    at::Tensor grad_x,
+    at::Tensor grad_weight) {
+  kernels::RmsNormBackwardParams params;
+  params.num_cells = to_int(x.size(0));
+  params.num_rows = to_int(x.size(1));
+  params.width = to_int(x.size(2));
+  params.grad_out = rows_of(grad_out);
+  params.x = rows_of(x);
+  params.weight = weight.data_ptr();
+  params.weight_cell = weight.stride(0);
+  params.eps = static_cast<float>(eps);
+  params.residual = rows_of(residual);
+  params.accumulate = mode == GradInput::kAccumulate;
+  params.grad_x = rows_of(grad_x);
+  params.stream = stream();
+  at::Tensor partials;
+  if (grad_weight.defined()) {
+    partials = at::empty(
+        {kernels::rms_norm_backward_workspace_bytes(
+             params.num_cells, params.num_rows, params.width) /
+         4},
+        grad_weight.options());
+    params.grad_weight = grad_weight.data_ptr<float>();
+    params.grad_weight_cell = grad_weight.stride(0);
+    params.partials = partials.data_ptr<float>();
+  }
+  check_launch("rms_norm_backward", kernels::rms_norm_backward(params));
+}
+
+void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
+  const kernels::SwigluParams params{
+      to_int(out.size(0)),
+      to_int(out.size(1)),
+      to_int(out.size(2)),
+      rows_of(gate_up),
+      rows_of(out),
+      stream()};
+  check_launch("swiglu_forward", kernels::swiglu_forward(params));
+}
+
+void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up) {
+  const kernels::SwigluParams params{
+      to_int(grad_out.size(0)),
+      to_int(grad_out.size(1)),
+      to_int(grad_out.size(2)),
+      rows_of(gate_up),
+      rows_of(grad_out),
+      stream()};
+  check_launch("swiglu_backward", kernels::swiglu_backward(params));
+}
+
+void rope_in_place(
+    at::Tensor x,
+    std::int64_t heads,
+    const at::Tensor& cos,
+    const at::Tensor& sin,
+    bool inverse) {
+  kernels::RopeParams params;
+  params.num_cells = to_int(x.size(0));
+  params.num_rows = to_int(x.size(1));
+  params.num_heads = to_int(heads);
+  params.head_dim = to_int(2 * cos.size(1));
+  params.x = rows_of(x);
+  params.row = x.stride(1);
+  params.cos = cos.data_ptr<float>();
+  params.sin = sin.data_ptr<float>();
+  params.length = to_int(cos.size(0));
+  params.inverse = inverse;
+  params.stream = stream();
+  check_launch("rope_in_place", kernels::rope(params));
+}
+
+void cross_entropy(
+    at::Tensor logits,
+    const at::Tensor& targets,
+    const at::Tensor& coefficients,
+    at::Tensor losses,
+    bool write_gradient) {
+  kernels::CrossEntropyParams params;
+  params.num_rows = to_int(logits.size(0));
+  params.vocab_size = to_int(logits.size(1));
+  params.logits = logits.data_ptr();
+  params.targets = targets.data_ptr<std::int64_t>();
+  params.coefficients = write_gradient ? coefficients.data_ptr<float>() : nullptr;
+  params.losses = losses.data_ptr<float>();
+  params.write_gradient = write_gradient;
+  params.stream = stream();
+  check_launch("cross_entropy", kernels::cross_entropy(params));
+}
+
+void adamw(
+    const AdamwStep& step,
+    at::Tensor master,
+    const at::Tensor& grad,
+    at::Tensor exp_avg,
+    at::Tensor exp_avg_sq,
+    at::Tensor compute) {
+  kernels::AdamwParams params;
+  params.count = master.numel();
+  params.master = master.data_ptr<float>();
+  params.grad = grad.data_ptr<float>();
+  params.exp_avg = exp_avg.data_ptr<float>();
+  params.exp_avg_sq = exp_avg_sq.data_ptr<float>();
+  params.compute = compute.defined() ? compute.data_ptr() : nullptr;
+  params.lr = static_cast<float>(step.lr);
+  params.beta1 = static_cast<float>(step.beta1);
+  params.beta2 = static_cast<float>(step.beta2);
+  params.eps = static_cast<float>(step.eps);
+  params.weight_decay = static_cast<float>(step.weight_decay);
+  params.bias_correction1 = static_cast<float>(step.bias_correction1);
+  params.bias_correction2 = static_cast<float>(step.bias_correction2);
+  params.grad_scale = static_cast<float>(step.grad_scale);
+  params.stream = stream();
+  check_launch("adamw", kernels::adamw(params));
+}
+
+} // namespace fcc::kernel_ops

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "fcc/ops/cell_attention.h"
+#include "fcc/ops/cell_ops.h"
+
+// Where torch meets the project's own kernels. With the GPU code built, src/ops/cuda implements
+// this; without it, src/ops/no_cuda does, and answers that nothing is served.
+namespace fcc::kernel_ops {
+
+/// True for bfloat16 tensors on a GPU of compute capability 9.0 or later in its family.
+bool serves(const at::Tensor& tensor);
+
+/// Widths that the row kernels serve: multiples of 8 up to 4096.
+bool serves_width(std::int64_t width);
+
+/// Attention: head width 64 or 128.
+bool serves_attention(const at::Tensor& q);
+
+void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out);
+void rms_norm_backward(
+    const at::Tensor& grad_out,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    const at::Tensor& residual,
+    GradInput mode,
+    at::Tensor grad_x,
+    at::Tensor grad_weight);
+void swiglu_forward(const at::Tensor& gate_up, at::Tensor out);
+void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up);
+void rope_in_place(
+    at::Tensor x,
+    std::int64_t heads,
+    const at::Tensor& cos,
+    const at::Tensor& sin,
+    bool inverse);
+
+/// Losses [n] of bf16 logits [n, V], which become coefficient · (softmax - one-hot) if asked.
+void cross_entropy(
+    at::Tensor logits,
+    const at::Tensor& targets,
+    const at::Tensor& coefficients,
+    at::Tensor losses,
+    bool write_gradient);
+
+void attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse);
+void attention_backward(
+    const CellAttentionInput& input,
+    const at::Tensor& out,
+    const at::Tensor& lse,
+    const at::Tensor& grad_out,
+    CellAttentionGrads grads);
+
+struct AdamwStep {
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
+  double bias_correction1 = 1, bias_correction2 = 1;
+  double grad_scale = 1;
+};
+
+/// One pass over a stretch of the flat buffers, [n] each; compute undefined: no bf16 copy.
+void adamw(
+    const AdamwStep& step,
+    at::Tensor master,
+    const at::Tensor& grad,
+    at::Tensor exp_avg,
+    at::Tensor exp_avg_sq,
+    at::Tensor compute);
+
+} // namespace fcc::kernel_ops

@@ -1,0 +1,82 @@
+// The build without GPU code: nothing is served, so nobody gets past these answers.
+#include "ops/kernels.h"
+
+#include "fcc/core/error.h"
+
+namespace fcc::kernel_ops {
+namespace {
+
+[[noreturn]] void absent(const char* op) {
+  throw Error(op, "this build has no GPU code", {}, "configure with FCC_CUDA=ON");
+}
+
+} // namespace
+
+bool serves(const at::Tensor&) {
+  return false;
+}
+
+bool serves_width(std::int64_t) {
+  return false;
+}
+
+bool serves_attention(const at::Tensor&) {
+  return false;
+}
+
+void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, at::Tensor) {
+  absent("rms_norm_forward");
+}
+
+void rms_norm_backward(
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    double,
+    const at::Tensor&,
+    GradInput,
+    at::Tensor,
+    at::Tensor) {
+  absent("rms_norm_backward");
+}
+
+void swiglu_forward(const at::Tensor&, at::Tensor) {
+  absent("swiglu_forward");
+}
+
+void swiglu_backward(const at::Tensor&, at::Tensor) {
+  absent("swiglu_backward");
+}
+
+void rope_in_place(at::Tensor, std::int64_t, const at::Tensor&, const at::Tensor&, bool) {
+  absent("rope_in_place");
+}
+
+void cross_entropy(at::Tensor, const at::Tensor&, const at::Tensor&, at::Tensor, bool) {
+  absent("cross_entropy");
+}
+
+void attention_forward(const CellAttentionInput&, at::Tensor, at::Tensor) {
+  absent("attention_forward");
+}
+
+void attention_backward(
+    const CellAttentionInput&,
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    CellAttentionGrads) {
+  absent("attention_backward");
+}
+
+void adamw(
+    const AdamwStep&,
+    at::Tensor,
+    const at::Tensor&,
+    at::Tensor,
+    at::Tensor,
+    at::Tensor) {
+  absent("adamw");
+}
+
+} // namespace fcc::kernel_ops

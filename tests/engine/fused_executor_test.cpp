@@ -1,0 +1,259 @@
+// The fused engine against the reference: loss and every gradient, over options, schedules, chunk
+// sizes, prefixes, documents and ragged ends, in float64.
+#include "fcc/engine/fused_executor.h"
+
+#include <algorithm>
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include "fcc/core/error.h"
+#include "fcc/engine/executor.h"
+
+namespace fcc {
+namespace {
+
+struct Case {
+  std::string name;
+  bool llama = false;
+  FccConfig fcc = {};
+  std::optional<std::int64_t> bptt_segments = std::nullopt;
+  std::int64_t total = 0; ///< tokens
+  std::int64_t prefix = 0;
+  bool documents = false;
+  std::int64_t batch = 2;
+  std::int64_t layers = 3;
+  bool tied = true;
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
+ModelConfig model_of(const Case& c) {
+  ModelConfig config;
+  config.vocab_size = 61;
+  config.hidden_size = 24;
+  config.intermediate_size = 40;
+  config.num_hidden_layers = c.layers;
+  config.num_attention_heads = 6;
+  config.num_key_value_heads = 2;
+  config.head_dim = 8;
+  config.initializer_range = 0.3;
+  config.tie_word_embeddings = c.tied;
+  if (!c.llama) {
+    config.fcc = c.fcc;
+    config.fcc->segment_length = 5;
+  }
+  return config;
+}
+
+MicroBatch batch_of(const Case& c) {
+  const auto whole = at::TensorOptions().dtype(at::kLong);
+  MicroBatch batch;
+  batch.ids = at::randint(61, {c.batch, c.total}, whole);
+  batch.targets = at::randint(61, {c.batch, c.total}, whole);
+  batch.coefficients = at::rand({c.batch, c.total}, at::TensorOptions().dtype(at::kDouble));
+  batch.num_prefix_segments = c.prefix;
+  batch.targets.select(1, c.total / 2).fill_(-100);
+  batch.coefficients.select(1, c.total / 2).zero_();
+  batch.targets.slice(1, 0, c.prefix * 5).fill_(-100);
+  batch.coefficients.slice(1, 0, c.prefix * 5).zero_();
+  if (c.documents) {
+    const std::int64_t segments = (c.total + 4) / 5;
+    batch.segment_starts_document =
+        at::zeros({c.batch, segments}, at::TensorOptions().dtype(at::kBool));
+    batch.segment_starts_document[0][segments - 2].fill_(true);
+    batch.segment_starts_document[c.batch - 1][1].fill_(true);
+  }
+  return batch;
+}
+
+struct Outcome {
+  double loss = 0;
+  at::Tensor token_losses;
+  std::vector<NamedTensor> grads;
+};
+
+Outcome run(FlatParameters& parameters, Executor& executor, const MicroBatch& batch) {
+  parameters.grad().zero_();
+  const PassResult result = executor.train(batch);
+  Outcome outcome{result.loss.item<double>(), result.token_losses.clone(), {}};
+  for (const NamedTensor& named : parameters.named(parameters.grad())) {
+    outcome.grads.push_back({named.name, named.tensor.clone()});
+  }
+  return outcome;
+}
+
+double relative(const at::Tensor& a, const at::Tensor& b) {
+  const double norm = b.norm().item<double>();
+  return (a - b).norm().item<double>() / (norm == 0 ? 1.0 : norm);
+}
+
+void expect_equal(const Outcome& got, const Outcome& want, const std::string& how) {
+  EXPECT_NEAR(got.loss, want.loss, 1e-10 * std::abs(want.loss)) << how;
+  EXPECT_LT(relative(got.token_losses, want.token_losses), 1e-10) << how;
+  ASSERT_EQ(got.grads.size(), want.grads.size());
+  for (std::size_t i = 0; i < got.grads.size(); ++i) {
+    EXPECT_LT(relative(got.grads[i].tensor, want.grads[i].tensor), 1e-10)
+        << how << ", " << want.grads[i].name;
+  }
+}
+
+std::vector<Case> cases() {
+  const FccConfig plain;
+  FccConfig own = plain, none = plain, same = plain, unrotated = plain, global = plain;
+  own.memory_norm = MemoryNorm::kOwn;
+  none.memory_norm = MemoryNorm::kNone;
+  same.memory_positions = MemoryPositions::kSame;
+  unrotated.memory_positions = MemoryPositions::kNone;
+  global.memory_positions = MemoryPositions::kGlobal;
+  FccConfig inputs = plain, zeros = plain, learned = plain, mixed = own;
+  inputs.memory_source = MemorySource::kInput;
+  zeros.first_memory = FirstMemory::kZeros;
+  learned.first_memory = FirstMemory::kLearned;
+  mixed.memory_source = MemorySource::kInput;
+  mixed.first_memory = FirstMemory::kLearned;
+  mixed.memory_positions = MemoryPositions::kSame;
+  return {
+      {.name = "llama", .llama = true, .total = 17},
+      {.name = "plain", .fcc = plain, .total = 35},
+      {.name = "ragged", .fcc = plain, .total = 33, .batch = 1},
+      {.name = "untied_one_layer", .fcc = plain, .total = 20, .layers = 1, .tied = false},
+      {.name = "one_segment", .fcc = plain, .total = 5},
+      {.name = "shorter_than_a_segment", .fcc = plain, .total = 3},
+      {.name = "more_layers_than_segments", .fcc = plain, .total = 10, .layers = 5},
+      {.name = "own_norm", .fcc = own, .total = 25},
+      {.name = "no_norm", .fcc = none, .total = 25},
+      {.name = "same_positions", .fcc = same, .total = 25},
+      {.name = "unrotated_memory", .fcc = unrotated, .total = 25},
+      {.name = "global_positions", .fcc = global, .total = 25},
+      {.name = "inputs_remembered", .fcc = inputs, .total = 25},
+      {.name = "zeros_first", .fcc = zeros, .total = 23},
+      {.name = "learned_first", .fcc = learned, .total = 25},
+      {.name = "learned_first_one_segment", .fcc = learned, .total = 5},
+      {.name = "mixed", .fcc = mixed, .bptt_segments = 3, .total = 34},
+      {.name = "stop_gradient", .fcc = plain, .bptt_segments = 1, .total = 25},
+      {.name = "cut_every_two", .fcc = plain, .bptt_segments = 2, .total = 35},
+      {.name = "inputs_cut_every_two", .fcc = inputs, .bptt_segments = 2, .total = 35},
+      {.name = "prefix", .fcc = plain, .total = 40, .prefix = 3},
+      {.name = "prefix_cut_learned", .fcc = mixed, .bptt_segments = 2, .total = 38, .prefix = 2},
+      {.name = "documents", .fcc = plain, .total = 34, .documents = true, .batch = 3},
+      {.name = "documents_own_norm", .fcc = own, .total = 35, .documents = true, .batch = 1},
+  };
+}
+
+class FusedExecutorEquals : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    at::set_num_threads(1); // tiny tensors: threads would only wait for each other
+  }
+};
+
+TEST_P(FusedExecutorEquals, TheReferenceUnderEverySchedule) {
+  const Case& c = GetParam();
+  at::manual_seed(7);
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/3);
+  // Norm weights and learned memory start at constants: shake them, so that their role shows.
+  parameters.master().add_(at::randn_like(parameters.master()) * 0.1);
+  parameters.update_compute();
+  const MicroBatch batch = batch_of(c);
+
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  engine.bptt_segments = c.bptt_segments;
+  engine.execution = Execution::kReference;
+  const Outcome want = run(parameters, *make_executor(parameters, engine), batch);
+
+  engine.execution = Execution::kFused;
+  const std::int64_t segments = c.llama ? 1 : (c.total + 4) / 5;
+  for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
+    engine.schedule = schedule;
+    for (std::int64_t chunk = 1; chunk <= segments; ++chunk) {
+      engine.chunk_segments = chunk;
+      const Outcome got = run(parameters, *make_executor(parameters, engine), batch);
+      expect_equal(
+          got,
+          want,
+          std::string(schedule == Schedule::kWavefront ? "wavefront" : "sequential") +
+              ", chunks of " + std::to_string(chunk));
+    }
+  }
+}
+
+TEST_P(FusedExecutorEquals, TheReferenceWhenItOnlyEvaluates) {
+  const Case& c = GetParam();
+  at::manual_seed(8);
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/4);
+  MicroBatch batch = batch_of(c);
+  batch.num_prefix_segments = 0;
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  MemoryState reference_state, fused_state;
+  engine.execution = Execution::kReference;
+  const PassResult want = make_executor(parameters, engine)->evaluate(batch, &reference_state);
+  engine.execution = Execution::kFused;
+  const PassResult got = make_executor(parameters, engine)->evaluate(batch, &fused_state);
+  EXPECT_LT(relative(got.token_losses, want.token_losses), 1e-10);
+  if (!c.llama) {
+    EXPECT_EQ(fused_state.position, reference_state.position);
+    ASSERT_EQ(fused_state.memory.defined(), reference_state.memory.defined());
+    if (fused_state.memory.defined()) {
+      EXPECT_LT(relative(fused_state.memory, reference_state.memory), 1e-10);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options,
+    FusedExecutorEquals,
+    testing::ValuesIn(cases()),
+    [](const auto& each) { return each.param.name; });
+
+TEST(FusedExecutor, GoesOnFromASavedState) {
+  const Case c{.name = "plain", .total = 30};
+  at::manual_seed(9);
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
+  const MicroBatch batch = batch_of(c);
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  FusedExecutor executor(parameters, engine);
+  const at::Tensor want = executor.evaluate(batch, nullptr).token_losses;
+  MemoryState state;
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < 30; first += 10) {
+    MicroBatch part;
+    part.ids = batch.ids.slice(1, first, first + 10);
+    part.targets = batch.targets.slice(1, first, first + 10);
+    part.coefficients = batch.coefficients.slice(1, first, first + 10);
+    parts.push_back(executor.evaluate(part, &state).token_losses);
+  }
+  EXPECT_LT(relative(at::cat(parts, 1), want), 1e-12);
+  EXPECT_EQ(state.position, 30);
+}
+
+TEST(FusedExecutor, RefusesLocalGlobalByName) {
+  ModelConfig config = model_of({.name = "plain", .total = 5});
+  config.fcc->arch = Architecture::kLocalGlobal;
+  config.fcc->num_local_layers = 2;
+  FlatParameters parameters(config, ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
+  try {
+    FusedExecutor executor(parameters, EngineSection{});
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("local_global"), std::string::npos);
+  }
+}
+
+TEST(FusedExecutor, RefusesDocumentsWithAFirstMemory) {
+  Case c{.name = "zeros", .total = 20, .documents = true};
+  c.fcc.first_memory = FirstMemory::kZeros;
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
+  FusedExecutor executor(parameters, EngineSection{});
+  EXPECT_THROW(executor.train(batch_of(c)), Error);
+}
+
+} // namespace
+} // namespace fcc
