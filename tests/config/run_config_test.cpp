@@ -170,7 +170,6 @@ INSTANTIATE_TEST_SUITE_P(
          "engine.device: must be `auto`, `cpu`, `cuda` or `cuda:N`; got `gpu`"},
         {"device_number", {"engine.device=cuda:x"}, "engine.device: must be"},
         {"bptt", {"engine.bptt_segments=0"}, "engine.bptt_segments: must be at least 1"},
-        {"execution", {"engine.execution=fused"}, "engine.execution: no such key"},
         {"keep_last", {"checkpoint.keep_last=0"}, "checkpoint.keep_last: must be at least 1"}}),
     [](const testing::TestParamInfo<Broken>& row) { return std::string(row.param.name); });
 
