@@ -186,7 +186,7 @@ TEST(Corpus, HostileFilesEndInAnErrorThatNamesThem) {
   }
   CorpusOptions options;
   options.max_document_bytes = 1 << 20;
-  const std::string bomb(64 << 20, '0');
+  const std::string bomb(16 << 20, '0');
   std::string flipped = gzip(text);
   flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 0x40);
   for (const Hostile& hostile : std::vector<Hostile>{

@@ -29,7 +29,7 @@ std::shared_ptr<const Tokenizer> tokenizer_named(const std::string& name) {
   }
   TokenizerConfig config;
   if (name != "bytes") {
-    config.path = FCC_SOURCE_DIR "/tests/text/data/" + name + ".model";
+    config.path = FCC_SOURCE_DIR "/tests/text/data/" + name;
   }
   return make_tokenizer(config);
 }
@@ -43,7 +43,8 @@ TEST_P(PasskeyOfEveryTokenizer, IsExactlyAsLongAsAskedForAndTellsTheDigitsTwice)
   const PasskeyTask task({}, tokenizer_);
   Random random(239);
   for (int trial = 0; trial < 200; ++trial) {
-    const std::int64_t shortest = task.min_length_tokens("9054");
+    const std::string digits = make_passkey(task, 5000, 0.0, 7, trial).digits;
+    const std::int64_t shortest = task.min_length_tokens(digits);
     const std::int64_t length = shortest + random.below(trial % 2 == 0 ? 113 : 5000);
     const double depth = trial % 5 == 0 ? 1.0 : trial % 5 == 1 ? 0.0 : random.uniform();
     const PasskeySample sample = make_passkey(task, length, depth, 7, trial);
@@ -89,7 +90,8 @@ TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleFirstBeforeTheIntro) {
 
 TEST_P(PasskeyOfEveryTokenizer, LeavesOutTheIntroBeforeItGivesUp) {
   const PasskeyTask task({}, tokenizer_);
-  const std::int64_t shortest = task.min_length_tokens("1234");
+  const std::string digits = make_passkey(task, 5000, 0.5, 1, 0).digits;
+  const std::int64_t shortest = task.min_length_tokens(digits);
   const PasskeySample sample = make_passkey(task, shortest, 0.5, 1, 0);
   EXPECT_EQ(tokenizer_->decode(sample.prompt).find("critical"), std::string::npos);
   try {
@@ -116,7 +118,17 @@ TEST_P(PasskeyOfEveryTokenizer, DigitsDependOnSeedAndIndexAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Each,
     PasskeyOfEveryTokenizer,
-    testing::Values("bytes", "words", "llama_style", "unigram"));
+    testing::Values(
+        "bytes",
+        "words",
+        "llama_style.model",
+        "unigram.model",
+        "bpe/gpt2",
+        "bpe/llama3",
+        "bpe/smollm2",
+        "bpe/tiktoken",
+        "bpe/added",
+        "bpe/prefix"));
 
 TEST(Passkey, TakesOtherTextsAndCountsOfDigits) {
   DatasetConfig config;
