@@ -60,12 +60,16 @@ struct SplitPattern::Code {
 struct SplitPattern::Scratch::State {
   static constexpr std::size_t kFirstStackBytes = 32 << 10;
   static constexpr std::size_t kLastStackBytes = 8 << 20;
+  /// Steps of one match: enough for a run of white space as long as the longest piece, and about a
+  /// second for a pattern that runs away.
+  static constexpr std::uint32_t kMatchLimit = 100'000'000;
   Owned<pcre2_match_data, pcre2_match_data_free> match{pcre2_match_data_create(1, nullptr)};
   Owned<pcre2_match_context, pcre2_match_context_free> context{pcre2_match_context_create(nullptr)};
   Owned<pcre2_jit_stack, pcre2_jit_stack_free> stack{
       pcre2_jit_stack_create(kFirstStackBytes, kLastStackBytes, nullptr)};
 
   State() {
+    pcre2_set_match_limit(context.get(), kMatchLimit);
     pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
   }
 };
@@ -120,7 +124,7 @@ std::size_t SplitPattern::cut(
       return text.size();
     }
     if (code < 0) {
-      throw Error("tokenizer", "the split pattern must match the text", message_of(code));
+      throw Error("tokenizer", "the split pattern must get through the text", message_of(code));
     }
     if (found[1] <= found[0]) {
       // An empty match cuts nothing: look on from the next character.

@@ -8,13 +8,12 @@
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/text/tokenizer.h"
-#include "text/temporary_directory.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-using testing::TemporaryDirectory;
 const std::filesystem::path kData = std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe";
 constexpr std::array kLossless = {"gpt2", "llama3", "smollm2", "added", "tiktoken"};
 
@@ -165,8 +164,8 @@ TEST(BpeTokenizer, KnowsBosAndEosFromTheFilesOrByName) {
 
   const TemporaryDirectory directory;
   std::filesystem::copy(kData / "smollm2/tokenizer.json", directory.path() / "tokenizer.json");
-  directory.write(
-      "tokenizer_config.json",
+  write_plain(
+      directory / "tokenizer_config.json",
       R"({"bos_token": {"content": "<|im_start|>"}, "eos_token": "<|im_end|>", "other": [1]})");
   EXPECT_EQ(open(directory.path())->bos_id(), 1);
   EXPECT_EQ(open(directory.path())->eos_id(), 2);
@@ -207,10 +206,10 @@ TEST(BpeTokenizer, HashDependsOnWhatDefinesIdsNotOnHowTheFileIsWritten) {
     }
   }
   root["truncation"] = nullptr;
-  directory.write("tokenizer.json", root.dump(4));
+  write_plain(directory / "tokenizer.json", root.dump(4));
   EXPECT_EQ(open(directory.path())->hash(), hash);
   root["model"]["ignore_merges"] = false;
-  directory.write("tokenizer.json", root.dump());
+  write_plain(directory / "tokenizer.json", root.dump());
   EXPECT_NE(open(directory.path())->hash(), hash);
   EXPECT_NE(open(kData / "gpt2")->hash(), hash);
 }

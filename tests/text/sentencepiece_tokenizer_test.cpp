@@ -8,7 +8,7 @@
 #include "fcc/core/random.h"
 #include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
-#include "text/temporary_directory.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
@@ -129,7 +129,7 @@ TEST(SentencePieceTokenizer, EncodesTheSameFromManyThreads) {
 }
 
 TEST(SentencePieceTokenizer, SavesItsFileAndIsRecognisedByContent) {
-  const testing::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const auto tokenizer = open("unigram");
   save_tokenizer(*tokenizer, {}, directory.path());
   TokenizerConfig config;
@@ -140,16 +140,16 @@ TEST(SentencePieceTokenizer, SavesItsFileAndIsRecognisedByContent) {
 }
 
 TEST(SentencePieceTokenizer, GoesBeforeATokenizerJsonConvertedFromIt) {
-  const testing::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   std::filesystem::copy(kData / "llama_style.model", directory.path() / "tokenizer.model");
-  directory.write("tokenizer.json", "{}");
+  write_plain(directory / "tokenizer.json", "{}");
   TokenizerConfig config;
   config.path = directory.path().string();
   EXPECT_EQ(make_tokenizer(config)->kind(), "sentencepiece");
 }
 
 TEST(SentencePieceTokenizer, RefusesMalformedModels) {
-  const testing::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   std::ifstream file(kData / "llama_style.model", std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(file)), {});
   TokenizerConfig config;
@@ -157,7 +157,7 @@ TEST(SentencePieceTokenizer, RefusesMalformedModels) {
   config.path = directory.path().string();
   for (const std::string& content :
        {std::string(), std::string("no protobuf at all"), whole.substr(0, whole.size() / 2)}) {
-    directory.write("tokenizer.model", content);
+    write_plain(directory / "tokenizer.model", content);
     EXPECT_THROW(make_tokenizer(config), FormatError) << content.size();
   }
 }

@@ -4,13 +4,12 @@
 
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
-#include "text/temporary_directory.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-using testing::TemporaryDirectory;
 
 std::string rank_file() {
   std::ifstream file(
@@ -27,9 +26,9 @@ std::shared_ptr<const Tokenizer> open(const TemporaryDirectory& directory) {
 
 std::string complaint(const std::string& content, const std::string& settings = {}) {
   const TemporaryDirectory directory;
-  directory.write("tokenizer.model", content);
+  write_plain(directory / "tokenizer.model", content);
   if (!settings.empty()) {
-    directory.write("tiktoken.json", settings);
+    write_plain(directory / "tiktoken.json", settings);
   }
   try {
     open(directory);
@@ -75,8 +74,8 @@ TEST(TiktokenFile, RefusesHolesRepetitionsAndOverlongTokens) {
 
 TEST(TiktokenFile, TakesPatternAndSpecialTokensFromTheSettingsBesideIt) {
   const TemporaryDirectory directory;
-  directory.write("tokenizer.model", rank_file());
-  directory.write("tiktoken.json", R"({"pattern": "[a-z]+|.", "eos_token": "<end>",
+  write_plain(directory / "tokenizer.model", rank_file());
+  write_plain(directory / "tiktoken.json", R"({"pattern": "[a-z]+|.", "eos_token": "<end>",
       "special_tokens": {"<end>": 1001, "<begin>": 1000}})");
   const auto tokenizer = open(directory);
   EXPECT_EQ(tokenizer->vocab_size(), 1002);

@@ -3,12 +3,11 @@
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
 #include "fcc/text/words_tokenizer.h"
-#include "text/temporary_directory.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
-using testing::TemporaryDirectory;
 using Ids = std::vector<std::int32_t>;
 
 TokenizerConfig config_of(TokenizerKind kind, const std::filesystem::path& path) {
@@ -64,7 +63,8 @@ TEST(MakeTokenizer, NamesWhatIsMissing) {
 
 TEST(MakeTokenizer, OpensAVocabularyFileByFileAndByDirectory) {
   const TemporaryDirectory directory;
-  const auto file = directory.write("vocabulary.txt", "<unk>\na\r\nb");
+  const auto file = directory / "vocabulary.txt";
+  write_plain(file, "<unk>\na\r\nb");
   for (const auto& path : {file, directory.path()}) {
     for (const auto kind : {TokenizerKind::kAuto, TokenizerKind::kWords}) {
       const auto words = make_tokenizer(config_of(kind, path));
@@ -72,7 +72,7 @@ TEST(MakeTokenizer, OpensAVocabularyFileByFileAndByDirectory) {
       EXPECT_EQ(words->encode("b a"), (Ids{2, 1}));
     }
   }
-  directory.write("vocabulary.txt", "a\n\nb\n");
+  write_plain(directory / "vocabulary.txt", "a\n\nb\n");
   EXPECT_THROW(make_tokenizer(config_of(TokenizerKind::kAuto, file)), FormatError);
 }
 
@@ -99,14 +99,14 @@ TEST(SaveTokenizer, RefusesAFileThatChangedSince) {
   const TemporaryDirectory directory;
   EXPECT_EQ(saved_tokenizer_config(directory.path()).has_value(), false);
   save_tokenizer(*make_words_tokenizer({"a", "b"}), {}, directory.path());
-  directory.write("vocabulary.txt", "b\na\n");
+  write_plain(directory / "vocabulary.txt", "b\na\n");
   const auto config = config_of(TokenizerKind::kAuto, directory.path());
   EXPECT_THROW(make_tokenizer(config), FormatError);
   std::filesystem::remove(directory.path() / "vocabulary.txt");
   EXPECT_THROW(make_tokenizer(config), ConfigError);
-  directory.write("fcc_tokenizer.json", "{\"kind\": \"runes\"}");
+  write_plain(directory / "fcc_tokenizer.json", "{\"kind\": \"runes\"}");
   EXPECT_THROW(make_tokenizer(config), FormatError);
-  directory.write("fcc_tokenizer.json", "[1]");
+  write_plain(directory / "fcc_tokenizer.json", "[1]");
   EXPECT_THROW(make_tokenizer(config), FormatError);
 }
 

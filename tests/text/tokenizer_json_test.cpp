@@ -6,13 +6,12 @@
 
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
-#include "text/temporary_directory.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
 using Json = nlohmann::json;
-using testing::TemporaryDirectory;
 
 const std::filesystem::path kFile =
     std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe/llama3/tokenizer.json";
@@ -21,7 +20,8 @@ const std::filesystem::path kFile =
 std::string complaint(const std::string& content) {
   const TemporaryDirectory directory;
   TokenizerConfig config;
-  config.path = directory.write("tokenizer.json", content).string();
+  write_plain(directory / "tokenizer.json", content);
+  config.path = (directory / "tokenizer.json").string();
   try {
     make_tokenizer(config);
   } catch (const FormatError& error) {
@@ -146,7 +146,7 @@ TEST(TokenizerJson, MergesThatLeadBackDoNotLoop) {
   root["added_tokens"] = Json::array();
   root["post_processor"] = nullptr;
   model["merges"] = {"a aaa", "aaa a", "aa aa", "a aa", "aa a", "a a"};
-  directory.write("tokenizer.json", root.dump());
+  write_plain(directory / "tokenizer.json", root.dump());
   TokenizerConfig config;
   config.path = directory.path().string();
   const auto tokenizer = make_tokenizer(config);
