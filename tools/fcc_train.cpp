@@ -73,7 +73,8 @@ int train(const Arguments& arguments) {
         "stopped on a signal; the checkpoint is saved: go on with --resume auto");
   } else {
     fcc::log(
-        fcc::LogLevel::kInfo, "done: the model is in " + (fs::path(config.output) / "final").string());
+        fcc::LogLevel::kInfo,
+        "done: the model is in " + (fs::path(config.output) / "final").string());
   }
   return 0;
 }

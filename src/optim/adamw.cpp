@@ -24,8 +24,8 @@ struct Factors {
         one_minus_beta1(static_cast<T>(1 - step.beta1)),
         beta2(static_cast<T>(step.beta2)),
         one_minus_beta2(static_cast<T>(1 - step.beta2)),
-        step_size(static_cast<T>(
-            step.lr / (1 - std::pow(step.beta1, static_cast<double>(step.update))))),
+        step_size(
+            static_cast<T>(step.lr / (1 - std::pow(step.beta1, static_cast<double>(step.update))))),
         root_scale(static_cast<T>(
             1 / std::sqrt(1 - std::pow(step.beta2, static_cast<double>(step.update))))),
         eps(static_cast<T>(step.eps)),

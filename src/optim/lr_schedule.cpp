@@ -18,12 +18,13 @@ LrPlan::LrPlan(const OptimSection& optim, const TrainSection& train) : optim_(op
   const auto length = std::llround(optim.decay_share * static_cast<double>(decay_end_));
   // The warm-up lies in the range that decays if that is the whole run or its only stage.
   const bool warmup_inside = ends_are_known_ || train.stages.size() == 1;
-  decay_start_ = std::max<std::int64_t>(decay_end_ - length, warmup_inside ? optim.warmup_steps : 0);
+  decay_start_ =
+      std::max<std::int64_t>(decay_end_ - length, warmup_inside ? optim.warmup_steps : 0);
 }
 
 double LrPlan::rate(std::int64_t step, std::int64_t stage, std::int64_t step_in_stage) const {
   return peaks_.at(static_cast<std::size_t>(stage)) * warmup(step) *
-      decay(step, stage, step_in_stage);
+         decay(step, stage, step_in_stage);
 }
 
 double LrPlan::warmup(std::int64_t step) const {
@@ -43,10 +44,11 @@ double LrPlan::decay(std::int64_t step, std::int64_t stage, std::int64_t step_in
     return 1.0;
   }
   const double share = std::min(
-      1.0, static_cast<double>(done - decay_start_) / static_cast<double>(decay_end_ - decay_start_));
+      1.0,
+      static_cast<double>(done - decay_start_) / static_cast<double>(decay_end_ - decay_start_));
   const double left = optim_.schedule == LrSchedule::kLinear
-      ? 1.0 - share
-      : 0.5 * (1.0 + std::cos(std::numbers::pi * share));
+                          ? 1.0 - share
+                          : 0.5 * (1.0 + std::cos(std::numbers::pi * share));
   return optim_.final_lr_ratio + (1.0 - optim_.final_lr_ratio) * left;
 }
 

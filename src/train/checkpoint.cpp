@@ -38,15 +38,15 @@ DType file_dtype(at::ScalarType type) {
 
 /// The flat buffers of a checkpoint and the prefix of their tensors' names.
 std::array<std::pair<std::string, at::Tensor>, 3> flat_buffers(
-    FlatParameters& parameters, const AdamW& optimizer) {
+    FlatParameters& parameters,
+    const AdamW& optimizer) {
   return {
       {{"master.", parameters.master()},
        {"exp_avg.", optimizer.exp_avg()},
        {"exp_avg_sq.", optimizer.exp_avg_sq()}}};
 }
 
-void save_optimizer(
-    const fs::path& directory, FlatParameters& parameters, const AdamW& optimizer) {
+void save_optimizer(const fs::path& directory, FlatParameters& parameters, const AdamW& optimizer) {
   std::vector<at::Tensor> kept; // the bytes must live until they are written
   std::vector<TensorView> views;
   for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
@@ -150,8 +150,7 @@ TrainerState load_trainer_state(const fs::path& directory) {
   }
 }
 
-void load_optimizer(
-    const fs::path& directory, FlatParameters& parameters, AdamW& optimizer) {
+void load_optimizer(const fs::path& directory, FlatParameters& parameters, AdamW& optimizer) {
   const SafetensorsFile file(directory / kOptimizerFile);
   std::size_t num_read = 0;
   for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {

@@ -92,7 +92,7 @@ void Curriculum::advance(const std::optional<StepLosses>& losses) {
 bool Curriculum::until_is_met() const {
   const std::optional<UntilConfig>& until = stage().until;
   return until && static_cast<std::int64_t>(state_.window.size()) == until->window &&
-      std::all_of(state_.window.begin(), state_.window.end(), [&](double value) {
+         std::all_of(state_.window.begin(), state_.window.end(), [&](double value) {
            return value < until->below;
          });
 }

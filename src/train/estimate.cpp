@@ -83,8 +83,8 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model) {
   const double value_bytes = dtype == ComputeDType::kBFloat16 ? 2 : master_bytes;
   const auto length = static_cast<double>(segment_length_of(model));
   const bool full_attention = model.arch() == Architecture::kLlama;
-  const auto N = static_cast<double>(
-      model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
+  const auto N =
+      static_cast<double>(model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
   double most_keys = 0;
   for (const StageConfig& stage : config.train.stages) {
     const auto rows = static_cast<double>(stage.batch_size.value_or(config.train.batch_size));
@@ -105,9 +105,8 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model) {
         tokens * value_bytes * (N * activations_a_token_and_layer(model, keys) + head));
   }
   const auto head_weights = static_cast<double>(model.vocab_size * model.hidden_size);
-  const double products = static_cast<double>(
-                              estimate.parameters.attention + estimate.parameters.mlp) +
-      head_weights;
+  const double products =
+      static_cast<double>(estimate.parameters.attention + estimate.parameters.mlp) + head_weights;
   const auto width = static_cast<double>(model.num_attention_heads * model.head_dim);
   estimate.flops_per_token = 6 * products + 12 * N * width * most_keys;
   return estimate;

@@ -83,7 +83,8 @@ std::string progress_line(const StepReport& report, const Pace& pace) {
   line += " | " + with_unit(pace.tokens_per_second) + " tok/s";
   line += format(" | lr %.2e | norm %.3f", report.lr, report.grad_norm);
   line += " | " + format("%.0f MB", static_cast<double>(pace.memory_bytes) / 1e6);
-  line += std::string(" | ") + (pace.at_most ? "at most " : "") + duration(pace.seconds_left) + " left";
+  line +=
+      std::string(" | ") + (pace.at_most ? "at most " : "") + duration(pace.seconds_left) + " left";
   return line;
 }
 

@@ -11,7 +11,10 @@ namespace {
 /// `values` as a CPU tensor of another element type, then on `device`.
 template <typename To, typename From>
 at::Tensor to_tensor(
-    const std::vector<From>& values, at::IntArrayRef shape, at::ScalarType dtype, at::Device device) {
+    const std::vector<From>& values,
+    at::IntArrayRef shape,
+    at::ScalarType dtype,
+    at::Device device) {
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
   std::copy(values.begin(), values.end(), tensor.data_ptr<To>());
   return tensor.to(device);

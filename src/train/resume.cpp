@@ -28,7 +28,10 @@ void remove_comments(Json& json) {
 }
 
 /// `train.stages.0.steps` → its value as text, for every leaf.
-void flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& leaves) {
+void flatten(
+    const Json& json,
+    const std::string& path,
+    std::map<std::string, std::string>& leaves) {
   if (!json.is_structured() || json.empty()) {
     leaves[path] = json.dump();
     return;
@@ -79,7 +82,8 @@ void check_same_course(const std::string& saved, const std::string& now) {
   for (const std::string& key : keys) {
     const std::string old_value = text(before, key), new_value = text(after, key);
     if (old_value != new_value) {
-      changes += (changes.empty() ? "" : ", ") + key + " (was " + old_value + ", is " + new_value + ")";
+      changes +=
+          (changes.empty() ? "" : ", ") + key + " (was " + old_value + ", is " + new_value + ")";
     }
   }
   if (!changes.empty()) {
@@ -92,7 +96,8 @@ void check_same_course(const std::string& saved, const std::string& now) {
 }
 
 std::optional<fs::path> find_checkpoint(
-    const RunDirectory& run, const std::optional<std::string>& resume) {
+    const RunDirectory& run,
+    const std::optional<std::string>& resume) {
   const std::vector<std::int64_t> steps = run.checkpoint_steps();
   if (!resume) {
     if (!steps.empty()) {
@@ -123,7 +128,9 @@ std::optional<fs::path> find_checkpoint(
   }
   if (!steps.empty()) {
     throw FormatError(
-        (run.root() / "checkpoints").string(), "holds no checkpoint that is whole", {},
+        (run.root() / "checkpoints").string(),
+        "holds no checkpoint that is whole",
+        {},
         "move them away to start anew");
   }
   return std::nullopt;

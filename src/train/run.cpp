@@ -34,7 +34,8 @@ class PaceMeter {
     const std::int64_t steps_left = curriculum.most_steps_left();
     pace.seconds_left = seconds / static_cast<double>(num_steps) * static_cast<double>(steps_left);
     pace.most_steps = curriculum.state().step + steps_left;
-    for (auto i = static_cast<std::size_t>(curriculum.state().stage); i < train_.stages.size(); ++i) {
+    for (auto i = static_cast<std::size_t>(curriculum.state().stage); i < train_.stages.size();
+         ++i) {
       pace.at_most = pace.at_most || train_.stages[i].until.has_value();
     }
     restart(curriculum, tokens_seen);
@@ -60,8 +61,7 @@ bool is_due(std::int64_t step, std::int64_t every) {
 
 } // namespace
 
-Trainer::End Trainer::run(
-    const std::optional<std::string>& resume, const std::atomic<bool>& stop) {
+Trainer::End Trainer::run(const std::optional<std::string>& resume, const std::atomic<bool>& stop) {
   const RunDirectory directory(config_.output);
   directory.remove_leftovers();
   const std::optional<fs::path> checkpoint = find_checkpoint(directory, resume);

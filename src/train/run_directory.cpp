@@ -50,7 +50,8 @@ RunDirectory::RunDirectory(fs::path root) : root_(std::move(root)) {
   }
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
-    throw Error(root_.string(), "another process trains in this directory", {}, "set another output");
+    throw Error(
+        root_.string(), "another process trains in this directory", {}, "set another output");
   }
 }
 

@@ -25,7 +25,8 @@ constexpr std::array<std::uint32_t, 256> make_crc_table() {
   return table;
 }
 
-/// The handful of protobuf wire forms that events use (all values little-endian, as is the machine).
+/// The handful of protobuf wire forms that events use (all values little-endian, as is the
+/// machine).
 class Message {
  public:
   void add_int(int field, std::int64_t value) {
@@ -101,9 +102,8 @@ EventFile::EventFile(const std::filesystem::path& directory, std::int64_t first_
   std::filesystem::create_directories(directory);
   // Several runs may start in one second (a resumed run that was killed at once).
   const auto milliseconds = static_cast<std::int64_t>(seconds_now() * 1000);
-  path_ = directory /
-      ("events.out.tfevents." + std::to_string(milliseconds / 1000) + "." + host_name() + "." +
-       std::to_string(milliseconds % 1000));
+  path_ = directory / ("events.out.tfevents." + std::to_string(milliseconds / 1000) + "." +
+                       host_name() + "." + std::to_string(milliseconds % 1000));
   file_.open(path_, std::ios::binary | std::ios::trunc);
   if (!file_) {
     throw IoError(path_.string(), "cannot be created", std::strerror(errno));

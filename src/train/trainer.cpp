@@ -27,8 +27,8 @@ std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
 
 /// What the micro-batches of a step add up to; the tensors are [] float64 on the device.
 struct Trainer::StepSums {
-  at::Tensor loss; ///< Σ coefficient × cross-entropy
-  at::Tensor all; ///< Σ cross-entropy over the counted targets
+  at::Tensor loss;    ///< Σ coefficient × cross-entropy
+  at::Tensor all;     ///< Σ cross-entropy over the counted targets
   at::Tensor answers; ///< Σ cross-entropy over the counted targets of answers
   double num_targets = 0;
   double num_answer_targets = 0;
@@ -45,12 +45,11 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
     at::set_num_threads(static_cast<int>(config_.train.threads));
   }
   const auto add_loader = [&](const std::vector<DatasetConfig>& datasets) {
-    loaders_.push_back(
-        make_loader(
-            datasets,
-            parts_.tokenizer,
-            loader_seed(config_.train.seed, loaders_.size()),
-            {.bos = config_.data.tokenizer.add_bos, .eos = config_.data.tokenizer.add_eos}));
+    loaders_.push_back(make_loader(
+        datasets,
+        parts_.tokenizer,
+        loader_seed(config_.train.seed, loaders_.size()),
+        {.bos = config_.data.tokenizer.add_bos, .eos = config_.data.tokenizer.add_eos}));
     return loaders_.size() - 1;
   };
   std::optional<std::size_t> shared;
@@ -135,8 +134,7 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
     sums.num_targets += count;
   }
   for (const Batch& batch : batches) {
-    const std::vector<double> coefficients =
-        loss_coefficients(batch, counts, config_.loss.kind);
+    const std::vector<double> coefficients = loss_coefficients(batch, counts, config_.loss.kind);
     const MicroBatch micro_batch =
         to_micro_batch(batch, coefficients, master.device(), master.scalar_type());
     const PassResult result = parts_.executor->train(micro_batch);

@@ -91,8 +91,7 @@ Validator::Validator(
   }
 }
 
-std::vector<ValidationReport> Validator::run(
-    Executor& executor, FlatParameters& parameters) {
+std::vector<ValidationReport> Validator::run(Executor& executor, FlatParameters& parameters) {
   const BatchShape shape{
       .batch_size = train_.batch_size,
       .num_segments = train_.validation_segments,

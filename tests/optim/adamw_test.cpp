@@ -44,8 +44,7 @@ TEST(AdamW, FollowsTheEquationsOverSeveralSteps) {
   std::vector<double> p(start.data_ptr<double>(), start.data_ptr<double>() + 113), m(113), v(113);
   for (int t = 1; t <= 7; ++t) {
     const double lr = 0.01 * t;
-    buffers.update(
-        regions, {.lr = lr, .weight_decay = 0.1, .grad_scale = 0.5, .update = t});
+    buffers.update(regions, {.lr = lr, .weight_decay = 0.1, .grad_scale = 0.5, .update = t});
     for (std::size_t i = 0; i < 100; ++i) {
       const double g = 0.5 * grad.data_ptr<double>()[i];
       m[i] = 0.9 * m[i] + 0.1 * g;

@@ -81,7 +81,8 @@ class Program : public ::testing::Test {
     return write("config.json", write_config(config)).string();
   }
   Process start(
-      std::vector<std::string> arguments, const std::function<void()>& prepare = [] {}) const {
+      std::vector<std::string> arguments,
+      const std::function<void()>& prepare = [] {}) const {
     return Process(folder_ / "output.txt", std::move(arguments), prepare);
   }
   RunConfig long_run() const {
@@ -111,7 +112,8 @@ TEST_F(Program, ListsAllMistakesOfAConfigurationAndReturns2) {
   "data": {"tokenizer": {"type": "bytes"}, "train": [{"type": "passkey"}]},
   "train": {"batch_size": 0, "stages": [{"steps": "ten"}]},
   "optim": {"lrr": 0.1}
-})").string();
+})")
+                               .string();
   const Process process = start({"--config", file});
   EXPECT_EQ(process.wait(), 2);
   const std::string output = process.output();
@@ -163,8 +165,13 @@ TEST_F(Program, DryRunPrintsEstimatesAndWritesNothing) {
 
 TEST_F(Program, OverridesKeysByPath) {
   const Process process = start(
-      {"--config", config_file(tiny_run(folder_ / "run")), "--dry-run", "--set", "optim.lr=0.125",
-       "--set", "train.stages.1.steps=19"});
+      {"--config",
+       config_file(tiny_run(folder_ / "run")),
+       "--dry-run",
+       "--set",
+       "optim.lr=0.125",
+       "--set",
+       "train.stages.1.steps=19"});
   EXPECT_EQ(process.wait(), 0);
   EXPECT_NE(process.output().find("\"lr\": 0.125"), std::string::npos) << process.output();
   EXPECT_NE(process.output().find("\"steps\": 19"), std::string::npos) << process.output();

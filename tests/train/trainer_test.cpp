@@ -100,7 +100,9 @@ TEST_P(Accumulation, EqualsTheLargeBatch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    LossKinds, Accumulation, ::testing::Values(LossKind::kSegmentMeanSum, LossKind::kTokenMean));
+    LossKinds,
+    Accumulation,
+    ::testing::Values(LossKind::kSegmentMeanSum, LossKind::kTokenMean));
 
 TEST(Trainer, SkipsStepsThatAreNotFinite) {
   const TemporaryFolder folder;

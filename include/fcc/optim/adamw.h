@@ -14,7 +14,7 @@ struct AdamWStep {
   double lr = 0;
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0;
-  double grad_scale = 1; ///< every gradient is multiplied by it first (clipping)
+  double grad_scale = 1;   ///< every gradient is multiplied by it first (clipping)
   std::int64_t update = 1; ///< counts from 1: the bias correction
 };
 
@@ -24,9 +24,9 @@ struct AdamWStep {
 ///     m ← β₁m + (1 − β₁)g     v ← β₂v + (1 − β₂)g²     g = grad_scale · grad
 ///     p ← p − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 ///
-/// All tensors [P], contiguous, one dtype (float32 or float64) and device; updated in place. Elements
-/// of [regions.no_decay, regions.all) are frozen: nothing of theirs is read or written. An element's
-/// result depends on that element alone, so threads change nothing.
+/// All tensors [P], contiguous, one dtype (float32 or float64) and device; updated in place.
+/// Elements of [regions.no_decay, regions.all) are frozen: nothing of theirs is read or written. An
+/// element's result depends on that element alone, so threads change nothing.
 void adamw_update(
     const at::Tensor& master,
     const at::Tensor& grad,

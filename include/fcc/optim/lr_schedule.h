@@ -16,7 +16,8 @@ namespace fcc {
 /// (`cosine`: half a period, `linear`: a line, `constant`: none).
 ///
 /// The number of steps of a run is not known ahead when a stage ends by `until`; the decay then
-/// covers the last `decay_share` of the *last stage's* steps (its maximum, if that one has `until`).
+/// covers the last `decay_share` of the *last stage's* steps (its maximum, if that one has
+/// `until`).
 class LrPlan {
  public:
   LrPlan(const OptimSection& optim, const TrainSection& train);

@@ -22,17 +22,17 @@ struct TrainerState {
   std::int64_t skipped_steps = 0;
   std::int64_t tokens_seen = 0;
   std::vector<Loader::State> loaders; ///< data.train first, then each stage with data of its own
-  std::int64_t threads = 0; ///< what `auto` became
-  std::string device; ///< what `auto` became: cpu or cuda
+  std::int64_t threads = 0;           ///< what `auto` became
+  std::string device;                 ///< what `auto` became: cpu or cuda
   std::string tokenizer_hash;
   std::string config; ///< JSON: the keys that decide the course (see course_of_config)
 };
 
 /// Writes a whole checkpoint directory, or nothing (`AtomicDirectory`):
 ///
-///     model.safetensors, config.json, tokenizer files    as fcc-generate and transformers read them
-///     optimizer.safetensors     master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or float64
-///     trainer.json, manifest.json
+///     model.safetensors, config.json, tokenizer files    as fcc-generate and transformers read
+///     them optimizer.safetensors     master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or
+///     float64 trainer.json, manifest.json
 ///
 /// Errors: `IoError` (a full disk too); what stood at `directory` before stays.
 void save_checkpoint(
@@ -54,9 +54,11 @@ void save_final_model(
 /// Errors: `FormatError` naming the key.
 TrainerState load_trainer_state(const std::filesystem::path& directory);
 
-/// Restores master, compute and the optimizer's states, bit for bit. Every tensor must be there with
-/// its shape and dtype, and no other. Errors: `FormatError` naming the tensor.
+/// Restores master, compute and the optimizer's states, bit for bit. Every tensor must be there
+/// with its shape and dtype, and no other. Errors: `FormatError` naming the tensor.
 void load_optimizer(
-    const std::filesystem::path& directory, FlatParameters& parameters, AdamW& optimizer);
+    const std::filesystem::path& directory,
+    FlatParameters& parameters,
+    AdamW& optimizer);
 
 } // namespace fcc

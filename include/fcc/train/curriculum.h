@@ -12,7 +12,7 @@ namespace fcc {
 
 /// What a step found, as far as stages look at it.
 struct StepLosses {
-  double mean_loss = 0; ///< plain mean cross-entropy per counted token
+  double mean_loss = 0;              ///< plain mean cross-entropy per counted token
   std::optional<double> answer_loss; ///< the same over the targets of answers
 };
 

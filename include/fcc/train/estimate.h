@@ -33,7 +33,7 @@ struct RunEstimate {
   double gradients_bytes = 0;
   double states_bytes = 0;
   double activations_bytes = 0; ///< the largest step's, as the reference execution keeps them
-  double flops_per_token = 0; ///< forward and backward
+  double flops_per_token = 0;   ///< forward and backward
 
   double memory_bytes() const {
     return weights_bytes + gradients_bytes + states_bytes + activations_bytes;

@@ -16,8 +16,8 @@ namespace fcc {
 struct StepReport {
   std::int64_t step = 0; ///< counts from 1: steps done after this one
   std::string stage;
-  double loss = 0; ///< what was minimised
-  double mean_loss = 0; ///< plain mean per counted token
+  double loss = 0;                   ///< what was minimised
+  double mean_loss = 0;              ///< plain mean per counted token
   std::optional<double> answer_loss; ///< plain mean over the targets of answers
   double lr = 0;
   double grad_norm = 0; ///< before clipping
@@ -42,7 +42,7 @@ struct Pace {
   double tokens_per_second = 0;
   std::int64_t memory_bytes = 0;
   double seconds_left = 0;
-  bool at_most = false; ///< a stage may end earlier
+  bool at_most = false;        ///< a stage may end earlier
   std::int64_t most_steps = 0; ///< steps of the run, at most
 };
 

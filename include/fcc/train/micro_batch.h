@@ -10,8 +10,8 @@
 namespace fcc {
 
 /// Moves a batch to the executor's device.
-/// `coefficients`: [B, T] of `loss_coefficients`, stored as `dtype` (float32, or float64 in a float64
-/// run). T is taken from `batch.ids`.
+/// `coefficients`: [B, T] of `loss_coefficients`, stored as `dtype` (float32, or float64 in a
+/// float64 run). T is taken from `batch.ids`.
 MicroBatch to_micro_batch(
     const Batch& batch,
     const std::vector<double>& coefficients,

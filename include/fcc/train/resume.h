@@ -9,8 +9,8 @@
 namespace fcc {
 
 /// The keys of a resolved configuration (JSON) that decide the course of a run: all but comments,
-/// `output`, `log`, `checkpoint`, and what only looks on (`data.validation`, `train.validate_every`,
-/// `train.validation_batches`, `train.validation_segments`).
+/// `output`, `log`, `checkpoint`, and what only looks on (`data.validation`,
+/// `train.validate_every`, `train.validation_batches`, `train.validation_segments`).
 std::string course_of_config(const std::string& resolved_json);
 
 /// Refuses to go on with a run under a configuration that would alter its course: a resumed run
@@ -20,11 +20,12 @@ void check_same_course(const std::string& saved, const std::string& now);
 
 /// The checkpoint that `--resume` asks for.
 ///
-/// `auto`: the newest in the run directory that is whole; a broken one is reported (log, warning) and
-/// the one before it is taken. Nothing there: a new run. Every checkpoint broken: `FormatError`.
-/// A path: that checkpoint, which must be whole. Absent: a new run, refused where checkpoints are.
-/// Errors: `ConfigError`, `FormatError` naming the file that is broken.
+/// `auto`: the newest in the run directory that is whole; a broken one is reported (log, warning)
+/// and the one before it is taken. Nothing there: a new run. Every checkpoint broken:
+/// `FormatError`. A path: that checkpoint, which must be whole. Absent: a new run, refused where
+/// checkpoints are. Errors: `ConfigError`, `FormatError` naming the file that is broken.
 std::optional<std::filesystem::path> find_checkpoint(
-    const RunDirectory& run, const std::optional<std::string>& resume);
+    const RunDirectory& run,
+    const std::optional<std::string>& resume);
 
 } // namespace fcc

@@ -27,7 +27,8 @@ class RunDirectory {
   }
   std::filesystem::path checkpoint(std::int64_t step) const;
 
-  /// Steps of the checkpoints that are there, oldest first (whole or broken: see `verify_manifest`).
+  /// Steps of the checkpoints that are there, oldest first (whole or broken: see
+  /// `verify_manifest`).
   std::vector<std::int64_t> checkpoint_steps() const;
 
   /// Removes the oldest checkpoints until `keep_last` are left, but never that of `newest_step`.

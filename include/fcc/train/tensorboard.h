@@ -18,7 +18,8 @@ struct Scalar {
 /// A TensorBoard event file with scalars, written by hand: TFRecord frames (length, masked CRC-32C
 /// of the length, data, masked CRC-32C of the data) around the few protobuf fields that
 /// `tensorflow.Event` and `tensorflow.Summary` need.
-/// Format: tensorflow/core/lib/io/record_writer.cc, core/util/event.proto, core/framework/summary.proto.
+/// Format: tensorflow/core/lib/io/record_writer.cc, core/util/event.proto,
+/// core/framework/summary.proto.
 class EventFile {
  public:
   /// Creates `events.out.tfevents.<seconds>.<host>` in `directory`. A run that goes on from

@@ -36,7 +36,8 @@ ModelConfig resolve_model_config(const ModelSection& section);
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
 
 /// The parts that a configuration asks for.
-/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, too), `FormatError`, `IoError`.
+/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, too), `FormatError`,
+/// `IoError`.
 TrainerParts make_trainer_parts(const RunConfig& config);
 
 /// Tokens of a segment; a plain Llama counts lengths in segments of `FccConfig`'s default.
