@@ -58,11 +58,11 @@ class Consumer {
     }
     for (;;) {
       mbarrier_wait(&shared_.kept_full[kept_.stage], kept_.parity);
-      const int index = warp_uniform(shared_.item[kept_.stage]);
-      if (index < 0) {
+      if (warp_uniform(shared_.orders[order_.stage].last ? 1 : 0) != 0) {
         break;
       }
-      run_item(index);
+      run_item();
+      order_.advance();
     }
     if (kTurns && warpgroup_ == 0) {
       take_turn();  // absorbs the last pass, so that every arrival is met
@@ -70,7 +70,7 @@ class Consumer {
   }
 
  private:
-  using ItemOfRole = Item<Traits::kRole, Traits::kItemBlocks, Traits::kTileRows>;
+  using ItemOfRole = typename Traits::ItemOfRole;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
   static constexpr bool kTurns = Traits::kTurns;
   static constexpr int kHeadDim = Traits::kHeadDim;
@@ -119,7 +119,7 @@ class Consumer {
     }
   }
 
-  __device__ __forceinline__ void run_item(int index) {
+  __device__ __forceinline__ void run_item() {
     float sum_first[kHeadDim / 2];                  // dQ or dK
     float sum_second[kQueries ? 1 : kHeadDim / 2];  // dV
 #pragma unroll
@@ -130,26 +130,43 @@ class Consumer {
     for (float& value : sum_second) {
       value = 0.0F;
     }
+    int slot = order_.stage;
     {
-      ItemOfRole item(params_, index);
-      item.num_memory = warp_uniform(item.num_memory);  // read from memory; steers the loops
-      const Stream stream = item.stream();
+      const auto& order = shared_.orders[slot];
+      const Stream stream = uniform(order.stream);
       if (stream.segment_tiles > 0) {
-        accumulate(item, item.block(kept_index()), stream, sum_first, sum_second);
+        ItemOfRole item = order.item;
+        item.num_memory = warp_uniform(item.num_memory);
+        accumulate(item, uniform(order.blocks[kept_index()]), stream, sum_first, sum_second);
       } else {
         release_kept();
       }
     }
-    // Taken apart anew, so that no register holds the item through the loop above.
-    asm volatile("" : "+r"(index));
-    const ItemOfRole item(params_, index);
-    const Block block = item.block(kept_index());
     if constexpr (Traits::kTogether) {
       add_partial_sums(sum_first, sum_second);
     }
+    // The order is read anew, so that no register holds it through the loop above.
+    asm volatile("" : "+r"(slot)::"memory");
+    const auto& order = shared_.orders[slot];
+    const Block block = order.blocks[kept_index()];
     if (block.exists && (!Traits::kTogether || warpgroup_ == 0)) {
-      store(item, block, sum_first, sum_second);
+      store(order.item, block, sum_first, sum_second);
     }
+  }
+
+  /// What steers loops and branches, known to the compiler to be the same in the whole warp.
+  static __device__ __forceinline__ Stream uniform(const Stream& stream) {
+    return {.num_segments = warp_uniform(stream.num_segments),
+            .segment_tiles = warp_uniform(stream.segment_tiles),
+            .first_tile = warp_uniform(stream.first_tile),
+            .memory_tiles = warp_uniform(stream.memory_tiles)};
+  }
+  static __device__ __forceinline__ Block uniform(const Block& block) {
+    return {.row0 = warp_uniform(block.row0),
+            .head = warp_uniform(block.head),
+            .in_memory = warp_uniform(block.in_memory ? 1 : 0) != 0,
+            .exists = block.exists,
+            .active = warp_uniform(block.active ? 1 : 0) != 0};
   }
 
   template <int kSecond>
@@ -269,6 +286,17 @@ class Consumer {
       }
     };
 
+    // The branch keeps the wait behind the exponentials: the assembler moves waits up inside a basic
+    // block. Both ways are equal, and the four warps of a warpgroup go the same.
+    const auto await_grads = [&]() {
+      if (block.in_memory) {
+        wgmma_wait<0>();
+        pin_registers(grads);
+      } else {
+        wgmma_wait<0>();
+        pin_registers(grads);
+      }
+    };
     // Schedule::kSplit, a tile whose scores are complete.
     const auto split_step = [&](auto has_next) {
       const float4* tile_statistics = shared_.statistics[tile_.stage];
@@ -278,8 +306,7 @@ class Consumer {
       for (int i = 0; i < kTileRows / 8; ++i) {
         exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, even);
       }
-      wgmma_wait<0>();
-      pin_registers(grads);
+      await_grads();
       if constexpr (!kQueries) {
         wgmma_fence();
         multiply_weights<Traits>(sum_second, even.p, next_tile.second());
@@ -446,6 +473,7 @@ class Consumer {
   typename Traits::Shared& shared_;
   const int warpgroup_;
   RingPosition<Traits::kKeptStages> kept_;
+  RingPosition<Traits::kOrderStages> order_;
   RingPosition<Traits::kStages> tile_;
 };
 

@@ -136,4 +136,14 @@ struct Item {
   }
 };
 
+/// An item taken apart, which the loading thread leaves in shared memory for the consumers: they
+/// need no divisions then.
+template <class Item, int kItemBlocks>
+struct Order {
+  Item item;
+  Stream stream;
+  Block blocks[kItemBlocks];
+  bool last;  // nothing else counts: no more items
+};
+
 }  // namespace fcc::kernels::backward

@@ -45,12 +45,12 @@ class Producer {
       index = next;
     }
     mbarrier_wait(&shared_.kept_empty[kept_.stage], kept_.parity ^ 1U);
-    shared_.item[kept_.stage] = -1;
+    shared_.orders[order_.stage].last = true;
     mbarrier_arrive(&shared_.kept_full[kept_.stage]);
   }
 
  private:
-  using ItemOfRole = Item<Traits::kRole, Traits::kItemBlocks, Traits::kTileRows>;
+  using ItemOfRole = typename Traits::ItemOfRole;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
   static constexpr int kTileRows = Traits::kTileRows;
   static constexpr int kPanels = Traits::kPanels;
@@ -68,7 +68,7 @@ class Producer {
   __device__ __forceinline__ void load_item(int index) {
     const ItemOfRole item(params_, index);
     const Stream stream = item.stream();
-    load_kept(item, index, stream.segment_tiles > 0);
+    load_kept(item, stream);
     if (kQueries && stream.segment_tiles > 0) {
       load_outputs(item);
     }
@@ -79,10 +79,19 @@ class Producer {
     }
   }
 
-  __device__ __forceinline__ void load_kept(const ItemOfRole& item, int index, bool needed) {
+  __device__ __forceinline__ void load_kept(const ItemOfRole& item, const Stream& stream) {
+    const bool needed = stream.segment_tiles > 0;
     uint64_t* const full = &shared_.kept_full[kept_.stage];
     mbarrier_wait(&shared_.kept_empty[kept_.stage], kept_.parity ^ 1U);
-    shared_.item[kept_.stage] = index;
+    auto& order = shared_.orders[order_.stage];
+    order.item = item;
+    order.stream = stream;
+#pragma unroll
+    for (int i = 0; i < Traits::kItemBlocks; ++i) {
+      order.blocks[i] = item.block(i);
+    }
+    order.last = false;
+    order_.advance();
     uint32_t bytes = 0;
 #pragma unroll
     for (int i = 0; i < Traits::kItemBlocks; ++i) {
@@ -148,6 +157,7 @@ class Producer {
   const KernelParams& params_;
   typename Traits::Shared& shared_;
   RingPosition<Traits::kKeptStages> kept_;
+  RingPosition<Traits::kOrderStages> order_;
   RingPosition<Traits::kStages> tile_;
 };
 

@@ -54,6 +54,11 @@ struct Traits {
 
   static constexpr int kPartialSums = Together ? HeadDim : 1;  // dK and dV, a thread's share
 
+  using ItemOfRole = Item<TheRole, kItemBlocks, TileRows>;
+  using OrderOfRole = Order<ItemOfRole, kItemBlocks>;
+  /// An order is read until its item's end, when the next but one may have its rows already.
+  static constexpr int kOrderStages = KeptStages + 2;
+
   /// First operands are Q or K (they make the scores), second ones dO or V.
   struct alignas(1024) Shared {
     uint8_t kept_first[KeptStages][kItemBlocks][kKeptBytes];
@@ -62,7 +67,7 @@ struct Traits {
     uint8_t tile_second[Stages][kTileBytes];
     float4 statistics[Stages][TheRole == Role::kKeys ? TileRows / 2 : 1];  // of query pairs
     float partial_sums[kPartialSums][kWarpgroupSize];  // of the second warpgroup, if together
-    int item[KeptStages];  // whose rows are kept there; negative: no more items
+    OrderOfRole orders[kOrderStages];
     uint64_t kept_full[KeptStages];
     uint64_t kept_empty[KeptStages];
     uint64_t tile_full[Stages];
