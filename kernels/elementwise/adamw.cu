@@ -9,18 +9,14 @@ struct alignas(8) Bf16x4 {
   __nv_bfloat162 low, high;
 };
 
-__device__ __forceinline__ float update(
-    const AdamwParams& p,
-    float master,
-    float grad,
-    float& exp_avg,
-    float& exp_avg_sq) {
+__device__ __forceinline__ float
+update(const AdamwParams& p, float master, float grad, float& exp_avg, float& exp_avg_sq) {
   grad *= p.grad_scale;
   exp_avg = p.beta1 * exp_avg + (1.0F - p.beta1) * grad;
   exp_avg_sq = p.beta2 * exp_avg_sq + (1.0F - p.beta2) * grad * grad;
   const float denominator = sqrtf(exp_avg_sq / p.bias_correction2) + p.eps;
   return master * (1.0F - p.lr * p.weight_decay) -
-      p.lr * (exp_avg / p.bias_correction1) / denominator;
+         p.lr * (exp_avg / p.bias_correction1) / denominator;
 }
 
 /// A thread updates four neighbours.

@@ -8,9 +8,10 @@
 /// float32 inside, 16-byte accesses, sums in a fixed order (so two runs are bit-equal).
 ///
 /// C counts cells (layers of a diagonal), R rows of a cell. `cell` strides are in elements and may
-/// have any sign; rows lie `width` apart unless a row stride is given; all addresses and strides are
-/// multiples of 8 elements. Nothing allocates or synchronises; launches can be captured in a graph.
-/// Errors come back as `cudaErrorInvalidValue` (a size that is not served) or as the launch's own.
+/// have any sign; rows lie `width` apart unless a row stride is given; all addresses and strides
+/// are multiples of 8 elements. Nothing allocates or synchronises; launches can be captured in a
+/// graph. Errors come back as `cudaErrorInvalidValue` (a size that is not served) or as the
+/// launch's own.
 namespace fcc::kernels {
 
 /// A [C, R, width] tensor whose rows are contiguous.
@@ -21,8 +22,8 @@ struct CellRows {
 
 struct RmsNormParams {
   int num_cells = 1, num_rows = 0, width = 0; ///< width: multiple of 8, at most 4096
-  CellRows x; ///< bf16 [C, R, D]
-  const void* weight = nullptr; ///< bf16 [C, D]
+  CellRows x;                                 ///< bf16 [C, R, D]
+  const void* weight = nullptr;               ///< bf16 [C, D]
   std::int64_t weight_cell = 0;
   float eps = 0.0F;
   CellRows out; ///< bf16 [C, R, D]
@@ -34,14 +35,14 @@ cudaError_t rms_norm_forward(const RmsNormParams& params);
 
 struct RmsNormBackwardParams {
   int num_cells = 1, num_rows = 0, width = 0;
-  CellRows grad_out; ///< bf16 [C, R, D]
-  CellRows x; ///< bf16 [C, R, D]
+  CellRows grad_out;            ///< bf16 [C, R, D]
+  CellRows x;                   ///< bf16 [C, R, D]
   const void* weight = nullptr; ///< bf16 [C, D]
   std::int64_t weight_cell = 0;
   float eps = 0.0F;
-  CellRows residual; ///< bf16 [C, R, D] added to grad_x; null: none
-  bool accumulate = false; ///< grad_x is added to
-  CellRows grad_x; ///< bf16 [C, R, D]
+  CellRows residual;            ///< bf16 [C, R, D] added to grad_x; null: none
+  bool accumulate = false;      ///< grad_x is added to
+  CellRows grad_x;              ///< bf16 [C, R, D]
   float* grad_weight = nullptr; ///< float32 [C, D], added to; null: left out
   std::int64_t grad_weight_cell = 0;
   float* partials = nullptr; ///< `rms_norm_backward_workspace_bytes`; unused without grad_weight
@@ -56,11 +57,11 @@ cudaError_t rms_norm_backward(const RmsNormBackwardParams& params);
 struct RopeParams {
   int num_cells = 1, num_rows = 0;
   int num_heads = 0, head_dim = 0; ///< head_dim: multiple of 16
-  CellRows x; ///< bf16, heads contiguous from each row's start, rotated in place
-  std::int64_t row = 0; ///< elements between rows
+  CellRows x;                 ///< bf16, heads contiguous from each row's start, rotated in place
+  std::int64_t row = 0;       ///< elements between rows
   const float* cos = nullptr; ///< float32 [L, E/2]
   const float* sin = nullptr; ///< float32 [L, E/2]
-  int length = 1; ///< L; row r has position r mod L
+  int length = 1;             ///< L; row r has position r mod L
   bool inverse = false;
   cudaStream_t stream = nullptr;
 };
@@ -70,7 +71,7 @@ cudaError_t rope(const RopeParams& params);
 
 struct SwigluParams {
   int num_cells = 1, num_rows = 0, width = 0; ///< width: F, multiple of 8
-  CellRows gate_up; ///< bf16 [C, R, 2F]
+  CellRows gate_up;                           ///< bf16 [C, R, 2F]
   CellRows hidden; ///< bf16 [C, R, F]: out of the forward, gradient in the backward
   cudaStream_t stream = nullptr;
 };
@@ -83,10 +84,11 @@ cudaError_t swiglu_backward(const SwigluParams& params);
 
 struct CrossEntropyParams {
   int num_rows = 0, vocab_size = 0; ///< vocab_size: multiple of 8
-  void* logits = nullptr; ///< bf16 [n, V]; becomes coefficient · (softmax - one-hot) with `write_gradient`
+  void* logits =
+      nullptr; ///< bf16 [n, V]; becomes coefficient · (softmax - one-hot) with `write_gradient`
   const std::int64_t* targets = nullptr; ///< [n], negative: ignored
-  const float* coefficients = nullptr; ///< [n]
-  float* losses = nullptr; ///< [n], 0 where ignored
+  const float* coefficients = nullptr;   ///< [n]
+  float* losses = nullptr;               ///< [n], 0 where ignored
   bool write_gradient = true;
   cudaStream_t stream = nullptr;
 };
@@ -103,7 +105,7 @@ struct AdamwParams {
   void* compute = nullptr; ///< bf16 copy of master; null: none
   float lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   float bias_correction1 = 1, bias_correction2 = 1; ///< 1 - β^t
-  float grad_scale = 1; ///< clipping
+  float grad_scale = 1;                             ///< clipping
   cudaStream_t stream = nullptr;
 };
 

@@ -4,16 +4,13 @@
 namespace fcc::kernels {
 namespace {
 
-constexpr int kWarps = 8; // of a block; each warp takes whole rows
+constexpr int kWarps = 8;       // of a block; each warp takes whole rows
 constexpr int kRowsPerWarp = 8; // in the backward: shares one partial sum of the weight's gradient
 
-__device__ __forceinline__ const __nv_bfloat16* row_of(
-    const CellRows& tensor,
-    int cell,
-    int row,
-    int width) {
+__device__ __forceinline__ const __nv_bfloat16*
+row_of(const CellRows& tensor, int cell, int row, int width) {
   return static_cast<const __nv_bfloat16*>(tensor.data) + cell * tensor.cell +
-      static_cast<std::int64_t>(row) * width;
+         static_cast<std::int64_t>(row) * width;
 }
 
 /// V: vectors of 8 a lane holds, so that a row is read from memory once.
@@ -57,7 +54,8 @@ __global__ void __launch_bounds__(32 * kWarps) forward_kernel(const RmsNormParam
   }
 }
 
-/// One block takes kWarps · kRowsPerWarp rows; its warps' sums for the weight meet in shared memory.
+/// One block takes kWarps · kRowsPerWarp rows; its warps' sums for the weight meet in shared
+/// memory.
 template <int V>
 __global__ void __launch_bounds__(32 * kWarps) backward_kernel(const RmsNormBackwardParams p) {
   extern __shared__ float sums[]; // [D]
@@ -93,7 +91,8 @@ __global__ void __launch_bounds__(32 * kWarps) backward_kernel(const RmsNormBack
     const float root = rsqrtf(warp_sum(squares) / static_cast<float>(p.width) + p.eps);
     const float mean = warp_sum(dot) * root * root / static_cast<float>(p.width);
     const bool with_residual = p.residual.data != nullptr;
-    const __nv_bfloat16* residual = with_residual ? row_of(p.residual, cell, row, p.width) : nullptr;
+    const __nv_bfloat16* residual =
+        with_residual ? row_of(p.residual, cell, row, p.width) : nullptr;
     auto* grad_x = const_cast<__nv_bfloat16*>(row_of(p.grad_x, cell, row, p.width));
 #pragma unroll
     for (int v = 0; v < V; ++v) {
@@ -104,8 +103,7 @@ __global__ void __launch_bounds__(32 * kWarps) backward_kernel(const RmsNormBack
         Float8 result;
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
-          result.value[e] =
-              root * (grad_wide.value[e] * scale.value[e] - x_wide.value[e] * mean);
+          result.value[e] = root * (grad_wide.value[e] * scale.value[e] - x_wide.value[e] * mean);
           weight_sum[v].value[e] += grad_wide.value[e] * x_wide.value[e] * root;
         }
         if (with_residual) {
@@ -218,11 +216,11 @@ cudaError_t rms_norm_backward(const RmsNormBackwardParams& params) {
   }
   const int blocks = backward_blocks(params.num_rows);
   const cudaError_t error = by_width(params.width, [&]<int V>() {
-    backward_kernel<V><<<
-        dim3(blocks, params.num_cells),
-        dim3(32, kWarps),
-        sizeof(float) * params.width,
-        params.stream>>>(params);
+    backward_kernel<V>
+        <<<dim3(blocks, params.num_cells),
+           dim3(32, kWarps),
+           sizeof(float) * params.width,
+           params.stream>>>(params);
   });
   if (error != cudaSuccess || params.grad_weight == nullptr) {
     return error;

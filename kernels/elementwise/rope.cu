@@ -17,7 +17,7 @@ __global__ void rope_kernel(const RopeParams p) {
   const int head = within / half_vectors, i = 8 * (within - head * half_vectors);
   const int half = p.head_dim / 2;
   auto* first = static_cast<__nv_bfloat16*>(p.x.data) + blockIdx.y * p.x.cell + row * p.row +
-      head * p.head_dim + i;
+                head * p.head_dim + i;
   const std::int64_t angle = (row % p.length) * half + i;
   const Float8 a = widen(load8(first)), b = widen(load8(first + half));
   Float8 turned_a, turned_b;

@@ -15,10 +15,10 @@ __global__ void swiglu_kernel(const SwigluParams p) {
   }
   const std::int64_t column = 8 * (index - row * per_row);
   auto* gate_at = static_cast<__nv_bfloat16*>(p.gate_up.data) + blockIdx.y * p.gate_up.cell +
-      row * 2 * p.width + column;
+                  row * 2 * p.width + column;
   auto* up_at = gate_at + p.width;
   auto* hidden_at = static_cast<__nv_bfloat16*>(p.hidden.data) + blockIdx.y * p.hidden.cell +
-      row * p.width + column;
+                    row * p.width + column;
   const Float8 gate = widen(load8(gate_at)), up = widen(load8(up_at));
   if constexpr (Backward) {
     const Float8 grad = widen(load8(hidden_at));

@@ -34,8 +34,9 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     }
     for (int i = 0; i < Traits::kStages; ++i) {
       mbarrier_init(&shared.tile_full[i], 1);
-      mbarrier_init(&shared.tile_empty[i],
-                    Traits::kTogether ? kConsumerWarps / Traits::kWarpgroups : kConsumerWarps);
+      mbarrier_init(
+          &shared.tile_empty[i],
+          Traits::kTogether ? kConsumerWarps / Traits::kWarpgroups : kConsumerWarps);
     }
     fence_mbarrier_init();
   }
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     release_registers<Traits::kProducerRegisters>();
     if (threadIdx.x == Traits::kWarpgroups * kWarpgroupSize) {
       if constexpr (Traits::kRole == Role::kKeys) {
-        wait_for_previous_kernel();  // which writes the statistics
+        wait_for_previous_kernel(); // which writes the statistics
       }
       Producer<Traits>(params, shared).run();
     }
@@ -63,13 +64,13 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
 }
 
 template <class Traits>
-cudaError_t launch_gradient_kernel(const KernelParams& params,
-                                   int num_multiprocessors,
-                                   cudaStream_t stream) {
+cudaError_t
+launch_gradient_kernel(const KernelParams& params, int num_multiprocessors, cudaStream_t stream) {
   constexpr size_t kSharedBytes = sizeof(typename Traits::Shared) + 1024;
-  const cudaError_t error = cudaFuncSetAttribute(gradient_kernel<Traits>,
-                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                 static_cast<int>(kSharedBytes));
+  const cudaError_t error = cudaFuncSetAttribute(
+      gradient_kernel<Traits>,
+      cudaFuncAttributeMaxDynamicSharedMemorySize,
+      static_cast<int>(kSharedBytes));
   if (error != cudaSuccess) {
     return error;
   }
@@ -91,9 +92,8 @@ cudaError_t launch_gradient_kernel(const KernelParams& params,
 /// Both kernels. `Keys` has a block of keys for each warpgroup, `FewKeys` lets two share one, which
 /// makes twice as many items of half the length: better where there are too few.
 template <class Queries, class Keys, class FewKeys>
-cudaError_t launch_gradient_kernels(const KernelParams& params,
-                                    int num_multiprocessors,
-                                    cudaStream_t stream) {
+cudaError_t
+launch_gradient_kernels(const KernelParams& params, int num_multiprocessors, cudaStream_t stream) {
   if (const cudaError_t error =
           launch_gradient_kernel<Queries>(params, num_multiprocessors, stream);
       error != cudaSuccess) {
@@ -109,4 +109,4 @@ cudaError_t launch_gradient_kernels(const KernelParams& params,
              : launch_gradient_kernel<Keys>(params, num_multiprocessors, stream);
 }
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

@@ -41,11 +41,8 @@ at::Tensor kv_rows(const CellShape& shape, const at::Tensor& qkv_proj) {
 }
 
 /// Columns `first` … of rows [C, R, width] as heads [C, B, L, count, E].
-at::Tensor heads_of(
-    const CellShape& shape,
-    const at::Tensor& rows,
-    std::int64_t first,
-    std::int64_t count) {
+at::Tensor
+heads_of(const CellShape& shape, const at::Tensor& rows, std::int64_t first, std::int64_t count) {
   return rows.slice(2, first, first + count * shape.head_dim)
       .unflatten(2, {count, shape.head_dim})
       .unflatten(1, {shape.batch, shape.length});
@@ -69,11 +66,8 @@ CellAttentionInput attention_input(
   return input;
 }
 
-at::Tensor empty_cells(
-    const at::Tensor& like,
-    std::int64_t cells,
-    std::int64_t rows,
-    std::int64_t width) {
+at::Tensor
+empty_cells(const at::Tensor& like, std::int64_t cells, std::int64_t rows, std::int64_t width) {
   return at::empty({cells, rows, width}, like.options());
 }
 
@@ -94,8 +88,8 @@ CellActivations make_activations(
     made.kv_memory = make(shape.kv_width());
   }
   made.attention = make(shape.q_width());
-  made.lse = at::empty(
-      {shape.num_layers, num_segments, shape.batch, shape.heads, shape.length}, sums);
+  made.lse =
+      at::empty({shape.num_layers, num_segments, shape.batch, shape.heads, shape.length}, sums);
   made.mid = make(shape.width);
   made.gate_up = make(2 * shape.mlp_width);
   made.mlp_hidden = make(shape.mlp_width);
@@ -279,14 +273,13 @@ void weight_gradients(
     const CellActivations& activations,
     const CellGradients& waiting,
     const StackWeights& grads) {
-  const std::int64_t rows = x.size(1) * x.size(2); // S·R
+  const std::int64_t rows = x.size(1) * x.size(2);                // S·R
   const auto flat = [&](const at::Tensor& kept, std::int64_t n) { // [S·R, width] of layer n
     return kept.select(0, n).reshape({rows, kept.size(3)});
   };
   const at::Tensor normed = empty_cells(x, 1, rows, shape.width);
   const auto norm = [&](const at::Tensor& source, const at::Tensor& weight, std::int64_t n) {
-    rms_norm_forward(
-        flat(source, n).unsqueeze(0), weight.slice(0, n, n + 1), shape.eps, normed);
+    rms_norm_forward(flat(source, n).unsqueeze(0), weight.slice(0, n, n + 1), shape.eps, normed);
     return normed.select(0, 0);
   };
   for (std::int64_t n = 0; n < shape.num_layers; ++n) {

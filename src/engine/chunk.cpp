@@ -125,9 +125,9 @@ void Chunk::add_memory_gradient(const Diagonal& diagonal, const ChunkMemory& mem
 
 void Chunk::backward(const ChunkMemory& memory, const at::Tensor& grad_memory_out) {
   const std::int64_t layers = plan_.shape.num_layers;
-  // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and from
-  // the memory of cell (n-1, s+1), on the same diagonal, after it. In any other order the memory's
-  // part can come first: then all but the last layer's start at zero and every cell adds.
+  // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and
+  // from the memory of cell (n-1, s+1), on the same diagonal, after it. In any other order the
+  // memory's part can come first: then all but the last layer's start at zero and every cell adds.
   const bool adds =
       plan_.memory_source == MemorySource::kInput || plan_.schedule == Schedule::kSequential;
   if (plan_.has_memory) {

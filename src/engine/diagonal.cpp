@@ -4,10 +4,8 @@
 
 namespace fcc {
 
-std::vector<Diagonal> make_schedule(
-    Schedule schedule,
-    std::int64_t num_layers,
-    std::int64_t num_segments) {
+std::vector<Diagonal>
+make_schedule(Schedule schedule, std::int64_t num_layers, std::int64_t num_segments) {
   std::vector<Diagonal> order;
   if (schedule == Schedule::kSequential) {
     for (std::int64_t s = 0; s < num_segments; ++s) {
@@ -38,8 +36,8 @@ at::Tensor diagonal_view(
     view_strides.push_back(strides[static_cast<std::size_t>(d)]);
   }
   const std::int64_t offset = grid.storage_offset() +
-      (diagonal.first_layer + layer_offset) * strides[0] +
-      (diagonal.first_segment + segment_offset) * strides[1];
+                              (diagonal.first_layer + layer_offset) * strides[0] +
+                              (diagonal.first_segment + segment_offset) * strides[1];
   return grid.as_strided(sizes, view_strides, offset);
 }
 

@@ -53,8 +53,7 @@ std::pair<at::Tensor, at::Tensor> half_tables(
     const at::TensorOptions& options) {
   const RopeTable table = make_rope_table(frequencies, first, length, options);
   const std::int64_t half = table.cos.size(1) / 2;
-  return {
-      table.cos.slice(1, 0, half).contiguous(), table.sin.slice(1, half).contiguous()};
+  return {table.cos.slice(1, 0, half).contiguous(), table.sin.slice(1, half).contiguous()};
 }
 
 RotaryTables make_rotary(
@@ -76,7 +75,8 @@ RotaryTables make_rotary(
   // RoPE is relative, so `global` positions are those of the window.
   const MemoryPositions positions =
       config.fcc ? config.fcc->memory_positions : MemoryPositions::kWindow;
-  const bool window = positions == MemoryPositions::kWindow || positions == MemoryPositions::kGlobal;
+  const bool window =
+      positions == MemoryPositions::kWindow || positions == MemoryPositions::kGlobal;
   std::tie(tables.cos, tables.sin) =
       half_tables(frequencies, window && with_memory ? length : 0, length, sums);
   if (with_memory && positions != MemoryPositions::kNone) {
@@ -111,11 +111,11 @@ void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
 /// One micro-batch laid out by segment.
 struct FusedExecutor::Pass {
   ChunkPlan plan;
-  std::int64_t total = 0; ///< T
+  std::int64_t total = 0;                ///< T
   at::Tensor ids, targets, coefficients; ///< [S, B, L]
-  at::Tensor token_losses; ///< [S, B, L]
-  at::Tensor loss; ///< []
-  ChunkMemory memory; ///< of all segments
+  at::Tensor token_losses;               ///< [S, B, L]
+  at::Tensor loss;                       ///< []
+  ChunkMemory memory;                    ///< of all segments
 
   std::int64_t num_segments() const {
     return ids.size(0);
@@ -251,8 +251,7 @@ at::Tensor FusedExecutor::incoming_memory(const Pass& pass, const MemoryState* s
     return given.reshape(memory.sizes());
   }
   const at::Tensor rows = state->present.to(memory.device(), at::kBool).view({1, -1, 1, 1});
-  const at::Tensor first =
-      memory.view({shape.num_layers, shape.batch, shape.length, shape.width});
+  const at::Tensor first = memory.view({shape.num_layers, shape.batch, shape.length, shape.width});
   return at::where(rows, given, first).reshape(memory.sizes());
 }
 
@@ -267,7 +266,7 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
     return num_segments;
   }
   const auto budget = static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30) -
-      state_bytes(parameters_.num_parameters(), engine_.dtype) - kHeadBytes;
+                      state_bytes(parameters_.num_parameters(), engine_.dtype) - kHeadBytes;
   return segments_that_fit(
       plan.shape,
       num_segments,
@@ -304,10 +303,10 @@ void FusedExecutor::run_head(
   rms_norm_forward(last, norm, shape.eps, hidden);
   const at::Tensor flat = hidden.select(0, 0);
   const at::Tensor targets = part(pass.targets), coefficients = part(pass.coefficients);
-  const CrossEntropyResult result = with_gradient
-      ? linear_cross_entropy_with_gradient(
-            flat, weights_.lm_head, targets, coefficients, grads_.lm_head)
-      : linear_cross_entropy(flat, weights_.lm_head, targets, coefficients);
+  const CrossEntropyResult result =
+      with_gradient ? linear_cross_entropy_with_gradient(
+                          flat, weights_.lm_head, targets, coefficients, grads_.lm_head)
+                    : linear_cross_entropy(flat, weights_.lm_head, targets, coefficients);
   pass.loss = pass.loss.defined() ? pass.loss + result.loss : result.loss;
   pass.token_losses.slice(0, first, first + count)
       .copy_(result.token_losses.view({count, shape.batch, shape.length}));
@@ -450,8 +449,8 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
     }
     state->position += full * shape.length;
     state->partial_ids = pass.total > full * shape.length
-        ? batch.ids.slice(1, full * shape.length).clone()
-        : at::Tensor();
+                             ? batch.ids.slice(1, full * shape.length).clone()
+                             : at::Tensor();
   }
   return pass.result();
 }

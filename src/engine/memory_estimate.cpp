@@ -14,11 +14,11 @@ std::int64_t chunk_bytes(
   // Hidden grid and its gradient.
   const std::int64_t grids = 2 * (shape.num_layers + 1) * columns * shape.rows() * shape.width;
   // qkv, attention, mid, gate_up, mlp_hidden; then the gradients of qkv and mid.
-  const std::int64_t kept = 2 * (shape.q_width() + shape.kv_width() + kv_memory) +
-      shape.q_width() + 2 * shape.width + 3 * shape.mlp_width;
+  const std::int64_t kept = 2 * (shape.q_width() + shape.kv_width() + kv_memory) + shape.q_width() +
+                            2 * shape.width + 3 * shape.mlp_width;
   const std::int64_t cells = shape.num_layers * num_segments * shape.rows();
   return element_bytes * (grids + cells * kept) +
-      cells * shape.heads * std::max<std::int64_t>(4, element_bytes / 2);
+         cells * shape.heads * std::max<std::int64_t>(4, element_bytes / 2);
 }
 
 std::int64_t state_bytes(std::int64_t num_parameters, ComputeDType dtype) {

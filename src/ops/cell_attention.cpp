@@ -35,7 +35,7 @@ at::Tensor ungrouped(const at::Tensor& x, std::int64_t length) {
 }
 
 struct Keys {
-  at::Tensor k, v; ///< [C, B, G, M + L, E], memory first
+  at::Tensor k, v;   ///< [C, B, G, M + L, E], memory first
   at::Tensor hidden; ///< [C or 1, B or 1, 1, 1, L, M + L] bool: not visible
   std::int64_t num_memory = 0;
 };
@@ -54,8 +54,8 @@ Keys all_keys(const CellAttentionInput& input) {
   keys.k = at::cat({heads_first(input.k_mem), keys.k}, 3);
   keys.v = at::cat({heads_first(input.v_mem), keys.v}, 3);
   const at::Tensor absent = input.has_memory.defined()
-      ? input.has_memory.logical_not().view({cells, batch, 1, 1, 1, 1})
-      : at::zeros({1, 1, 1, 1, 1, 1}, options);
+                                ? input.has_memory.logical_not().view({cells, batch, 1, 1, 1, 1})
+                                : at::zeros({1, 1, 1, 1, 1, 1}, options);
   const auto all = [&](const at::Tensor& part, std::int64_t columns) {
     return part.expand({absent.size(0), absent.size(1), 1, 1, length, columns});
   };

@@ -70,14 +70,13 @@ void rms_norm_backward(
     at::Tensor grad_x,
     at::Tensor grad_weight) {
   if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
-    kernel_ops::rms_norm_backward(
-        grad_out, x, weight, eps, residual, mode, grad_x, grad_weight);
+    kernel_ops::rms_norm_backward(grad_out, x, weight, eps, residual, mode, grad_x, grad_weight);
     return;
   }
   const auto dtype = wide_type(x.scalar_type());
   const at::Tensor wide = x.to(dtype);
   const at::Tensor root = inverse_root(wide, eps); // [C, R, 1]
-  const at::Tensor normed = wide * root; // x̂ [C, R, D]
+  const at::Tensor normed = wide * root;           // x̂ [C, R, D]
   const at::Tensor grad_wide = grad_out.to(dtype);
   if (grad_weight.defined()) {
     grad_weight.add_((grad_wide * normed).sum(1));

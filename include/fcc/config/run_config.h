@@ -122,11 +122,12 @@ struct EngineSection {
   AttentionBackend attention = AttentionBackend::kAuto;
   std::optional<std::int64_t> bptt_segments; ///< null: gradient through all memory
   Execution execution = Execution::kReference;
-  Schedule schedule = Schedule::kWavefront; ///< fused only
+  Schedule schedule = Schedule::kWavefront;     ///< fused only
   Activations activations = Activations::kAuto; ///< fused only
   std::optional<std::int64_t> chunk_segments; ///< fused: segments a chunk; default by `activations`
-  std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: keep all
-  bool boundary_memory_on_host = false; ///< fused: memory between chunks waits in pinned host memory
+  std::optional<double> memory_gib;           ///< fused, auto: GiB to plan for; null: keep all
+  bool boundary_memory_on_host =
+      false; ///< fused: memory between chunks waits in pinned host memory
 };
 
 struct CheckpointSection {

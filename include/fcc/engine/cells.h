@@ -12,12 +12,12 @@ namespace fcc {
 
 /// The sizes that the cells of one stack share.
 struct CellShape {
-  std::int64_t num_layers = 0; ///< N
-  std::int64_t batch = 0; ///< B
-  std::int64_t length = 0; ///< L, tokens of a segment
-  std::int64_t width = 0; ///< D
+  std::int64_t num_layers = 0;                      ///< N
+  std::int64_t batch = 0;                           ///< B
+  std::int64_t length = 0;                          ///< L, tokens of a segment
+  std::int64_t width = 0;                           ///< D
   std::int64_t heads = 0, groups = 0, head_dim = 0; ///< H, G, E
-  std::int64_t mlp_width = 0; ///< F
+  std::int64_t mlp_width = 0;                       ///< F
   double eps = 1e-5;
   MemoryNorm memory_norm = MemoryNorm::kShared;
 
@@ -41,12 +41,12 @@ struct RotaryTables {
 /// What the backward pass reads of the forward pass, [N, S, …] each. S is the number of segments of
 /// the chunk, or 1 where nothing is kept (then every diagonal writes over the last).
 struct CellActivations {
-  at::Tensor qkv; ///< [N, S, R, (H + 2G)·E], rotated
-  at::Tensor kv_memory; ///< [N, S, R, 2G·E], rotated; undefined: no memory
-  at::Tensor attention; ///< [N, S, R, H·E]
-  at::Tensor lse; ///< [N, S, B, H, L]
-  at::Tensor mid; ///< [N, S, R, D], Y of the design
-  at::Tensor gate_up; ///< [N, S, R, 2F]; the backward pass overwrites it with its gradient
+  at::Tensor qkv;        ///< [N, S, R, (H + 2G)·E], rotated
+  at::Tensor kv_memory;  ///< [N, S, R, 2G·E], rotated; undefined: no memory
+  at::Tensor attention;  ///< [N, S, R, H·E]
+  at::Tensor lse;        ///< [N, S, B, H, L]
+  at::Tensor mid;        ///< [N, S, R, D], Y of the design
+  at::Tensor gate_up;    ///< [N, S, R, 2F]; the backward pass overwrites it with its gradient
   at::Tensor mlp_hidden; ///< [N, S, R, F]
 };
 
@@ -58,9 +58,9 @@ CellActivations make_activations(
 
 /// Gradients that wait for the weight products, [N, S, …] each.
 struct CellGradients {
-  at::Tensor qkv; ///< [N, S, R, (H + 2G)·E]
+  at::Tensor qkv;       ///< [N, S, R, (H + 2G)·E]
   at::Tensor kv_memory; ///< [N, S, R, 2G·E]
-  at::Tensor mid; ///< [N, S, R, D]
+  at::Tensor mid;       ///< [N, S, R, D]
 };
 
 CellGradients make_cell_gradients(
@@ -72,8 +72,8 @@ CellGradients make_cell_gradients(
 /// The cells of one diagonal: views of the hidden grid and of what surrounds it.
 struct CellBlock {
   Diagonal diagonal;
-  at::Tensor x; ///< [C, R, D] inputs X[n][s]
-  at::Tensor memory; ///< [C, R, D] X[n+1][s-1] (or X[n][s-1]); undefined: no cell has memory
+  at::Tensor x;          ///< [C, R, D] inputs X[n][s]
+  at::Tensor memory;     ///< [C, R, D] X[n+1][s-1] (or X[n][s-1]); undefined: no cell has memory
   at::Tensor has_memory; ///< [C, B] bool; undefined: every row has
 };
 

@@ -13,7 +13,7 @@ namespace fcc {
 struct ChunkPlan {
   CellShape shape;
   StackWeights weights; ///< compute dtype
-  StackWeights grads; ///< float32 or float64; undefined tensors where nothing trains
+  StackWeights grads;   ///< float32 or float64; undefined tensors where nothing trains
   RotaryTables rotary;
   Schedule schedule = Schedule::kWavefront;
   MemorySource memory_source = MemorySource::kOutput;
@@ -81,8 +81,8 @@ class Chunk {
   std::int64_t first_column_; ///< of segment 0: 1 with a memory column, else 0
   std::int64_t memory_layer_; ///< layer offset of what is remembered: 1 for outputs, 0 for inputs
   std::vector<Diagonal> order_;
-  at::Tensor grid_; ///< [N+1, columns, R, D]
-  at::Tensor grad_grid_; ///< as grid_
+  at::Tensor grid_;        ///< [N+1, columns, R, D]
+  at::Tensor grad_grid_;   ///< as grid_
   at::Tensor grad_memory_; ///< [N, R, D] of one diagonal
   CellActivations activations_;
   CellGradients waiting_;

@@ -25,7 +25,8 @@ struct Diagonal {
 /// The forward order of all cells of N layers and S segments. `wavefront`: N + S - 1 diagonals;
 /// `sequential`: N·S diagonals of one cell, segment after segment (the paper's way). The backward
 /// pass goes through them in reverse.
-std::vector<Diagonal> make_schedule(Schedule schedule, std::int64_t num_layers, std::int64_t num_segments);
+std::vector<Diagonal>
+make_schedule(Schedule schedule, std::int64_t num_layers, std::int64_t num_segments);
 
 /// The cells of a diagonal in a contiguous tensor [layers, segments, …], as a strided view
 /// [C, …]: entry i is [first_layer + i + layer_offset][first_segment - i + segment_offset].

@@ -15,17 +15,20 @@ namespace fcc {
 /// One micro-batch as tensors on the executor's device. The first `num_prefix_segments` segments
 /// run without gradient and outside the loss (state passing); their coefficients are 0.
 struct MicroBatch {
-  at::Tensor ids; ///< [B, T] int64
+  at::Tensor ids;     ///< [B, T] int64
   at::Tensor targets; ///< [B, T] int64, -100 is not counted
-  at::Tensor coefficients; ///< [B, T] float32 (float64 in a float64 run): factor of each target's loss
+  at::Tensor
+      coefficients; ///< [B, T] float32 (float64 in a float64 run): factor of each target's loss
   at::Tensor segment_starts_document; ///< [B, S] bool: no memory enters; undefined: none
   std::int64_t num_prefix_segments = 0;
 };
 
 /// Losses of one pass, on the device (reading them synchronises).
 struct PassResult {
-  at::Tensor loss; ///< [] float64 or float32: Σ coefficient × cross-entropy (arXiv 2405.04620, eq. 17)
-  at::Tensor token_losses; ///< [B, T] float32/float64: cross-entropy, 0 where not counted or in the prefix
+  at::Tensor
+      loss; ///< [] float64 or float32: Σ coefficient × cross-entropy (arXiv 2405.04620, eq. 17)
+  at::Tensor
+      token_losses; ///< [B, T] float32/float64: cross-entropy, 0 where not counted or in the prefix
 };
 
 /// How a model is run: the plain reference or the fused engine; equal in every test.

@@ -31,7 +31,8 @@ class FusedExecutor : public Executor {
   Pass begin(const MicroBatch& batch, const MemoryState* state) const;
   at::Tensor first_memory(const Pass& pass) const;
   at::Tensor incoming_memory(const Pass& pass, const MemoryState* state) const;
-  void load(const Pass& pass, std::int64_t first, const at::Tensor& memory, const Chunk& chunk) const;
+  void load(const Pass& pass, std::int64_t first, const at::Tensor& memory, const Chunk& chunk)
+      const;
   void run_head(Pass& pass, std::int64_t first, const Chunk& chunk, bool with_gradient);
   void add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk);
   std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;

@@ -10,10 +10,10 @@ namespace fcc {
 /// current part causally (arXiv 2405.04620, eq. 16 and figure 3). Heads are grouped: query head h
 /// reads key/value head h / (H/G). Every tensor may be strided in its first dimension and in rows.
 struct CellAttentionInput {
-  at::Tensor q; ///< [C, B, L, H, E], rotated
-  at::Tensor k, v; ///< [C, B, L, G, E]
+  at::Tensor q;            ///< [C, B, L, H, E], rotated
+  at::Tensor k, v;         ///< [C, B, L, G, E]
   at::Tensor k_mem, v_mem; ///< [C, B, M, G, E]; undefined: no cell has memory
-  at::Tensor has_memory; ///< [C, B] bool; undefined: every row has
+  at::Tensor has_memory;   ///< [C, B] bool; undefined: every row has
 };
 
 /// out [C, B, L, H, E]; lse [C, B, H, L] float32 (float64 in float64): log Σ exp of the scaled

@@ -61,8 +61,8 @@ class Tokenizer {
 /// (`tokenizer.json`, `tokenizer.model`, `vocabulary.txt`); no path means `bytes`.
 ///
 /// `auto` looks into a directory for `fcc_tokenizer.json`, `tokenizer.json`, `tokenizer.model`,
-/// `vocabulary.txt`, in this order; a `tokenizer.model` is told to be SentencePiece's or tiktoken's by
-/// its content, and SentencePiece's goes before the `tokenizer.json` that was converted from it.
+/// `vocabulary.txt`, in this order; a `tokenizer.model` is told to be SentencePiece's or tiktoken's
+/// by its content, and SentencePiece's goes before the `tokenizer.json` that was converted from it.
 /// Errors: `ConfigError` naming what is missing; `FormatError` if a file is malformed, or differs
 /// from the one that `fcc_tokenizer.json` was saved with.
 std::shared_ptr<const Tokenizer> make_tokenizer(const TokenizerConfig& config);

@@ -36,7 +36,7 @@ int to_int(std::int64_t value) {
 
 bool serves(const at::Tensor& tensor) {
   return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 &&
-      at::cuda::getDeviceProperties(tensor.device().index())->major == 9;
+         at::cuda::getDeviceProperties(tensor.device().index())->major == 9;
 }
 
 bool serves_width(std::int64_t width) {

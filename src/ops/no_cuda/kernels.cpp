@@ -69,13 +69,7 @@ void attention_backward(
   absent("attention_backward");
 }
 
-void adamw(
-    const AdamwStep&,
-    at::Tensor,
-    const at::Tensor&,
-    at::Tensor,
-    at::Tensor,
-    at::Tensor) {
+void adamw(const AdamwStep&, at::Tensor, const at::Tensor&, at::Tensor, at::Tensor, at::Tensor) {
   absent("adamw");
 }
 
