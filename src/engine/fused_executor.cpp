@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -146,6 +147,13 @@ FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& en
         "fused",
         "use reference");
   }
+  if (engine.attention != AttentionBackend::kAuto) {
+    throw ConfigError(
+        "engine.attention",
+        "`fused` chooses by shape: its own kernel where that serves, plain operators elsewhere",
+        std::string(enum_name(engine.attention)),
+        "use auto");
+  }
 }
 
 FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemoryState* state) const {
@@ -179,6 +187,12 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
   pass.memory.visible[0] = first;
   if (batch.segment_starts_document.defined()) {
     const at::Tensor starts = batch.segment_starts_document.to(at::kCPU, at::kBool);
+    if (starts.size(1) != segments) {
+      throw Error(
+          "FusedExecutor",
+          "segment_starts_document must be [B, S]; a plain Llama has one segment",
+          std::to_string(starts.size(1)) + " segments for " + std::to_string(segments));
+    }
     const auto begins = starts.accessor<bool, 2>();
     for (std::int64_t b = 0; b < rows; ++b) {
       for (std::int64_t s = 0; s < segments; ++s) {
@@ -340,6 +354,7 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
   const auto options = weights_.norm.options();
   const std::int64_t prefix = batch.num_prefix_segments;
   const std::int64_t segments = pass.num_segments();
+  check(prefix < segments, "FusedExecutor::train", "the prefix must leave segments to train on");
   const std::int64_t step = chunk_segments(pass.plan, segments - prefix);
   const std::int64_t num_chunks = (segments - prefix + step - 1) / step;
   const std::int64_t last_first = prefix + (num_chunks - 1) * step;

@@ -54,8 +54,27 @@ TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
   return tokenizer;
 }
 
+namespace {
+
+void refuse_prefix_without_memory(
+    const ModelConfig& model,
+    const std::vector<StageConfig>& stages) {
+  for (std::size_t i = 0; i < stages.size() && model.arch() == Architecture::kLlama; ++i) {
+    if (stages[i].prefix_segments.max() > 0) {
+      throw ConfigError(
+          "train.stages." + std::to_string(i) + ".prefix_segments",
+          "a plain Llama has no memory to hand on from a prefix",
+          "up to " + std::to_string(stages[i].prefix_segments.max()),
+          "leave it 0, or give the model an fcc section");
+    }
+  }
+}
+
+} // namespace
+
 TrainerParts make_trainer_parts(const RunConfig& config) {
   const ModelConfig model = resolve_model_config(config.model);
+  refuse_prefix_without_memory(model, config.train.stages);
   TrainerParts parts;
   parts.tokenizer = make_tokenizer(resolve_tokenizer_config(config));
   if (parts.tokenizer->vocab_size() > model.vocab_size) {

@@ -105,7 +105,7 @@ struct OptimSection {
   double clip = 1.0;         ///< global norm; 0: off
   LrSchedule schedule = LrSchedule::kCosine;
   std::int64_t warmup_steps = 0;
-  double decay_share = 1.0; ///< the last share of all steps decays (linear: the prototype's 0.3)
+  double decay_share = 1.0; ///< the last share of all steps decays (linear: 0.3 is a good start)
   double final_lr_ratio = 0.1;
   std::vector<std::string> freeze; ///< Hugging Face names or `prefix*`
 };

@@ -45,7 +45,7 @@ struct CellActivations {
   at::Tensor kv_memory;  ///< [N, S, R, 2G·E], rotated; undefined: no memory
   at::Tensor attention;  ///< [N, S, R, H·E]
   at::Tensor lse;        ///< [N, S, B, H, L]
-  at::Tensor mid;        ///< [N, S, R, D], Y of the design
+  at::Tensor mid;        ///< [N, S, R, D], Y of docs/method.md
   at::Tensor gate_up;    ///< [N, S, R, 2F]; the backward pass overwrites it with its gradient
   at::Tensor mlp_hidden; ///< [N, S, R, F]
 };
@@ -77,7 +77,7 @@ struct CellBlock {
   at::Tensor has_memory; ///< [C, B] bool; undefined: every row has
 };
 
-/// One block forward (arXiv 2405.04620, eq. 14-16; the design's section 3.1): writes `out`
+/// One block forward (arXiv 2405.04620, eq. 14-16; docs/method.md): writes `out`
 /// [C, R, D] and the activations of its cells.
 void forward_cells(
     const CellShape& shape,
