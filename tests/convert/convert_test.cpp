@@ -195,7 +195,8 @@ TEST_F(Convert, BadUsageIsSaidWithExitCode2) {
   expect_error(arguments + " --fcc '{\"segment_lenght\": 5}'", 2, "segment_length");
   expect_error(arguments + " --fcc '{\"arch\": \"llama\"}'", 2, "condensation");
   expect_error("check " + (folder_ / "none"), 2, "config.json");
-  for (const std::string usage : {"", "convert " + model, arguments + " --max-shard 0"}) {
+  for (const std::string& usage :
+       {std::string(), "convert " + model, arguments + " --max-shard 0"}) {
     EXPECT_EQ(run(usage).exit_code, 2) << usage;
   }
   for (const std::string help : {"--help", "check --help", "print --help", "convert --help"}) {
