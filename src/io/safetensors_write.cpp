@@ -136,33 +136,74 @@ void SafetensorsStreamWriter::commit() {
   file_->commit();
 }
 
+namespace {
+
+using WriteTensor = std::function<void(std::size_t, const AppendBytes&)>;
+
+std::uint64_t size_of(const TensorHeader& tensor, const std::string& where) {
+  const std::optional<std::uint64_t> size = tensor_bytes(tensor.dtype, tensor.shape);
+  if (!size) {
+    throw FormatError(
+        where + ": tensor `" + tensor.name + "`",
+        "shape × dtype must fit 63 bits",
+        json_text({to_json(tensor.shape)}, 0));
+  }
+  return *size;
+}
+
+/// One file of the tensors `chosen`, wider types first.
+void write_file(
+    const fs::path& path,
+    std::span<const TensorHeader> tensors,
+    std::vector<std::size_t> chosen,
+    const Metadata& metadata,
+    const WriteTensor& write) {
+  std::stable_sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
+    return dtype_bytes(tensors[a].dtype) > dtype_bytes(tensors[b].dtype);
+  });
+  std::vector<TensorHeader> headers;
+  for (const std::size_t i : chosen) {
+    headers.push_back(tensors[i]);
+  }
+  SafetensorsStreamWriter writer(path, headers, metadata);
+  for (const std::size_t i : chosen) {
+    std::uint64_t num_bytes = 0;
+    write(i, [&](std::span<const std::byte> bytes) {
+      num_bytes += bytes.size();
+      writer.append(bytes);
+    });
+    if (num_bytes != size_of(tensors[i], path.string())) {
+      throw FormatError(
+          path.string() + ": tensor `" + tensors[i].name + "`",
+          "must have as many bytes as shape × dtype",
+          std::to_string(num_bytes));
+    }
+  }
+  writer.commit();
+}
+
+std::vector<TensorHeader> headers_of(std::span<const TensorView> tensors) {
+  std::vector<TensorHeader> headers;
+  for (const TensorView& tensor : tensors) {
+    headers.push_back({tensor.name, tensor.dtype, tensor.shape});
+  }
+  return headers;
+}
+
+WriteTensor writer_of(std::span<const TensorView> tensors) {
+  return [tensors](std::size_t i, const AppendBytes& append) { append(tensors[i].bytes); };
+}
+
+} // namespace
+
 void write_safetensors(
     const fs::path& path,
     std::span<const TensorView> tensors,
     const Metadata& metadata) {
-  std::vector<const TensorView*> ordered;
-  for (const TensorView& tensor : tensors) {
-    const std::optional<std::uint64_t> size = tensor_bytes(tensor.dtype, tensor.shape);
-    if (!size || *size != tensor.bytes.size()) {
-      throw FormatError(
-          path.string() + ": tensor `" + tensor.name + "`",
-          "must have as many bytes as shape × dtype",
-          std::to_string(tensor.bytes.size()));
-    }
-    ordered.push_back(&tensor);
-  }
-  std::stable_sort(ordered.begin(), ordered.end(), [](const TensorView* a, const TensorView* b) {
-    return dtype_bytes(a->dtype) > dtype_bytes(b->dtype);
-  });
-  std::vector<TensorHeader> headers;
-  for (const TensorView* tensor : ordered) {
-    headers.push_back({tensor->name, tensor->dtype, tensor->shape});
-  }
-  SafetensorsStreamWriter writer(path, headers, metadata);
-  for (const TensorView* tensor : ordered) {
-    writer.append(tensor->bytes);
-  }
-  writer.commit();
+  const std::vector<TensorHeader> headers = headers_of(tensors);
+  std::vector<std::size_t> all(headers.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  write_file(path, headers, std::move(all), metadata, writer_of(tensors));
 }
 
 void write_safetensors_directory(
@@ -170,22 +211,33 @@ void write_safetensors_directory(
     std::span<const TensorView> tensors,
     std::int64_t max_shard_bytes,
     const std::string& stem) {
+  write_safetensors_directory(
+      directory, headers_of(tensors), max_shard_bytes, writer_of(tensors), stem);
+}
+
+void write_safetensors_directory(
+    const fs::path& directory,
+    std::span<const TensorHeader> tensors,
+    std::int64_t max_shard_bytes,
+    const WriteTensor& write,
+    const std::string& stem) {
   // `transformers` refuses a file that does not say which framework wrote it.
   const Metadata metadata{{"format", "pt"}};
-  std::vector<std::vector<TensorView>> shards;
+  std::vector<std::vector<std::size_t>> shards;
   std::int64_t shard_bytes = 0, total_bytes = 0;
-  for (const TensorView& tensor : tensors) {
-    const auto size = static_cast<std::int64_t>(tensor.bytes.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto size = static_cast<std::int64_t>(size_of(tensors[i], directory.string()));
     if (shards.empty() || shard_bytes > max_shard_bytes - size) {
       shards.emplace_back();
       shard_bytes = 0;
     }
-    shards.back().push_back(tensor);
+    shards.back().push_back(i);
     shard_bytes += size;
     total_bytes += size;
   }
   if (shards.size() <= 1) {
-    write_safetensors(directory / (stem + ".safetensors"), tensors, metadata);
+    shards.resize(1); // no tensor at all is a file too
+    write_file(directory / (stem + ".safetensors"), tensors, shards[0], metadata, write);
     remove_other_files(directory, stem, {stem + ".safetensors"});
     return;
   }
@@ -194,14 +246,15 @@ void write_safetensors_directory(
   JsonValue::Object weight_map;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string file_name = shard_file_name(stem, i, shards.size());
-    for (const TensorView& tensor : shards[i]) {
-      if (!names.insert(tensor.name).second) {
+    for (const std::size_t tensor : shards[i]) {
+      if (!names.insert(tensors[tensor].name).second) {
         throw FormatError(
-            directory.string() + ": tensor `" + tensor.name + "`", "must have a name of its own");
+            directory.string() + ": tensor `" + tensors[tensor].name + "`",
+            "must have a name of its own");
       }
-      weight_map.push_back({tensor.name, {file_name}});
+      weight_map.push_back({tensors[tensor].name, {file_name}});
     }
-    write_safetensors(directory / file_name, shards[i], metadata);
+    write_file(directory / file_name, tensors, shards[i], metadata, write);
     kept.insert(file_name);
   }
   JsonValue::Object totals, index;

@@ -1,11 +1,11 @@
 #include "fcc/model/hugging_face.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <system_error>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/equal.h>
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
@@ -28,7 +28,7 @@ bool is_memory_weight(const std::string& name) {
   return name.ends_with(".memory_layernorm.weight") || name.ends_with(".initial_memory");
 }
 
-void copy_weight(const TensorView& source, const NamedTensor& target, const std::string& where) {
+void check_weight(const TensorView& source, const WeightShape& target, const std::string& where) {
   const bool floating = source.dtype == DType::kF64 || source.dtype == DType::kF32 ||
                         source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!floating) {
@@ -37,13 +37,12 @@ void copy_weight(const TensorView& source, const NamedTensor& target, const std:
         target.name + " must be float64, float32, bfloat16 or float16",
         std::string(dtype_name(source.dtype)));
   }
-  if (at::IntArrayRef(source.shape) != target.tensor.sizes()) {
+  if (source.shape != target.shape) {
     throw FormatError(
         where,
-        target.name + " must have shape " + shape_text(target.tensor.sizes()),
+        target.name + " must have shape " + shape_text(target.shape),
         shape_text(source.shape));
   }
-  target.tensor.copy_(read_tensor(source));
 }
 
 // What older files hold beside the weights, without effect on the model: RoPE's frequencies, and
@@ -56,25 +55,27 @@ bool is_harmless(
     return true;
   }
   const char* embedding = "model.embed_tokens.weight";
-  return view.name == "lm_head.weight" && config.tie_word_embeddings && files.contains(embedding) &&
-         at::equal(read_tensor(view), read_tensor(files.at(embedding)));
+  if (view.name != "lm_head.weight" || !config.tie_word_embeddings || !files.contains(embedding)) {
+    return false;
+  }
+  const TensorView& shared = files.at(embedding);
+  return view.dtype == shared.dtype && view.shape == shared.shape &&
+         std::equal(view.bytes.begin(), view.bytes.end(), shared.bytes.begin(), shared.bytes.end());
 }
 
 } // namespace
 
-std::vector<std::string> load_weights(
-    FlatParameters& parameters,
-    const std::filesystem::path& directory) {
-  const at::NoGradGuard no_grad;
-  const std::string where = directory.string();
-  const SafetensorsDirectory files(directory);
+std::vector<std::string> check_weights(
+    const ModelConfig& config,
+    const SafetensorsDirectory& files,
+    const std::string& where) {
   std::vector<std::string> fresh, names;
   std::set<std::string> known;
-  for (const NamedTensor& weight : parameters.named(parameters.master())) {
+  for (const WeightShape& weight : weight_shapes(config)) {
     known.insert(weight.name);
     names.push_back(weight.name);
     if (files.contains(weight.name)) {
-      copy_weight(files.at(weight.name), weight, where);
+      check_weight(files.at(weight.name), weight, where);
     } else if (is_memory_weight(weight.name)) {
       fresh.push_back(weight.name);
     } else {
@@ -82,12 +83,26 @@ std::vector<std::string> load_weights(
     }
   }
   for (const TensorView& view : files.tensors()) {
-    if (!known.contains(view.name) && !is_harmless(view, files, parameters.config())) {
+    if (!known.contains(view.name) && !is_harmless(view, files, config)) {
       throw FormatError(
           where,
           "holds a weight that the model has no place for",
           view.name,
           nearest_hint(view.name, names));
+    }
+  }
+  return fresh;
+}
+
+std::vector<std::string> load_weights(
+    FlatParameters& parameters,
+    const std::filesystem::path& directory) {
+  const at::NoGradGuard no_grad;
+  const SafetensorsDirectory files(directory);
+  std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
+  for (const NamedTensor& weight : parameters.named(parameters.master())) {
+    if (files.contains(weight.name)) {
+      weight.tensor.copy_(read_tensor(files.at(weight.name)));
     }
   }
   parameters.update_compute();

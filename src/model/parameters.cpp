@@ -255,4 +255,22 @@ std::int64_t count_parameters(const ModelConfig& config) {
   return count;
 }
 
+std::vector<WeightShape> weight_shapes(const ModelConfig& config) {
+  std::vector<WeightShape> result;
+  for (const FlatParameters::Slot& slot : FlatParameters::make_slots(config)) {
+    if (slot.stack.empty()) {
+      result.push_back({slot.names[0], slot.shape});
+      continue;
+    }
+    for (std::int64_t layer = 0; layer < slot.shape[0]; ++layer) {
+      for (std::size_t part = 0; part < slot.names.size(); ++part) {
+        std::vector<std::int64_t> shape(slot.shape.begin() + 1, slot.shape.end());
+        shape[0] = slot.rows[part];
+        result.push_back({slot.name_of(part, layer), std::move(shape)});
+      }
+    }
+  }
+  return result;
+}
+
 } // namespace fcc

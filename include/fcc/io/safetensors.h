@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -125,6 +126,16 @@ void write_safetensors_directory(
     const std::filesystem::path& directory,
     std::span<const TensorView> tensors,
     std::int64_t max_shard_bytes,
+    const std::string& stem = "model");
+
+/// The same for tensors that need not fit in memory together: `write(i, append)` hands the bytes of
+/// tensor `i` to `append`, piece by piece; each tensor is asked for once.
+using AppendBytes = std::function<void(std::span<const std::byte>)>;
+void write_safetensors_directory(
+    const std::filesystem::path& directory,
+    std::span<const TensorHeader> tensors,
+    std::int64_t max_shard_bytes,
+    const std::function<void(std::size_t, const AppendBytes&)>& write,
     const std::string& stem = "model");
 
 } // namespace fcc

@@ -9,6 +9,8 @@
 
 namespace fcc {
 
+class SafetensorsDirectory;
+
 /// Reads `config.json` of a Hugging Face directory, strictly. Refused by name: attention_bias,
 /// mlp_bias, hidden_act other than silu, rope_type other than default/llama3, quantization_config.
 /// transformers 5's `rope_parameters` is understood; unknown keys that cannot change the maths are
@@ -28,6 +30,16 @@ bool adds_weights(const ModelConfig& config);
 /// (condensation without own norm or learned memory), `fcc` otherwise, so that nothing is dropped
 /// in silence.
 std::string model_config_json(const ModelConfig& config, DType dtype);
+
+/// Whether `files` hold the weights of a model, no more and no less, each of its shape and of type
+/// float64, float32, bfloat16 or float16. Returned are the names of absent weights that a plain
+/// Llama lacks too (memory_layernorm, initial_memory). RoPE frequencies, and a tied head that is
+/// the embedding once more, may stand in the files. `where` names the files in errors.
+/// Errors: `FormatError` naming the weight.
+std::vector<std::string> check_weights(
+    const ModelConfig& config,
+    const SafetensorsDirectory& files,
+    const std::string& where);
 
 /// Copies every weight of a directory (float32, bfloat16, float16; sharded or not) into the master
 /// and compute buffers. With `config.fcc` asking for weights that a plain Llama lacks

@@ -39,6 +39,12 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+/// Name and shape of one Hugging Face tensor.
+struct WeightShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
 /// Ends of the three regions of a flat buffer, in elements: [0, decay) weight decay, [decay,
 /// no_decay) none, [no_decay, all) frozen. A parameter decays if its Hugging Face tensor has at
 /// least two dimensions (a stacked norm [N, D] does not).
@@ -125,6 +131,7 @@ class FlatParameters {
   void place_slots();
   void initialize(std::uint64_t seed);
   friend std::int64_t count_parameters(const ModelConfig& config);
+  friend std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 
   ModelConfig config_;
   std::vector<Slot> slots_; ///< in the fixed order of initialisation
@@ -135,5 +142,8 @@ class FlatParameters {
 
 /// Parameters of a shape, tied weights once, without making them.
 std::int64_t count_parameters(const ModelConfig& config);
+
+/// What `FlatParameters::named` holds for a shape, in its order, without making it.
+std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 
 } // namespace fcc

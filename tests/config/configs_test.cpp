@@ -1,0 +1,89 @@
+// Every recipe in configs/ is read as fcc-train reads it.
+
+#include <algorithm>
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "fcc/config/run_config.h"
+#include "fcc/config/strict_json.h"
+#include "fcc/io/files.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kFolder = fs::path(FCC_SOURCE_DIR) / "configs";
+
+RunConfig recipe(const std::string& name, const std::vector<std::string>& overrides = {}) {
+  return read_config<RunConfig>(read_file(kFolder / name), name, overrides);
+}
+
+std::vector<std::string> recipes() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kFolder)) {
+    if (entry.path().extension() == ".json") {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Configs, EveryRecipeIsReadStrictlyAndSaysWhatItIs) {
+  const std::string readme = read_file(kFolder / "README.md");
+  EXPECT_GE(recipes().size(), 9U);
+  for (const std::string& name : recipes()) {
+    EXPECT_NO_THROW(recipe(name)) << name;
+    const std::string text = read_file(kFolder / name);
+    EXPECT_NE(text.find("\"comment\""), std::string::npos) << name;
+    EXPECT_NE(readme.find("`" + name + "`"), std::string::npos) << name;
+  }
+}
+
+TEST(Configs, ThePapersRunsHaveItsGlobalBatchAndLengths) {
+  struct Row {
+    const char* name;
+    std::vector<std::int64_t> steps, lengths_tokens;
+    double lr, final_lr;
+  };
+  const std::vector<Row> table = {
+      {"pretrain.json", {6491}, {4096}, 6e-5, 2e-5},
+      {"passkey.json", {500, 300, 1000, 1000}, {2048, 4096, 8192, 16384}, 6e-5, 6e-5},
+      {"pretrain_3b.json", {9426}, {5120}, 6e-5, 6e-6},
+      {"summarize_3k.json", {3700}, {3072}, 6e-6, 6e-7},
+      {"summarize_5k5.json", {3855}, {5632}, 6e-6, 6e-7},
+      {"summarize_llama_3k.json", {112}, {3072}, 6e-6, 6e-7}};
+  for (const Row& row : table) {
+    const RunConfig config = recipe(row.name);
+    ASSERT_EQ(config.train.stages.size(), row.steps.size()) << row.name;
+    for (std::size_t i = 0; i < row.steps.size(); ++i) {
+      const StageConfig& stage = config.train.stages[i];
+      const std::int64_t segment_length = config.model.fcc.value_or(FccConfig{}).segment_length;
+      EXPECT_EQ(stage.steps, row.steps[i]) << row.name;
+      EXPECT_EQ(stage.segments.max() * segment_length, row.lengths_tokens[i]) << row.name;
+      EXPECT_EQ(
+          stage.batch_size.value_or(config.train.batch_size) *
+              stage.accumulate.value_or(config.train.accumulate),
+          64)
+          << row.name;
+    }
+    const bool falls = config.optim.schedule != LrSchedule::kConstant;
+    EXPECT_DOUBLE_EQ(config.optim.lr, row.lr) << row.name;
+    EXPECT_NEAR(
+        falls ? config.optim.lr * config.optim.final_lr_ratio : config.optim.lr, row.final_lr, 1e-9)
+        << row.name;
+    EXPECT_EQ(config.engine.dtype, ComputeDType::kBFloat16) << row.name;
+    EXPECT_EQ(config.engine.execution, Execution::kFused) << row.name;
+  }
+}
+
+TEST(Configs, TheBaselineOfTable1IsOneKeyAway) {
+  EXPECT_EQ(recipe("table1_memory_speed.json").model.fcc->segment_length, 256);
+  const RunConfig llama = recipe("table1_memory_speed.json", {"model.fcc=null"});
+  EXPECT_FALSE(llama.model.fcc.has_value());
+}
+
+} // namespace
+} // namespace fcc

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "fcc/config/model_config.h"
+#include "fcc/core/dtype.h"
+#include "fcc/io/safetensors.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fcc::tools {
+
+/// Each adds one subcommand to `app`; when it is chosen, `run` becomes its work.
+void add_check(CLI::App& app, std::function<int()>& run);
+void add_print(CLI::App& app, std::function<int()>& run);
+void add_convert(CLI::App& app, std::function<int()>& run);
+
+/// A model directory whose weights are mapped, not read.
+struct ModelFiles {
+  std::filesystem::path directory;
+  ModelConfig config;
+  SafetensorsDirectory weights;
+};
+
+/// Opens a directory; the weights are not yet checked against the configuration.
+/// Errors: `ConfigError` if there is no `config.json`; as `load_model_config`.
+ModelFiles open_model(const std::filesystem::path& directory);
+
+/// Checks size and hash of every file if the directory has a `manifest.json`; whether it has.
+bool verify_if_manifest(const std::filesystem::path& directory);
+
+/// The element type of the embedding: what `torch_dtype` says of a model.
+DType main_dtype(const ModelFiles& model);
+
+/// `condensation, segments of 512` or `llama`.
+std::string architecture_text(const ModelConfig& config);
+
+/// 1234567 → 1,234,567
+std::string with_commas(std::int64_t number);
+
+/// `float32` for F32 and so on, as a `config.json` says it; the format's own name otherwise.
+std::string dtype_text(DType dtype);
+
+/// Elements of all tensors together, and their bytes.
+struct TensorTotals {
+  std::int64_t num_elements = 0, num_bytes = 0;
+};
+TensorTotals total_of(const SafetensorsDirectory& weights);
+
+} // namespace fcc::tools

@@ -1,0 +1,260 @@
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
+#include <CLI/CLI.hpp>
+
+#include "fcc/config/strict_json.h"
+#include "fcc/core/error.h"
+#include "fcc/core/json.h"
+#include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
+#include "fcc/model/hugging_face.h"
+#include "fcc/model/tensor_io.h"
+#include "fcc_convert/commands.h"
+
+namespace fcc::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Arguments {
+  std::string input, output, dtype, fcc;
+  std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
+  bool overwrite = false;
+};
+
+/// Elements that are cast at once: what a cast needs in memory, however large the tensor.
+constexpr std::size_t kBlockElements = std::size_t{1} << 22;
+
+std::optional<DType> dtype_of(const std::string& name) {
+  if (name.empty()) {
+    return std::nullopt;
+  }
+  for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16, DType::kF16}) {
+    if (dtype_text(dtype) == name) {
+      return dtype;
+    }
+  }
+  throw ConfigError("--dtype", "must be float64, float32, bfloat16 or float16", name);
+}
+
+/// The model's configuration with the section `fcc` that the command line asks for.
+ModelConfig target_config(ModelConfig config, const std::string& fcc) {
+  if (fcc == "none") {
+    config.fcc.reset();
+  } else if (!fcc.empty()) {
+    config.fcc = read_config<FccConfig>(fcc, "--fcc");
+  }
+  return config;
+}
+
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
+         folder.end();
+}
+
+fs::path without_end_slash(const fs::path& path) {
+  const fs::path whole = fs::weakly_canonical(fs::absolute(path));
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+/// Refuses a place where something would be lost.
+void check_output(const Arguments& arguments) {
+  const fs::path input = without_end_slash(arguments.input);
+  const fs::path output = without_end_slash(arguments.output);
+  if (lies_in(input, output) || lies_in(output, input)) {
+    throw ConfigError("OUT", "must lie apart from IN, which stays as it is", arguments.output);
+  }
+  if (!fs::exists(fs::symlink_status(output))) {
+    return;
+  }
+  if (!arguments.overwrite) {
+    throw ConfigError("OUT", "must not exist yet", arguments.output, "or give --overwrite");
+  }
+  const bool is_replaceable =
+      fs::is_directory(output) && (fs::is_empty(output) || fs::exists(output / "config.json"));
+  if (!is_replaceable) {
+    throw ConfigError(
+        "OUT", "--overwrite replaces a model's directory or an empty one only", arguments.output);
+  }
+}
+
+/// The new `config.json`; keys of IN that are no part of the model (token ids, dropout …) stay.
+std::string config_text(const ModelFiles& model, const ModelConfig& config, DType dtype) {
+  JsonValue root = parse_json_without_duplicates(model_config_json(config, dtype), "config.json");
+  const fs::path path = model.directory / "config.json";
+  const JsonValue old = parse_json_without_duplicates(read_file(path), path.string());
+  // Other spellings of what the new text says under its own keys.
+  constexpr std::array<std::string_view, 3> kReplaced{"fcc", "dtype", "rope_parameters"};
+  for (const JsonMember& member : *old.as<JsonValue::Object>()) {
+    const bool is_replaced =
+        std::find(kReplaced.begin(), kReplaced.end(), member.key) != kReplaced.end();
+    if (!is_replaced && root.find(member.key) == nullptr) {
+      root.as<JsonValue::Object>()->emplace_back(member.key, member.value);
+    }
+  }
+  return json_text(root) + "\n";
+}
+
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+/// Casts block by block; the bytes themselves where the type stays.
+void write_weight(const TensorView& source, DType dtype, const AppendBytes& append) {
+  if (source.dtype == dtype) {
+    append(source.bytes);
+    return;
+  }
+  const auto width = static_cast<std::size_t>(dtype_bytes(source.dtype));
+  for (std::size_t begin = 0; begin < source.bytes.size(); begin += kBlockElements * width) {
+    const auto part =
+        source.bytes.subspan(begin, std::min(kBlockElements * width, source.bytes.size() - begin));
+    const auto count = static_cast<std::int64_t>(part.size() / width);
+    const at::Tensor block = read_tensor({source.name, source.dtype, {count}, part});
+    const at::Tensor cast = block.to(tensor_dtype(dtype));
+    if (at::isfinite(cast).logical_not().logical_and_(at::isfinite(block)).any().item<bool>()) {
+      throw FormatError(
+          source.name,
+          "every value must lie in the range of " + dtype_text(dtype),
+          "a larger one",
+          "bfloat16 has the range of float32");
+    }
+    append(bytes_of(cast));
+  }
+}
+
+/// Memory weights that IN lacks begin as in `FlatParameters`: norms one, learned memory zero.
+void write_new_weight(const TensorHeader& header, const AppendBytes& append) {
+  const double value = header.name.ends_with("layernorm.weight") ? 1.0 : 0.0;
+  append(bytes_of(at::full(header.shape, value, tensor_dtype(header.dtype))));
+}
+
+bool belongs_to_model(const std::string& name) {
+  constexpr std::array<std::string_view, 7> kNames{
+      "special_tokens_map.json",
+      "added_tokens.json",
+      "vocab.json",
+      "merges.txt",
+      "vocabulary.txt",
+      "fcc_tokenizer.json",
+      "generation_config.json"};
+  constexpr std::array<std::string_view, 5> kPrefixes{
+      "tokenizer", "chat_template", "LICENSE", "USE_POLICY", "NOTICE"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+         std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](std::string_view prefix) {
+           return name.starts_with(prefix);
+         });
+}
+
+/// Tokenizer, generation settings and licence.
+void copy_companions(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && belongs_to_model(name) &&
+        !fs::copy_file(entry.path(), to / name, error)) {
+      throw IoError(entry.path().string(), "must be copyable", error.message());
+    }
+  }
+}
+
+int run_convert(const Arguments& arguments) {
+  const at::NoGradGuard no_grad;
+  const std::optional<DType> dtype = dtype_of(arguments.dtype);
+  check_output(arguments);
+  const ModelFiles model = open_model(arguments.input);
+  const ModelConfig config = target_config(model.config, arguments.fcc);
+  const auto fresh = check_weights(config, model.weights, arguments.input);
+  verify_if_manifest(arguments.input); // the copy's own manifest must not vouch for damage
+
+  const DType config_dtype = dtype.value_or(main_dtype(model));
+  std::vector<TensorHeader> headers;
+  for (const WeightShape& weight : weight_shapes(config)) {
+    const bool has = model.weights.contains(weight.name);
+    const DType old = has ? model.weights.at(weight.name).dtype : config_dtype;
+    headers.push_back({weight.name, dtype.value_or(old), weight.shape});
+  }
+  const fs::path target = without_end_slash(arguments.output);
+  std::error_code error;
+  fs::create_directories(target.parent_path(), error);
+  if (error) {
+    throw IoError(target.parent_path().string(), "the directory cannot be made", error.message());
+  }
+  AtomicDirectory output(target);
+  write_safetensors_directory(
+      output.path(),
+      headers,
+      static_cast<std::int64_t>(arguments.max_shard_bytes),
+      [&](std::size_t i, const AppendBytes& append) {
+        if (model.weights.contains(headers[i].name)) {
+          write_weight(model.weights.at(headers[i].name), headers[i].dtype, append);
+        } else {
+          write_new_weight(headers[i], append);
+        }
+      });
+  write_file_atomic(output.path() / "config.json", config_text(model, config, config_dtype));
+  copy_companions(model.directory, output.path());
+  output.commit();
+
+  const TensorTotals totals = total_of(SafetensorsDirectory(target));
+  std::printf(
+      "%s: %s; %s parameters, %s, %s bytes",
+      arguments.output.c_str(),
+      architecture_text(config).c_str(),
+      with_commas(totals.num_elements).c_str(),
+      dtype_text(config_dtype).c_str(),
+      with_commas(totals.num_bytes).c_str());
+  if (!fresh.empty()) {
+    std::printf("; %zu new weights, %s the first", fresh.size(), fresh.front().c_str());
+  }
+  std::printf("\n");
+  return 0;
+}
+
+} // namespace
+
+void add_convert(CLI::App& app, std::function<int()>& run) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "convert",
+      "Casts, shards or merges a model, makes a Llama fold its context, or exports it as a plain "
+      "Llama again.\n"
+      "OUT appears whole, with a manifest, or not at all; tokenizer, generation settings and "
+      "licence are copied. Tensors go through one by one: memory does not grow with the model.");
+  command->add_option("IN", arguments->input, "Hugging Face directory; it stays as it is")
+      ->required();
+  command->add_option("OUT", arguments->output, "Directory to write")->required();
+  command
+      ->add_option(
+          "--dtype",
+          arguments->dtype,
+          "float64, float32, bfloat16 or float16; left out: every tensor keeps its type")
+      ->type_name("NAME");
+  command
+      ->add_option(
+          "--max-shard",
+          arguments->max_shard_bytes,
+          "Largest weight file, as 500MB or 2GiB; one file if all fits (5GiB)")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 62))
+      ->type_name("SIZE");
+  command
+      ->add_option(
+          "--fcc",
+          arguments->fcc,
+          "The section `fcc` of config.json in place of the old one, as {\"segment_length\": 512}; "
+          "none: a plain Llama, which must have no weights for memory. Left out: it stays")
+      ->type_name("JSON|none");
+  command->add_flag("--overwrite", arguments->overwrite, "Replace the model in OUT");
+  command->callback([arguments, &run] { run = [arguments] { return run_convert(*arguments); }; });
+}
+
+} // namespace fcc::tools
