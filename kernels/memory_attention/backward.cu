@@ -29,11 +29,12 @@ KernelStatus check_params(const MemoryAttentionBackwardParams& params) {
     const void* data;
     const AttentionStrides& strides;
     const HeadLayout& layout;
-  } tensors[] = {{params.dq.data, params.dq.strides, queries},
-                 {params.dk_cur.data, params.dk_cur.strides, current},
-                 {params.dv_cur.data, params.dv_cur.strides, current},
-                 {params.dk_mem.data, params.dk_mem.strides, memory},
-                 {params.dv_mem.data, params.dv_mem.strides, memory}};
+  } tensors[] = {
+      {params.dq.data, params.dq.strides, queries},
+      {params.dk_cur.data, params.dk_cur.strides, current},
+      {params.dv_cur.data, params.dv_cur.strides, current},
+      {params.dk_mem.data, params.dk_mem.strides, memory},
+      {params.dv_mem.data, params.dv_mem.strides, memory}};
   for (const auto& tensor : tensors) {
     if (tensor.layout.num_rows == 0) {
       continue;
@@ -50,19 +51,19 @@ KernelStatus check_params(const MemoryAttentionBackwardParams& params) {
 // Two floats a row; behind them the counter of items, on a line of its own.
 int64_t statistics_bytes(const MemoryAttentionShape& shape) {
   return int64_t{2} * static_cast<int64_t>(sizeof(float)) * shape.num_cells * shape.batch *
-      shape.num_heads * padded_statistics_rows(shape.num_queries);
+         shape.num_heads * padded_statistics_rows(shape.num_queries);
 }
 constexpr int64_t kCounterBytes = 256;
 
 int problems_in_cache(const MemoryAttentionShape& shape, int64_t rows_per_problem) {
   // A quarter of an H100's L2: its two halves may both hold a line, and outputs pass through.
   constexpr int64_t kCacheBytes = 12 << 20;
-  const int64_t problem_bytes = rows_per_problem * shape.head_dim * 4;  // two bf16 tensors
+  const int64_t problem_bytes = rows_per_problem * shape.head_dim * 4; // two bf16 tensors
   const int64_t problems = int64_t{shape.num_cells} * shape.batch * shape.num_kv_heads;
   return static_cast<int>(std::clamp<int64_t>(kCacheBytes / problem_bytes, 1, problems));
 }
 
-}  // namespace
+} // namespace
 
 KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, KernelParams& kernel) {
   if (const KernelStatus status = check_params(params); !status.ok()) {
@@ -97,8 +98,8 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   kernel.has_memory = params.has_memory;
   kernel.statistics = static_cast<float*>(params.workspace);
   kernel.statistics_rows = padded_statistics_rows(shape.num_queries);
-  kernel.next_item = reinterpret_cast<int*>(static_cast<char*>(params.workspace) +
-                                            statistics_bytes(shape));
+  kernel.next_item =
+      reinterpret_cast<int*>(static_cast<char*>(params.workspace) + statistics_bytes(shape));
   const int64_t query_rows = int64_t{shape.num_heads / shape.num_kv_heads} * shape.num_queries;
   const int64_t key_rows = int64_t{shape.num_memory} + shape.num_queries;
   kernel.query_problems_in_cache = problems_in_cache(shape, key_rows);
@@ -108,7 +109,7 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   return {};
 }
 
-}  // namespace backward
+} // namespace backward
 
 size_t memory_attention_backward_workspace_bytes(const MemoryAttentionShape& shape) {
   return static_cast<size_t>(backward::statistics_bytes(shape) + backward::kCounterBytes);
@@ -128,4 +129,4 @@ KernelStatus memory_attention_backward(const MemoryAttentionBackwardParams& para
   return {launch(kernel, num_multiprocessors, params.stream), nullptr};
 }
 
-}  // namespace fcc::kernels
+} // namespace fcc::kernels

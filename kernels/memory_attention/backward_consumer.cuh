@@ -24,7 +24,7 @@ active_tiles(const Item& item, const Block& block, const Stream& stream) {
   ActiveTiles active{stream.num_segments, stream.segment_tiles, 0, stream.segment_tiles};
   if constexpr (Item::kRole == Role::kQueries) {
     active.end = stream.memory_tiles +
-        ceil_divide(min(item.num_queries, block.row0 + kBlockRows), Item::kTileRows);
+                 ceil_divide(min(item.num_queries, block.row0 + kBlockRows), Item::kTileRows);
   } else if (!block.in_memory) {
     active.begin = max(0, block.row0 / Item::kTileRows - stream.first_tile);
   }
@@ -32,7 +32,7 @@ active_tiles(const Item& item, const Block& block, const Stream& stream) {
     active.begin = active.end = 0;
   }
   if (active.begin == 0 && active.end == active.segment_tiles) {
-    active.segment_tiles *= active.num_segments;  // one long run without a drain between heads
+    active.segment_tiles *= active.num_segments; // one long run without a drain between heads
     active.end = active.segment_tiles;
     active.num_segments = 1;
   }
@@ -65,17 +65,17 @@ class Consumer {
       order_.advance();
     }
     if (kTurns && warpgroup_ == 0) {
-      take_turn();  // absorbs the last pass, so that every arrival is met
+      take_turn(); // absorbs the last pass, so that every arrival is met
     }
   }
 
  private:
   using ItemOfRole = typename Traits::ItemOfRole;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
-  static constexpr bool kTurns = Traits::kTurns;
+  static constexpr bool kTurns = Traits::kSchedule == Schedule::kTurns;
   static constexpr int kHeadDim = Traits::kHeadDim;
   static constexpr int kTileRows = Traits::kTileRows;
-  static constexpr int kStride = Traits::kTogether ? Traits::kWarpgroups : 1;  // tiles to the next
+  static constexpr int kStride = Traits::kTogether ? Traits::kWarpgroups : 1; // tiles to the next
   static constexpr int kFirstTurnBarrier = 1;
   static constexpr int kPartialSumsBarrier = 4;
 
@@ -120,8 +120,8 @@ class Consumer {
   }
 
   __device__ __forceinline__ void run_item() {
-    float sum_first[kHeadDim / 2];                  // dQ or dK
-    float sum_second[kQueries ? 1 : kHeadDim / 2];  // dV
+    float sum_first[kHeadDim / 2];                 // dQ or dK
+    float sum_second[kQueries ? 1 : kHeadDim / 2]; // dV
 #pragma unroll
     for (float& value : sum_first) {
       value = 0.0F;
@@ -156,43 +156,59 @@ class Consumer {
 
   /// What steers loops and branches, known to the compiler to be the same in the whole warp.
   static __device__ __forceinline__ Stream uniform(const Stream& stream) {
-    return {.num_segments = warp_uniform(stream.num_segments),
-            .segment_tiles = warp_uniform(stream.segment_tiles),
-            .first_tile = warp_uniform(stream.first_tile),
-            .memory_tiles = warp_uniform(stream.memory_tiles)};
+    return {
+        .num_segments = warp_uniform(stream.num_segments),
+        .segment_tiles = warp_uniform(stream.segment_tiles),
+        .first_tile = warp_uniform(stream.first_tile),
+        .memory_tiles = warp_uniform(stream.memory_tiles)};
   }
   static __device__ __forceinline__ Block uniform(const Block& block) {
-    return {.row0 = warp_uniform(block.row0),
-            .head = warp_uniform(block.head),
-            .in_memory = warp_uniform(block.in_memory ? 1 : 0) != 0,
-            .exists = block.exists,
-            .active = warp_uniform(block.active ? 1 : 0) != 0};
+    return {
+        .row0 = warp_uniform(block.row0),
+        .head = warp_uniform(block.head),
+        .in_memory = warp_uniform(block.in_memory ? 1 : 0) != 0,
+        .exists = block.exists,
+        .active = warp_uniform(block.active ? 1 : 0) != 0};
   }
 
   template <int kSecond>
-  __device__ __forceinline__ void accumulate(const ItemOfRole& item,
-                                             const Block& block,
-                                             const Stream& stream,
-                                             float (&sum_first)[kHeadDim / 2],
-                                             float (&sum_second)[kSecond]) {
+  __device__ __forceinline__ void accumulate(
+      const ItemOfRole& item,
+      const Block& block,
+      const Stream& stream,
+      float (&sum_first)[kHeadDim / 2],
+      float (&sum_second)[kSecond]) {
     const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
-    const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4;  // and + 8
+    const int row_in_block = thread / kWarpSize * 16 + thread % kWarpSize / 4; // and + 8
     const uint8_t* const shared_first = shared_.kept_first[kept_.stage][kept_index()];
     const uint8_t* const shared_second = shared_.kept_second[kept_.stage][kept_index()];
 
     RowStatistics statistics{};
     if constexpr (kQueries) {
       if (block.active) {
-        load_lse(params_, item.cell, item.batch, block.head, block.row0 + row_in_block,
-                 statistics.lse_log2);
+        load_lse(
+            params_,
+            item.cell,
+            item.batch,
+            block.head,
+            block.row0 + row_in_block,
+            statistics.lse_log2);
       }
 #pragma unroll
       for (int i = 0; i < Traits::kWarpgroups; ++i) {
         mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
         if (i == warpgroup_ && block.active) {
-          make_statistics<kHeadDim>(params_, shared_.tile_first[tile_.stage], shared_second,
-                                    item.cell, item.batch, block.head, block.row0, row_in_block,
-                                    thread % 4, statistics);
+          make_statistics<kHeadDim>(
+              params_,
+              shared_.tile_first[tile_.stage],
+              shared_second,
+              item.cell,
+              item.batch,
+              block.head,
+              block.row0,
+              row_in_block,
+              thread % 4,
+              statistics);
         }
         release(&shared_.tile_empty[tile_.stage]);
         tile_.advance();
@@ -206,13 +222,11 @@ class Consumer {
 
     float scores[kTileRows / 2];
     float grads[kTileRows / 2];
-    Weights<Traits> even;
-    [[maybe_unused]] Weights<Traits> odd;
-    TileOperands<Traits> next_tile;  // whose scores are made next
-    TileOperands<Traits> last_tile;  // whose weights are made, whose last products come next
-    int number = 0;                  // of the tile whose weights are made next, in its segment
-    int last_stage = 0;              // of last_tile
-    int held_stage = -1;             // of a tile whose last products are on their way, if any
+    Weights<Traits> weights;
+    TileOperands<Traits> next_tile; // whose scores are made next
+    TileOperands<Traits> last_tile; // whose weights are made, whose last products come next
+    int number = 0;                 // of the tile whose weights are made next, in its segment
+    int last_stage = 0;             // of last_tile
 
     const auto wait_for_tile = [&]() {
       mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
@@ -228,7 +242,7 @@ class Consumer {
       kept_second.multiply(grads, next_tile.second());
       wgmma_commit();
     };
-    const auto issue_last_products = [&](const Weights<Traits>& weights) {
+    const auto issue_last_products = [&]() {
       wgmma_fence();
       if constexpr (!kQueries) {
         multiply_weights<Traits>(sum_second, weights.p, last_tile.second());
@@ -243,8 +257,8 @@ class Consumer {
         const int bound = (in_memory ? item.num_memory - 1 : block.row0) - column0;
         if (bound < kTileRows - 1) {
           const int slope = in_memory ? 0 : 1;
-          mask_scores<Traits>(scores, bound + slope * row_in_block,
-                              bound + slope * (row_in_block + 8));
+          mask_scores<Traits>(
+              scores, bound + slope * row_in_block, bound + slope * (row_in_block + 8));
         }
       } else if (!block.in_memory) {
         const int bound = block.row0 - (stream.first_tile + number) * kTileRows;
@@ -268,7 +282,7 @@ class Consumer {
       next_tile.point_to(shared_, tile_.stage);
     };
     // Once S and dP of the next tile are there: what they weigh.
-    const auto weigh = [&](Weights<Traits>& weights) {
+    const auto weigh = [&]() {
       pin_registers(scores);
       pin_registers(grads);
       mask();
@@ -280,14 +294,8 @@ class Consumer {
       }
       leave_tile();
     };
-    const auto release_held = [&]() {
-      if (held_stage >= 0) {
-        release(&shared_.tile_empty[held_stage]);
-      }
-    };
-
-    // The branch keeps the wait behind the exponentials: the assembler moves waits up inside a basic
-    // block. Both ways are equal, and the four warps of a warpgroup go the same.
+    // The branch keeps the wait behind the exponentials: the assembler moves waits up inside a
+    // basic block. Both ways are equal, and the four warps of a warpgroup go the same.
     const auto await_grads = [&]() {
       if (block.in_memory) {
         wgmma_wait<0>();
@@ -304,20 +312,20 @@ class Consumer {
       mask();
 #pragma unroll
       for (int i = 0; i < kTileRows / 8; ++i) {
-        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, even);
+        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, weights);
       }
       await_grads();
       if constexpr (!kQueries) {
         wgmma_fence();
-        multiply_weights<Traits>(sum_second, even.p, next_tile.second());
+        multiply_weights<Traits>(sum_second, weights.p, next_tile.second());
         wgmma_commit();
       }
 #pragma unroll
       for (int i = 0; i < kTileRows / 8; ++i) {
-        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, even);
+        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, weights);
       }
       wgmma_fence();
-      multiply_weights<Traits>(sum_first, even.ds, next_tile.first());
+      multiply_weights<Traits>(sum_first, weights.ds, next_tile.first());
       wgmma_commit();
       leave_tile();
       if constexpr (decltype(has_next)::value) {
@@ -328,43 +336,38 @@ class Consumer {
       pin_registers(scores);
       release(&shared_.tile_empty[last_stage]);
     };
-    // The other schedules, from a tile whose weights are made to the next.
-    const auto step = [&](Weights<Traits>& current, Weights<Traits>& next) {
+    // Schedule::kTurns, from a tile whose weights are made to the next.
+    const auto turns_step = [&]() {
       const int stage = last_stage;
       wait_for_tile();
       take_turn();
-      if constexpr (Traits::kSchedule == Schedule::kPipelined) {
-        issue_scores();
-        issue_grads();
-        issue_last_products(current);
-        pass_turn();
-        wgmma_wait<1>();
-        release_held();
-        held_stage = stage;
-        weigh(next);
-      } else {
-        issue_last_products(current);
-        issue_scores();
-        wgmma_wait<1>();  // the weights' registers are free
-        release(&shared_.tile_empty[stage]);
-        issue_grads();
-        pass_turn();
-        wgmma_wait<0>();
-        weigh(current);
-      }
-    };
-    const auto finish = [&](const Weights<Traits>& current) {
-      issue_last_products(current);
+      issue_last_products();
+      issue_scores();
+      wgmma_wait<1>(); // the registers of the weights are free
+      release(&shared_.tile_empty[stage]);
+      issue_grads();
+      pass_turn();
       wgmma_wait<0>();
-      release_held();
-      held_stage = -1;
-      release(&shared_.tile_empty[last_stage]);
+      weigh();
     };
 
     const auto run = [&](int count) {
       wait_for_tile();
       next_tile.point_to(shared_, tile_.stage);
-      if constexpr (Traits::kSchedule == Schedule::kSplit) {
+      if constexpr (kTurns) {
+        take_turn();
+        issue_scores();
+        issue_grads();
+        pass_turn();
+        wgmma_wait<0>();
+        weigh();
+        for (; count > 1; --count) {
+          turns_step();
+        }
+        issue_last_products();
+        wgmma_wait<0>();
+        release(&shared_.tile_empty[last_stage]);
+      } else {
         issue_scores();
         wgmma_wait<0>();
         pin_registers(scores);
@@ -372,30 +375,6 @@ class Consumer {
           split_step(std::true_type{});
         }
         split_step(std::false_type{});
-      } else {
-        take_turn();
-        issue_scores();
-        issue_grads();
-        pass_turn();
-        wgmma_wait<0>();
-        weigh(even);
-        if constexpr (Traits::kSchedule == Schedule::kPipelined) {
-          for (; count > 2; count -= 2) {
-            step(even, odd);
-            step(odd, even);
-          }
-          if (count == 2) {
-            step(even, odd);
-            finish(odd);
-          } else {
-            finish(even);
-          }
-        } else {
-          for (; count > 1; --count) {
-            step(even, even);
-          }
-          finish(even);
-        }
       }
     };
 
@@ -429,8 +408,9 @@ class Consumer {
 
   /// Adds the second warpgroup's sums to the first's.
   template <int kSecond>
-  __device__ __forceinline__ void add_partial_sums(float (&sum_first)[kHeadDim / 2],
-                                                   float (&sum_second)[kSecond]) {
+  __device__ __forceinline__ void add_partial_sums(
+      float (&sum_first)[kHeadDim / 2],
+      float (&sum_second)[kSecond]) {
     const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
     float(&partial)[Traits::kPartialSums][kWarpgroupSize] = shared_.partial_sums;
     if (warpgroup_ == 1) {
@@ -448,24 +428,46 @@ class Consumer {
         sum_second[i] += partial[kHeadDim / 2 + i][thread];
       }
     }
-    named_barrier_sync(kPartialSumsBarrier, 2 * kWarpgroupSize);  // read before written again
+    named_barrier_sync(kPartialSumsBarrier, 2 * kWarpgroupSize); // read before written again
   }
 
   template <int kSecond>
-  __device__ __forceinline__ void store(const ItemOfRole& item,
-                                        const Block& block,
-                                        const float (&sum_first)[kHeadDim / 2],
-                                        const float (&sum_second)[kSecond]) {
+  __device__ __forceinline__ void store(
+      const ItemOfRole& item,
+      const Block& block,
+      const float (&sum_first)[kHeadDim / 2],
+      const float (&sum_second)[kSecond]) {
     if constexpr (kQueries) {
-      store_block<kHeadDim>(sum_first, params_.scale, params_.dq, item.cell, item.batch, block.row0,
-                            item.num_queries, block.head);
+      store_block<kHeadDim>(
+          sum_first,
+          params_.scale,
+          params_.dq,
+          item.cell,
+          item.batch,
+          block.row0,
+          item.num_queries,
+          block.head);
     } else {
       const bool in_memory = block.in_memory;
       const int rows = in_memory ? params_.shape.num_memory : item.num_queries;
-      store_block<kHeadDim>(sum_first, params_.scale, in_memory ? params_.dk_mem : params_.dk_cur,
-                            item.cell, item.batch, block.row0, rows, block.head);
-      store_block<kHeadDim>(sum_second, 1.0F, in_memory ? params_.dv_mem : params_.dv_cur,
-                            item.cell, item.batch, block.row0, rows, block.head);
+      store_block<kHeadDim>(
+          sum_first,
+          params_.scale,
+          in_memory ? params_.dk_mem : params_.dk_cur,
+          item.cell,
+          item.batch,
+          block.row0,
+          rows,
+          block.head);
+      store_block<kHeadDim>(
+          sum_second,
+          1.0F,
+          in_memory ? params_.dv_mem : params_.dv_cur,
+          item.cell,
+          item.batch,
+          block.row0,
+          rows,
+          block.head);
     }
   }
 
@@ -477,4 +479,4 @@ class Consumer {
   RingPosition<Traits::kStages> tile_;
 };
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

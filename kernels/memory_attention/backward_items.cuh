@@ -6,7 +6,8 @@
 /// *block* of 64 rows and its gradients in registers, while *tiles* of the other side stream by.
 ///
 ///   Role::kQueries  keeps rows of Q and dO of one head, streams keys and values, gives dQ;
-///   Role::kKeys     keeps rows of K and V, streams Q and dO of all heads of the group, gives dK, dV.
+///   Role::kKeys     keeps rows of K and V, streams Q and dO of all heads of the group, gives dK,
+///   dV.
 ///
 /// So every gradient is summed by one warpgroup in one order: deterministic, nothing to reduce.
 namespace fcc::kernels::backward {
@@ -26,21 +27,21 @@ __host__ __device__ inline int num_blocks(const MemoryAttentionShape& shape) {
 }
 
 /// What one CTA does in one go: neighbouring blocks of one (cell, batch row, key/value head), one a
-/// warpgroup; or, for few problems, one block whose tiles the warpgroups share out. Items are numbered by groups of problems that share the L2 cache, inside a
-/// group heaviest first.
+/// warpgroup; or, for few problems, one block whose tiles the warpgroups share out. Items are
+/// numbered by groups of problems that share the L2 cache, inside a group heaviest first.
 template <Role kRole, int kItemBlocks>
 __host__ __device__ inline int num_items(const MemoryAttentionShape& shape) {
   return ceil_divide(num_blocks<kRole>(shape), kItemBlocks) * shape.num_cells * shape.batch *
-      shape.num_kv_heads;
+         shape.num_kv_heads;
 }
 
 /// The 64 rows that a warpgroup keeps.
 struct Block {
   int row0 = 0;
-  int head = 0;            // query head, or key/value head
-  bool in_memory = false;  // keys of the memory
-  bool exists = false;     // false past the last block
-  bool active = false;     // exists and attends to something, or is attended to
+  int head = 0;           // query head, or key/value head
+  bool in_memory = false; // keys of the memory
+  bool exists = false;    // false past the last block
+  bool active = false;    // exists and attends to something, or is attended to
 };
 
 /// The tiles that a CTA streams: `num_segments` times the `segment_tiles` tiles from `first_tile`.
@@ -61,18 +62,18 @@ struct Item {
   int cell;
   int batch;
   int kv_head;
-  int group;  // H/G
+  int group; // H/G
   int first_block;
   int num_queries;
-  int num_memory;  // 0 where the flag says so
+  int num_memory; // 0 where the flag says so
   int memory_blocks;
   int current_blocks;
 
   __device__ Item(const KernelParams& params, int index) {
     const MemoryAttentionShape& shape = params.shape;
     const int num_problems = shape.num_cells * shape.batch * shape.num_kv_heads;
-    const int in_cache = kRole == Role::kQueries ? params.query_problems_in_cache
-                                                 : params.key_problems_in_cache;
+    const int in_cache =
+        kRole == Role::kQueries ? params.query_problems_in_cache : params.key_problems_in_cache;
     const int chunks = ceil_divide(num_blocks<kRole>(shape), kItemBlocks);
     const int first_problem = index / (in_cache * chunks) * in_cache;
     const int problems = min(in_cache, num_problems - first_problem);
@@ -143,7 +144,7 @@ struct Order {
   Item item;
   Stream stream;
   Block blocks[kItemBlocks];
-  bool last;  // nothing else counts: no more items
+  bool last; // nothing else counts: no more items
 };
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

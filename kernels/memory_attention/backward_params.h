@@ -18,11 +18,11 @@ constexpr int kStatisticsPadding = kBlockRows;
 
 /// What a launch of the gradient kernels needs, passed by value as a kernel parameter.
 struct KernelParams {
-  TileMap q;         // boxes of 64 rows, as all maps here
+  TileMap q; // boxes of 64 rows, as all maps here
   TileMap grad_out;
   TileMap out;
-  TileMap k_mem;     // unset if Lm == 0
-  TileMap v_mem;     // unset if Lm == 0
+  TileMap k_mem; // unset if Lm == 0
+  TileMap v_mem; // unset if Lm == 0
   TileMap k_cur;
   TileMap v_cur;
 
@@ -36,12 +36,12 @@ struct KernelParams {
   AttentionOutput dv_cur;
 
   MemoryAttentionShape shape;
-  const uint8_t* has_memory = nullptr;  // [C, B] or null
+  const uint8_t* has_memory = nullptr; // [C, B] or null
   /// float32 [C, B, H, statistics_rows / 2, 4]: {lse, lse, delta, delta} of two neighbouring query
   /// rows; lse in base 2, +inf in the padding; delta = rowsum(dO * O), 0 in the padding. The kernel
   /// for dQ writes it, the one for dK and dV reads it.
   float* statistics = nullptr;
-  int statistics_rows = 0;  // Lq rounded up to kStatisticsPadding
+  int statistics_rows = 0; // Lq rounded up to kStatisticsPadding
 
   /// Items of the kernel for dK and dV that were handed out; the kernel for dQ sets it to 0.
   int* next_item = nullptr;
@@ -52,7 +52,7 @@ struct KernelParams {
   int key_problems_in_cache = 1;
 
   float scale = 0.0F;
-  float scale_log2 = 0.0F;  // scale * log2(e)
+  float scale_log2 = 0.0F; // scale * log2(e)
 };
 
 /// Rows of the statistics for this many queries.
@@ -64,7 +64,9 @@ constexpr int padded_statistics_rows(int num_queries) {
 KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, KernelParams& kernel);
 
 /// The gradients, for head widths 64 and 128. `num_multiprocessors` bounds the grid.
-cudaError_t launch_gradients_e64(const KernelParams& params, int num_multiprocessors, cudaStream_t stream);
-cudaError_t launch_gradients_e128(const KernelParams& params, int num_multiprocessors, cudaStream_t stream);
+cudaError_t
+launch_gradients_e64(const KernelParams& params, int num_multiprocessors, cudaStream_t stream);
+cudaError_t
+launch_gradients_e128(const KernelParams& params, int num_multiprocessors, cudaStream_t stream);
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

@@ -9,26 +9,33 @@ namespace fcc::kernels::backward {
 /// Copies `kRows` rows of one head, all panels of E, in boxes of 64 rows.
 template <int kRows, int kPanels>
 __device__ __forceinline__ void load_rows(
-    uint8_t* destination, const TileMap& map, uint64_t* barrier, int row, int head, int batch, int cell) {
+    uint8_t* destination,
+    const TileMap& map,
+    uint64_t* barrier,
+    int row,
+    int head,
+    int batch,
+    int cell) {
 #pragma unroll
   for (int panel = 0; panel < kPanels; ++panel) {
 #pragma unroll
     for (int box = 0; box < kRows / kBlockRows; ++box) {
-      tma_load(destination + (panel * kRows + box * kBlockRows) * 128,
-               &map.map,
-               barrier,
-               panel * 64,
-               row + box * kBlockRows,
-               head,
-               batch,
-               map.first_cell + cell * map.cell_step);
+      tma_load(
+          destination + (panel * kRows + box * kBlockRows) * 128,
+          &map.map,
+          barrier,
+          panel * 64,
+          row + box * kBlockRows,
+          head,
+          batch,
+          map.first_cell + cell * map.cell_step);
     }
   }
 }
 
 /// The work of the loading thread: hands out items and keeps the rings full, in the order in which
-/// the consumers read. Role::kQueries takes items in turns, to and fro, as all weigh about the same;
-/// Role::kKeys draws them from a counter.
+/// the consumers read. Role::kQueries takes items in turns, to and fro, as all weigh about the
+/// same; Role::kKeys draws them from a counter.
 template <class Traits>
 class Producer {
  public:
@@ -40,7 +47,7 @@ class Producer {
     int index = static_cast<int>(blockIdx.x);
     int round = 0;
     while (index < items) {
-      const int next = next_item(++round);  // early: the answer takes a while
+      const int next = next_item(++round); // early: the answer takes a while
       load_item(index);
       index = next;
     }
@@ -106,10 +113,22 @@ class Producer {
             kQueries ? params_.q : (block.in_memory ? params_.k_mem : params_.k_cur);
         const TileMap& second =
             kQueries ? params_.grad_out : (block.in_memory ? params_.v_mem : params_.v_cur);
-        load_rows<kBlockRows, kPanels>(shared_.kept_first[kept_.stage][i], first, full, block.row0,
-                                       block.head, item.batch, item.cell);
-        load_rows<kBlockRows, kPanels>(shared_.kept_second[kept_.stage][i], second, full,
-                                       block.row0, block.head, item.batch, item.cell);
+        load_rows<kBlockRows, kPanels>(
+            shared_.kept_first[kept_.stage][i],
+            first,
+            full,
+            block.row0,
+            block.head,
+            item.batch,
+            item.cell);
+        load_rows<kBlockRows, kPanels>(
+            shared_.kept_second[kept_.stage][i],
+            second,
+            full,
+            block.row0,
+            block.head,
+            item.batch,
+            item.cell);
       }
     }
     kept_.advance();
@@ -124,8 +143,14 @@ class Producer {
       mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);
       mbarrier_arrive_expect_bytes(full, block.active ? Traits::kKeptBytes : 0);
       if (block.active) {
-        load_rows<kBlockRows, kPanels>(shared_.tile_first[tile_.stage], params_.out, full,
-                                       block.row0, block.head, item.batch, item.cell);
+        load_rows<kBlockRows, kPanels>(
+            shared_.tile_first[tile_.stage],
+            params_.out,
+            full,
+            block.row0,
+            block.head,
+            item.batch,
+            item.cell);
       }
       tile_.advance();
     }
@@ -142,14 +167,16 @@ class Producer {
     uint64_t* const full = &shared_.tile_full[tile_.stage];
     mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);
     mbarrier_arrive_expect_bytes(full, 2 * Traits::kTileBytes + Traits::kStatisticsBytes);
-    load_rows<kTileRows, kPanels>(shared_.tile_first[tile_.stage], first, full, row, head,
-                                  item.batch, item.cell);
-    load_rows<kTileRows, kPanels>(shared_.tile_second[tile_.stage], second, full, row, head,
-                                  item.batch, item.cell);
+    load_rows<kTileRows, kPanels>(
+        shared_.tile_first[tile_.stage], first, full, row, head, item.batch, item.cell);
+    load_rows<kTileRows, kPanels>(
+        shared_.tile_second[tile_.stage], second, full, row, head, item.batch, item.cell);
     if constexpr (!kQueries) {
-      bulk_load(shared_.statistics[tile_.stage],
-                statistics_of(params_, item.cell, item.batch, head, row), Traits::kStatisticsBytes,
-                full);
+      bulk_load(
+          shared_.statistics[tile_.stage],
+          statistics_of(params_, item.cell, item.batch, head, row),
+          Traits::kStatisticsBytes,
+          full);
     }
     tile_.advance();
   }
@@ -161,4 +188,4 @@ class Producer {
   RingPosition<Traits::kStages> tile_;
 };
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

@@ -50,8 +50,8 @@ class KeptOperand {
         Product::template register_shared<Major::kK>(
             d, values_[k][0], values_[k][1], values_[k][2], values_[k][3], b, k > 0);
       } else {
-        const uint64_t a = kept +
-            static_cast<uint64_t>(panel * (Traits::kPanelBytesKept >> 4) + inside);
+        const uint64_t a =
+            kept + static_cast<uint64_t>(panel * (Traits::kPanelBytesKept >> 4) + inside);
         Product::template shared_shared<Major::kK, Major::kK>(d, a, b, k > 0);
       }
     }
@@ -81,8 +81,7 @@ class TileOperands {
 
  private:
   static __device__ __forceinline__ uint32_t low_word(const uint8_t* tile) {
-    return static_cast<uint32_t>(
-        matrix_descriptor(shared_address(tile), Traits::kPanelBytesTile));
+    return static_cast<uint32_t>(matrix_descriptor(shared_address(tile), Traits::kPanelBytesTile));
   }
 
   uint32_t first_ = 0;
@@ -91,15 +90,21 @@ class TileOperands {
 
 /// D[64, E] += weights[64, kTileRows] * tile[kTileRows, E], weights in registers, issued.
 template <class Traits>
-__device__ __forceinline__ void multiply_weights(float (&d)[Traits::kHeadDim / 2],
-                                                 const uint32_t (&weights)[Traits::kTileRows / 4],
-                                                 uint64_t tile) {
+__device__ __forceinline__ void multiply_weights(
+    float (&d)[Traits::kHeadDim / 2],
+    const uint32_t (&weights)[Traits::kTileRows / 4],
+    uint64_t tile) {
 #pragma unroll
   for (int k = 0; k < Traits::kTileRows / 16; ++k) {
     Wgmma<Traits::kHeadDim>::template register_shared<Major::kMN>(
-        d, weights[4 * k], weights[4 * k + 1], weights[4 * k + 2], weights[4 * k + 3],
-        tile + static_cast<uint64_t>(k * 128), true);
+        d,
+        weights[4 * k],
+        weights[4 * k + 1],
+        weights[4 * k + 2],
+        weights[4 * k + 3],
+        tile + static_cast<uint64_t>(k * 128),
+        true);
   }
 }
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

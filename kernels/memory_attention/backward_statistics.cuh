@@ -36,11 +36,11 @@ __device__ __forceinline__ float dot_bf16(const uint4& a, const uint4& b) {
 }
 
 /// lse of a thread's two rows of a block, in base 2. Asked for early, as it comes from far.
-__device__ __forceinline__ void load_lse(
-    const KernelParams& params, int cell, int batch, int head, int row, float (&lse_log2)[2]) {
+__device__ __forceinline__ void
+load_lse(const KernelParams& params, int cell, int batch, int head, int row, float (&lse_log2)[2]) {
   constexpr float kLog2E = 1.4426950408889634F;
   const float* lse = params.lse + cell * params.lse_strides.cell +
-      batch * params.lse_strides.batch + head * params.lse_strides.head;
+                     batch * params.lse_strides.batch + head * params.lse_strides.head;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     // A padded query gets the weight 2^(s - inf) = 0 everywhere.
@@ -53,16 +53,17 @@ __device__ __forceinline__ void load_lse(
 /// memory, and writes them to the workspace. A quad of lanes shares a row: 16-byte chunks
 /// quad_lane, quad_lane + 4, ...
 template <int kHeadDim>
-__device__ __forceinline__ void make_statistics(const KernelParams& params,
-                                                const uint8_t* out,
-                                                const uint8_t* grad_out,
-                                                int cell,
-                                                int batch,
-                                                int head,
-                                                int row0,
-                                                int row_in_block,
-                                                int quad_lane,
-                                                RowStatistics& statistics) {
+__device__ __forceinline__ void make_statistics(
+    const KernelParams& params,
+    const uint8_t* out,
+    const uint8_t* grad_out,
+    int cell,
+    int batch,
+    int head,
+    int row0,
+    int row_in_block,
+    int quad_lane,
+    RowStatistics& statistics) {
   constexpr uint32_t kChunksInPanel = 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -72,9 +73,10 @@ __device__ __forceinline__ void make_statistics(const KernelParams& params,
     for (int i = 0; i < kHeadDim / 32; ++i) {
       const auto chunk = static_cast<uint32_t>(quad_lane + 4 * i);
       const uint32_t offset = chunk / kChunksInPanel * (kBlockRows * 128U) +
-          swizzle128_offset(static_cast<uint32_t>(row), chunk % kChunksInPanel);
-      sum += dot_bf16(*reinterpret_cast<const uint4*>(out + offset),
-                      *reinterpret_cast<const uint4*>(grad_out + offset));
+                              swizzle128_offset(static_cast<uint32_t>(row), chunk % kChunksInPanel);
+      sum += dot_bf16(
+          *reinterpret_cast<const uint4*>(out + offset),
+          *reinterpret_cast<const uint4*>(grad_out + offset));
     }
     sum += __shfl_xor_sync(0xFFFFFFFFU, sum, 1);
     sum += __shfl_xor_sync(0xFFFFFFFFU, sum, 2);
@@ -87,4 +89,4 @@ __device__ __forceinline__ void make_statistics(const KernelParams& params,
   }
 }
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

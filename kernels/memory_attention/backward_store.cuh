@@ -11,19 +11,20 @@ namespace fcc::kernels::backward {
 /// [cell, batch, row, head, E] tensor; rows from `num_rows` on are left out. Four neighbouring
 /// lanes trade their words so that each stores 16 contiguous bytes.
 template <int kHeadDim>
-__device__ __forceinline__ void store_block(const float (&d)[kHeadDim / 2],
-                                            float scale,
-                                            const AttentionOutput& output,
-                                            int cell,
-                                            int batch,
-                                            int row0,
-                                            int num_rows,
-                                            int head) {
+__device__ __forceinline__ void store_block(
+    const float (&d)[kHeadDim / 2],
+    float scale,
+    const AttentionOutput& output,
+    int cell,
+    int batch,
+    int row0,
+    int num_rows,
+    int head) {
   const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
   const int quad_lane = thread % 4;
   const int row = row0 + thread / kWarpSize * 16 + thread % kWarpSize / 4;
   auto* const base = static_cast<__nv_bfloat16*>(output.data) + cell * output.strides.cell +
-      batch * output.strides.batch + head * output.strides.head;
+                     batch * output.strides.batch + head * output.strides.head;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
 #pragma unroll
@@ -50,12 +51,12 @@ __device__ __forceinline__ void store_block(const float (&d)[kHeadDim / 2],
       }
       const int this_row = row + 8 * half;
       if (this_row < num_rows) {
-        *reinterpret_cast<uint4*>(base + this_row * output.strides.row +
-                                  (columns + quad_lane) * 8) =
+        *reinterpret_cast<uint4*>(
+            base + this_row * output.strides.row + (columns + quad_lane) * 8) =
             make_uint4(words[0], words[1], words[2], words[3]);
       }
     }
   }
 }
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

@@ -35,12 +35,13 @@ mask_scores(float (&scores)[Traits::kTileRows / 2], int bound0, int bound1) {
 /// Eight columns of P = 2^(scale_log2 S - lse_log2), in place of the scores. The statistics belong
 /// to the rows (`kept`) or to the columns (`tile`, in shared memory).
 template <class Traits>
-__device__ __forceinline__ void exponentiate(int i,
-                                             float (&scores)[Traits::kTileRows / 2],
-                                             float scale_log2,
-                                             const RowStatistics& kept,
-                                             const float4* tile,
-                                             Weights<Traits>& weights) {
+__device__ __forceinline__ void exponentiate(
+    int i,
+    float (&scores)[Traits::kTileRows / 2],
+    float scale_log2,
+    const RowStatistics& kept,
+    const float4* tile,
+    Weights<Traits>& weights) {
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
   float2 lse = make_float2(kept.lse_log2[0], kept.lse_log2[1]);
   if constexpr (!kRowsAreQueries) {
@@ -60,12 +61,13 @@ __device__ __forceinline__ void exponentiate(int i,
 
 /// Eight columns of dS = P (dP - delta).
 template <class Traits>
-__device__ __forceinline__ void differentiate(int i,
-                                              const float (&probabilities)[Traits::kTileRows / 2],
-                                              const float (&grads)[Traits::kTileRows / 2],
-                                              const RowStatistics& kept,
-                                              const float4* tile,
-                                              Weights<Traits>& weights) {
+__device__ __forceinline__ void differentiate(
+    int i,
+    const float (&probabilities)[Traits::kTileRows / 2],
+    const float (&grads)[Traits::kTileRows / 2],
+    const RowStatistics& kept,
+    const float4* tile,
+    Weights<Traits>& weights) {
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
   float2 delta = make_float2(kept.delta[0], kept.delta[1]);
   if constexpr (!kRowsAreQueries) {
@@ -81,4 +83,4 @@ __device__ __forceinline__ void differentiate(int i,
   weights.ds[2 * i + 1] = pack_bf16(ds[2], ds[3]);
 }
 
-}  // namespace fcc::kernels::backward
+} // namespace fcc::kernels::backward

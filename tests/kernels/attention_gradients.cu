@@ -8,10 +8,10 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__device__ const __nv_bfloat16* row_of(
-    const AttentionInput& t, int cell, int batch, int row, int head) {
+__device__ const __nv_bfloat16*
+row_of(const AttentionInput& t, int cell, int batch, int row, int head) {
   return static_cast<const __nv_bfloat16*>(t.data) + cell * t.strides.cell +
-      batch * t.strides.batch + row * t.strides.row + head * t.strides.head;
+         batch * t.strides.batch + row * t.strides.row + head * t.strides.head;
 }
 
 template <class T>
@@ -31,10 +31,8 @@ __device__ T rounded(T value) {
 
 // One block a query row: dq and delta. Exactly, delta is sum_j P_j dP_j.
 template <class T, bool kLow>
-__global__ void query_gradients(MemoryAttentionBackwardParams p,
-                                const double* lse,
-                                double* delta,
-                                double* dq) {
+__global__ void
+query_gradients(MemoryAttentionBackwardParams p, const double* lse, double* delta, double* dq) {
   extern __shared__ double shared[];
   __shared__ T partial[kThreads];
   const MemoryAttentionShape& s = p.shape;
@@ -59,11 +57,10 @@ __global__ void query_gradients(MemoryAttentionBackwardParams p,
 
   T sum = 0;
   for (int j = static_cast<int>(threadIdx.x); j < num_keys; j += kThreads) {
-    const __nv_bfloat16* v = j < num_memory
-        ? row_of(p.v_mem, cell, batch, j, kv_head)
-        : row_of(p.v_cur, cell, batch, j - num_memory, kv_head);
-    probabilities[j] = exp(dot<T>(q, key(j), s.head_dim) * static_cast<T>(p.scale) -
-                           static_cast<T>(lse[at]));
+    const __nv_bfloat16* v = j < num_memory ? row_of(p.v_mem, cell, batch, j, kv_head)
+                                            : row_of(p.v_cur, cell, batch, j - num_memory, kv_head);
+    probabilities[j] =
+        exp(dot<T>(q, key(j), s.head_dim) * static_cast<T>(p.scale) - static_cast<T>(lse[at]));
     grads[j] = dot<T>(g, v, s.head_dim);
     sum += probabilities[j] * grads[j];
   }
@@ -83,7 +80,7 @@ __global__ void query_gradients(MemoryAttentionBackwardParams p,
     T value = 0;
     for (int j = 0; j < num_keys; ++j) {
       value += rounded<kLow>(probabilities[j] * (grads[j] - sum)) *
-          static_cast<T>(__bfloat162float(key(j)[e]));
+               static_cast<T>(__bfloat162float(key(j)[e]));
     }
     value = rounded<kLow>(value * static_cast<T>(p.scale));
     dq[((int64_t{rest} * s.num_queries + row) * s.num_heads + head) * s.head_dim + e] =
@@ -93,12 +90,13 @@ __global__ void query_gradients(MemoryAttentionBackwardParams p,
 
 // One block a key row, of the memory or current: dk and dv, summed over the heads of the group.
 template <class T, bool kLow>
-__global__ void key_gradients(MemoryAttentionBackwardParams p,
-                              bool in_memory,
-                              const double* lse,
-                              const double* delta,
-                              double* dk,
-                              double* dv) {
+__global__ void key_gradients(
+    MemoryAttentionBackwardParams p,
+    bool in_memory,
+    const double* lse,
+    const double* delta,
+    double* dk,
+    double* dv) {
   extern __shared__ double shared[];
   const MemoryAttentionShape& s = p.shape;
   const int num_rows = in_memory ? s.num_memory : s.num_queries;
@@ -118,13 +116,13 @@ __global__ void key_gradients(MemoryAttentionBackwardParams p,
 
   T sum_k = 0;
   T sum_v = 0;
-  const int e = static_cast<int>(threadIdx.x);  // E <= kThreads
+  const int e = static_cast<int>(threadIdx.x); // E <= kThreads
   for (int head = kv_head * group; seen && head < (kv_head + 1) * group; ++head) {
     const int64_t at = (int64_t{rest} * s.num_heads + head) * s.num_queries;
     for (int i = first + e; i < s.num_queries; i += kThreads) {
-      const T probability = exp(dot<T>(row_of(p.q, cell, batch, i, head), k, s.head_dim) *
-                                    static_cast<T>(p.scale) -
-                                static_cast<T>(lse[at + i]));
+      const T probability =
+          exp(dot<T>(row_of(p.q, cell, batch, i, head), k, s.head_dim) * static_cast<T>(p.scale) -
+              static_cast<T>(lse[at + i]));
       const T grad = dot<T>(row_of(p.grad_out, cell, batch, i, head), v, s.head_dim);
       probabilities[i] = rounded<kLow>(probability);
       grads[i] = rounded<kLow>(probability * (grad - static_cast<T>(delta[at + i])));
@@ -133,7 +131,7 @@ __global__ void key_gradients(MemoryAttentionBackwardParams p,
     for (int i = first; e < s.head_dim && i < s.num_queries; ++i) {
       sum_k += grads[i] * static_cast<T>(__bfloat162float(row_of(p.q, cell, batch, i, head)[e]));
       sum_v += probabilities[i] *
-          static_cast<T>(__bfloat162float(row_of(p.grad_out, cell, batch, i, head)[e]));
+               static_cast<T>(__bfloat162float(row_of(p.grad_out, cell, batch, i, head)[e]));
     }
     __syncthreads();
   }
@@ -147,7 +145,11 @@ __global__ void key_gradients(MemoryAttentionBackwardParams p,
 
 // Packed float64 [C, B, rows, width] to bf16 with padded rows.
 __global__ void round_rows(
-    const double* packed, __nv_bfloat16* rows, int64_t count, int64_t width, int64_t row_stride) {
+    const double* packed,
+    __nv_bfloat16* rows,
+    int64_t count,
+    int64_t width,
+    int64_t row_stride) {
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
        i += int64_t{gridDim.x} * blockDim.x) {
     rows[i / width * row_stride + i % width] = __double2bfloat16(packed[i]);
@@ -166,17 +168,17 @@ void launch(Kernel kernel, int64_t blocks, size_t shared_bytes, Arguments... arg
   if (blocks == 0) {
     return;
   }
-  check_cuda(cudaFuncSetAttribute(kernel,
-                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(shared_bytes)),
-             "shared memory");
+  check_cuda(
+      cudaFuncSetAttribute(
+          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
+      "shared memory");
   kernel<<<static_cast<unsigned>(blocks), kThreads, shared_bytes>>>(arguments...);
   check_cuda(cudaGetLastError(), "reference");
 }
 
 size_t elements(const MemoryAttentionShape& s, int rows, int64_t width) {
   return static_cast<size_t>(s.num_cells) * static_cast<size_t>(s.batch) *
-      static_cast<size_t>(rows) * static_cast<size_t>(width);
+         static_cast<size_t>(rows) * static_cast<size_t>(width);
 }
 
 // Throws where the columns from `used` on of rows of `stride` are not all as poisoned.
@@ -191,7 +193,7 @@ void check_padding(const DeviceArray<__nv_bfloat16>& array, int64_t used, int64_
   }
 }
 
-}  // namespace
+} // namespace
 
 GradientData::GradientData(const AttentionCase& c) : data(c) {
   const MemoryAttentionShape& s = c.shape;
@@ -206,11 +208,13 @@ GradientData::GradientData(const AttentionCase& c) : data(c) {
     value = __float2bfloat16(normal(random));
   }
   grad_out = DeviceArray<__nv_bfloat16>(host.size());
-  check_cuda(cudaMemcpy(grad_out.data(),
-                        host.data(),
-                        host.size() * sizeof(__nv_bfloat16),
-                        cudaMemcpyHostToDevice),
-             "copy");
+  check_cuda(
+      cudaMemcpy(
+          grad_out.data(),
+          host.data(),
+          host.size() * sizeof(__nv_bfloat16),
+          cudaMemcpyHostToDevice),
+      "copy");
 
   const DeviceArray<double> exact_out(count);
   exact_lse = DeviceArray<double>(rows);
@@ -243,34 +247,37 @@ MemoryAttentionBackwardParams GradientData::params() const {
   const int64_t query_width = int64_t{s.num_heads} * s.head_dim;
   const int64_t key_width = int64_t{s.num_kv_heads} * s.head_dim;
   const auto in_current = [&](int64_t column) {
-    const __nv_bfloat16* base = current.data() +
-        (static_cast<const __nv_bfloat16*>(forward.q.data) - data.current.data()) + column;
+    const __nv_bfloat16* base =
+        current.data() + (static_cast<const __nv_bfloat16*>(forward.q.data) - data.current.data()) +
+        column;
     return AttentionOutput{const_cast<__nv_bfloat16*>(base), forward.q.strides};
   };
   const auto in_memory = [&](int64_t column) {
-    const __nv_bfloat16* base = memory.data() +
+    const __nv_bfloat16* base =
+        memory.data() +
         (static_cast<const __nv_bfloat16*>(forward.k_mem.data) - data.memory.data()) + column;
     return AttentionOutput{const_cast<__nv_bfloat16*>(base), forward.k_mem.strides};
   };
-  return {.shape = s,
-          .q = forward.q,
-          .k_mem = forward.k_mem,
-          .v_mem = forward.v_mem,
-          .k_cur = forward.k_cur,
-          .v_cur = forward.v_cur,
-          .out = {forward.out.data, forward.out.strides},
-          .grad_out = {grad_out.data(), forward.out.strides},
-          .lse = forward.lse,
-          .lse_strides = forward.lse_strides,
-          .dq = in_current(0),
-          .dk_mem = in_memory(0),
-          .dv_mem = in_memory(key_width),
-          .dk_cur = in_current(query_width),
-          .dv_cur = in_current(query_width + key_width),
-          .has_memory = forward.has_memory,
-          .workspace = workspace.data(),
-          .scale = forward.scale,
-          .stream = nullptr};
+  return {
+      .shape = s,
+      .q = forward.q,
+      .k_mem = forward.k_mem,
+      .v_mem = forward.v_mem,
+      .k_cur = forward.k_cur,
+      .v_cur = forward.v_cur,
+      .out = {forward.out.data, forward.out.strides},
+      .grad_out = {grad_out.data(), forward.out.strides},
+      .lse = forward.lse,
+      .lse_strides = forward.lse_strides,
+      .dq = in_current(0),
+      .dk_mem = in_memory(0),
+      .dv_mem = in_memory(key_width),
+      .dk_cur = in_current(query_width),
+      .dv_cur = in_current(query_width + key_width),
+      .has_memory = forward.has_memory,
+      .workspace = workspace.data(),
+      .scale = forward.scale,
+      .stream = nullptr};
 }
 
 Gradients GradientData::written() const {
@@ -280,14 +287,14 @@ Gradients GradientData::written() const {
   check_padding(current, data.current_row - kPadding, data.current_row);
   check_padding(memory, data.memory_row - kPadding, data.memory_row);
   const auto read = [&](const AttentionOutput& t, int rows, int heads) {
-    return rows == 0 ? std::vector<double>{}
-                     : packed_to_host(t.data, t.strides, s, rows, heads);
+    return rows == 0 ? std::vector<double>{} : packed_to_host(t.data, t.strides, s, rows, heads);
   };
-  return {.dq = read(p.dq, s.num_queries, s.num_heads),
-          .dk_mem = read(p.dk_mem, s.num_memory, s.num_kv_heads),
-          .dv_mem = read(p.dv_mem, s.num_memory, s.num_kv_heads),
-          .dk_cur = read(p.dk_cur, s.num_queries, s.num_kv_heads),
-          .dv_cur = read(p.dv_cur, s.num_queries, s.num_kv_heads)};
+  return {
+      .dq = read(p.dq, s.num_queries, s.num_heads),
+      .dk_mem = read(p.dk_mem, s.num_memory, s.num_kv_heads),
+      .dv_mem = read(p.dv_mem, s.num_memory, s.num_kv_heads),
+      .dk_cur = read(p.dk_cur, s.num_queries, s.num_kv_heads),
+      .dv_cur = read(p.dv_cur, s.num_queries, s.num_kv_heads)};
 }
 
 Gradients GradientData::reference(ReferenceMath math) const {
@@ -303,39 +310,43 @@ Gradients GradientData::reference(ReferenceMath math) const {
   const DeviceArray<double> dk_cur(elements(s, s.num_queries, key_width));
   const DeviceArray<double> dv_cur(elements(s, s.num_queries, key_width));
   const auto keys = static_cast<size_t>(s.num_memory) + static_cast<size_t>(s.num_queries);
-  launch(exact ? query_gradients<double, false> : query_gradients<float, true>,
-         problems * s.num_heads * s.num_queries,
-         2 * keys * sizeof(double),
-         p,
-         exact_lse.data(),
-         delta.data(),
-         dq.data());
+  launch(
+      exact ? query_gradients<double, false> : query_gradients<float, true>,
+      problems * s.num_heads * s.num_queries,
+      2 * keys * sizeof(double),
+      p,
+      exact_lse.data(),
+      delta.data(),
+      dq.data());
   const auto key_kernel = exact ? key_gradients<double, false> : key_gradients<float, true>;
   const size_t shared_bytes = 2 * static_cast<size_t>(s.num_queries) * sizeof(double);
-  launch(key_kernel,
-         problems * s.num_kv_heads * s.num_memory,
-         shared_bytes,
-         p,
-         true,
-         exact_lse.data(),
-         delta.data(),
-         dk_mem.data(),
-         dv_mem.data());
-  launch(key_kernel,
-         problems * s.num_kv_heads * s.num_queries,
-         shared_bytes,
-         p,
-         false,
-         exact_lse.data(),
-         delta.data(),
-         dk_cur.data(),
-         dv_cur.data());
+  launch(
+      key_kernel,
+      problems * s.num_kv_heads * s.num_memory,
+      shared_bytes,
+      p,
+      true,
+      exact_lse.data(),
+      delta.data(),
+      dk_mem.data(),
+      dv_mem.data());
+  launch(
+      key_kernel,
+      problems * s.num_kv_heads * s.num_queries,
+      shared_bytes,
+      p,
+      false,
+      exact_lse.data(),
+      delta.data(),
+      dk_cur.data(),
+      dv_cur.data());
   check_cuda(cudaDeviceSynchronize(), "reference");
-  return {.dq = dq.to_host(),
-          .dk_mem = dk_mem.to_host(),
-          .dv_mem = dv_mem.to_host(),
-          .dk_cur = dk_cur.to_host(),
-          .dv_cur = dv_cur.to_host()};
+  return {
+      .dq = dq.to_host(),
+      .dk_mem = dk_mem.to_host(),
+      .dv_mem = dv_mem.to_host(),
+      .dk_cur = dk_cur.to_host(),
+      .dv_cur = dv_cur.to_host()};
 }
 
 std::vector<uint16_t> GradientData::bits() const {
@@ -348,4 +359,4 @@ std::vector<uint16_t> GradientData::bits() const {
   return result;
 }
 
-}  // namespace fcc::kernels::testing
+} // namespace fcc::kernels::testing

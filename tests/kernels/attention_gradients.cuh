@@ -19,11 +19,12 @@ struct Gradients {
 
   /// Names and members, for loops over all of them.
   [[nodiscard]] std::array<std::pair<const char*, const std::vector<double>*>, 5> all() const {
-    return {{{"dq", &dq},
-             {"dk_mem", &dk_mem},
-             {"dv_mem", &dv_mem},
-             {"dk_cur", &dk_cur},
-             {"dv_cur", &dv_cur}}};
+    return {
+        {{"dq", &dq},
+         {"dk_mem", &dk_mem},
+         {"dv_mem", &dv_mem},
+         {"dk_cur", &dk_cur},
+         {"dv_cur", &dv_cur}}};
   }
 };
 
@@ -51,11 +52,11 @@ class GradientData {
   [[nodiscard]] std::vector<uint16_t> bits() const;
 
   AttentionData data;
-  DeviceArray<__nv_bfloat16> grad_out;  // layout of data.out
-  DeviceArray<double> exact_lse;        // [C, B, H, Lq]
-  DeviceArray<__nv_bfloat16> current;   // [C, B, Lq, current_row]: dq | dk | dv | padding
-  DeviceArray<__nv_bfloat16> memory;    // [C, B, Lm, memory_row]: dk | dv | padding
+  DeviceArray<__nv_bfloat16> grad_out; // layout of data.out
+  DeviceArray<double> exact_lse;       // [C, B, H, Lq]
+  DeviceArray<__nv_bfloat16> current;  // [C, B, Lq, current_row]: dq | dk | dv | padding
+  DeviceArray<__nv_bfloat16> memory;   // [C, B, Lm, memory_row]: dk | dv | padding
   DeviceArray<uint8_t> workspace;
 };
 
-}  // namespace fcc::kernels::testing
+} // namespace fcc::kernels::testing

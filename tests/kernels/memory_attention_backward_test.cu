@@ -69,33 +69,35 @@ constexpr auto kMixed = MemoryPattern::kMixed;
 INSTANTIATE_TEST_SUITE_P(
     Small,
     MemoryAttentionBackward,
-    ::testing::Values(AttentionCase{{1, 1, 1, 0, 1, 1, 64}},
-                      AttentionCase{{1, 1, 1, 1, 1, 1, 128}},
-                      AttentionCase{{1, 2, 17, 17, 4, 2, 64}, kMixed},
-                      AttentionCase{{3, 1, 17, 17, 8, 1, 128}, kMixed, 1.0F, true},
-                      AttentionCase{{1, 1, 64, 64, 2, 2, 64}},
-                      AttentionCase{{2, 2, 113, 113, 6, 2, 64}, kMixed, 1.0F, true},
-                      AttentionCase{{3, 1, 113, 64, 4, 4, 128}, kMixed},
-                      AttentionCase{{3, 1, 239, 239, 8, 2, 64}, kMixed, 4.0F, true},
-                      AttentionCase{{3, 1, 239, 239, 3, 1, 128}, kMixed, 4.0F}));
+    ::testing::Values(
+        AttentionCase{{1, 1, 1, 0, 1, 1, 64}},
+        AttentionCase{{1, 1, 1, 1, 1, 1, 128}},
+        AttentionCase{{1, 2, 17, 17, 4, 2, 64}, kMixed},
+        AttentionCase{{3, 1, 17, 17, 8, 1, 128}, kMixed, 1.0F, true},
+        AttentionCase{{1, 1, 64, 64, 2, 2, 64}},
+        AttentionCase{{2, 2, 113, 113, 6, 2, 64}, kMixed, 1.0F, true},
+        AttentionCase{{3, 1, 113, 64, 4, 4, 128}, kMixed},
+        AttentionCase{{3, 1, 239, 239, 8, 2, 64}, kMixed, 4.0F, true},
+        AttentionCase{{3, 1, 239, 239, 3, 1, 128}, kMixed, 4.0F}));
 
 INSTANTIATE_TEST_SUITE_P(
     Segments,
     MemoryAttentionBackward,
-    ::testing::Values(AttentionCase{{2, 1, 256, 256, 8, 2, 64}, kAll, 1.0F, true},
-                      AttentionCase{{2, 1, 256, 256, 6, 2, 128}, kMixed},
-                      AttentionCase{{1, 2, 512, 512, 4, 1, 64}, kMixed},
-                      AttentionCase{{1, 1, 512, 512, 3, 1, 128}},
-                      AttentionCase{{1, 1, 512, 512, 4, 1, 64}, kAll, 8.0F},
-                      AttentionCase{{1, 1, 1000, 1000, 2, 1, 64}},
-                      AttentionCase{{1, 1, 1000, 37, 2, 2, 128}},
-                      AttentionCase{{1, 1, 1024, 1024, 2, 1, 128}},
-                      AttentionCase{{1, 1, 2048, 2048, 2, 1, 64}},
-                      AttentionCase{{1, 2, 1024, 0, 4, 2, 64}},
-                      AttentionCase{{1, 1, 2048, 0, 2, 1, 128}},
-                      AttentionCase{{1, 2, 113, 512, 4, 2, 64}, kNone},
-                      AttentionCase{{64, 1, 64, 64, 4, 2, 64}, kMixed, 1.0F, true},
-                      AttentionCase{{33, 2, 64, 64, 8, 8, 128}, kMixed}));
+    ::testing::Values(
+        AttentionCase{{2, 1, 256, 256, 8, 2, 64}, kAll, 1.0F, true},
+        AttentionCase{{2, 1, 256, 256, 6, 2, 128}, kMixed},
+        AttentionCase{{1, 2, 512, 512, 4, 1, 64}, kMixed},
+        AttentionCase{{1, 1, 512, 512, 3, 1, 128}},
+        AttentionCase{{1, 1, 512, 512, 4, 1, 64}, kAll, 8.0F},
+        AttentionCase{{1, 1, 1000, 1000, 2, 1, 64}},
+        AttentionCase{{1, 1, 1000, 37, 2, 2, 128}},
+        AttentionCase{{1, 1, 1024, 1024, 2, 1, 128}},
+        AttentionCase{{1, 1, 2048, 2048, 2, 1, 64}},
+        AttentionCase{{1, 2, 1024, 0, 4, 2, 64}},
+        AttentionCase{{1, 1, 2048, 0, 2, 1, 128}},
+        AttentionCase{{1, 2, 113, 512, 4, 2, 64}, kNone},
+        AttentionCase{{64, 1, 64, 64, 4, 2, 64}, kMixed, 1.0F, true},
+        AttentionCase{{33, 2, 64, 64, 8, 8, 128}, kMixed}));
 
 TEST(MemoryAttentionBackwardCall, NamesTheRuleThatAShapeBreaks) {
   MemoryAttentionBackwardParams params;
@@ -106,5 +108,5 @@ TEST(MemoryAttentionBackwardCall, NamesTheRuleThatAShapeBreaks) {
   EXPECT_NE(std::string(status.message).find("num_kv_heads"), std::string::npos);
 }
 
-}  // namespace
-}  // namespace fcc::kernels::testing
+} // namespace
+} // namespace fcc::kernels::testing
