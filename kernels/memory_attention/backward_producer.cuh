@@ -166,20 +166,23 @@ class Producer {
         !kQueries ? params_.grad_out : (in_memory ? params_.v_mem : params_.v_cur);
     uint64_t* const full = &shared_.tile_full[tile_.stage];
     mbarrier_wait(&shared_.tile_empty[tile_.stage], tile_.parity ^ 1U);
-    // Before the arrival: the phase cannot end without it, and racecheck, which takes this copy for
-    // a write of the thread, finds it in order.
-    if constexpr (!kQueries) {
-      bulk_load(
-          shared_.statistics[tile_.stage],
-          statistics_of(params_, item.cell, item.batch, head, row),
-          Traits::kStatisticsBytes,
-          full);
-    }
     mbarrier_arrive_expect_bytes(full, 2 * Traits::kTileBytes + Traits::kStatisticsBytes);
     load_rows<kTileRows, kPanels>(
         shared_.tile_first[tile_.stage], first, full, row, head, item.batch, item.cell);
     load_rows<kTileRows, kPanels>(
         shared_.tile_second[tile_.stage], second, full, row, head, item.batch, item.cell);
+    if constexpr (!kQueries) {
+      const int64_t at = statistics_row(params_, item.cell, item.batch, head, row);
+      tma_load(
+          shared_.statistics[tile_.stage],
+          &params_.statistics_map.map,
+          full,
+          0,
+          static_cast<int>(at / kStatisticsPerBoxRow),
+          0,
+          0,
+          0);
+    }
     tile_.advance();
   }
 

@@ -63,7 +63,8 @@ struct Traits {
     uint8_t kept_second[KeptStages][kItemBlocks][kKeptBytes];
     uint8_t tile_first[Stages][kTileBytes];
     uint8_t tile_second[Stages][kTileBytes];
-    float4 statistics[Stages][TheRole == Role::kKeys ? TileRows / 2 : 1]; // of query pairs
+    /// {lse, lse, delta, delta} of query pairs, swizzled like a tile. Each starts at 1024 bytes.
+    float4 statistics[Stages][TheRole == Role::kKeys ? 1024 / sizeof(float4) : 1];
     float partial_sums[kPartialSums][kWarpgroupSize]; // of the second warpgroup, if together
     OrderOfRole orders[kOrderStages];
     uint64_t kept_full[KeptStages];
