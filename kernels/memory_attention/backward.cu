@@ -98,6 +98,22 @@ KernelStatus make_kernel_params(const MemoryAttentionBackwardParams& params, Ker
   kernel.has_memory = params.has_memory;
   kernel.statistics = static_cast<float*>(params.workspace);
   kernel.statistics_rows = padded_statistics_rows(shape.num_queries);
+  // The copy engine moves bytes: to it, two floats a query row are four bf16.
+  const int64_t statistics_rows = int64_t{shape.num_cells} * shape.batch * shape.num_heads *
+                                  kernel.statistics_rows / kStatisticsPerBoxRow;
+  const TileTensor statistics{
+      .data = kernel.statistics,
+      .head_dim = kBlockRows,
+      .num_rows = static_cast<int>(statistics_rows),
+      .num_heads = 1,
+      .batch = 1,
+      .num_cells = 1,
+      .row_stride = kBlockRows};
+  if (const cudaError_t error =
+          make_tile_map(statistics, kStatisticsBoxRows, kernel.statistics_map);
+      error != cudaSuccess) {
+    return {error, "memory_attention: workspace must be aligned to 16 bytes"};
+  }
   kernel.next_item =
       reinterpret_cast<int*>(static_cast<char*>(params.workspace) + statistics_bytes(shape));
   const int64_t query_rows = int64_t{shape.num_heads / shape.num_kv_heads} * shape.num_queries;

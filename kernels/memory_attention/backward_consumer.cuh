@@ -72,7 +72,7 @@ class Consumer {
  private:
   using ItemOfRole = typename Traits::ItemOfRole;
   static constexpr bool kQueries = Traits::kRole == Role::kQueries;
-  static constexpr bool kTurns = Traits::kTurns;
+  static constexpr bool kTurns = Traits::kSchedule == Schedule::kTurns;
   static constexpr int kHeadDim = Traits::kHeadDim;
   static constexpr int kTileRows = Traits::kTileRows;
   static constexpr int kStride = Traits::kTogether ? Traits::kWarpgroups : 1; // tiles to the next
@@ -104,8 +104,9 @@ class Consumer {
     }
   }
 
+  /// Each thread for itself: that also hands back the orders it has read.
   __device__ __forceinline__ void release_kept() {
-    release(&shared_.kept_empty[kept_.stage]);
+    mbarrier_arrive(&shared_.kept_empty[kept_.stage]);
     kept_.advance();
   }
 
@@ -222,13 +223,11 @@ class Consumer {
 
     float scores[kTileRows / 2];
     float grads[kTileRows / 2];
-    Weights<Traits> even;
-    [[maybe_unused]] Weights<Traits> odd;
+    Weights<Traits> weights;
     TileOperands<Traits> next_tile; // whose scores are made next
     TileOperands<Traits> last_tile; // whose weights are made, whose last products come next
     int number = 0;                 // of the tile whose weights are made next, in its segment
     int last_stage = 0;             // of last_tile
-    int held_stage = -1;            // of a tile whose last products are on their way, if any
 
     const auto wait_for_tile = [&]() {
       mbarrier_wait(&shared_.tile_full[tile_.stage], tile_.parity);
@@ -244,7 +243,7 @@ class Consumer {
       kept_second.multiply(grads, next_tile.second());
       wgmma_commit();
     };
-    const auto issue_last_products = [&](const Weights<Traits>& weights) {
+    const auto issue_last_products = [&]() {
       wgmma_fence();
       if constexpr (!kQueries) {
         multiply_weights<Traits>(sum_second, weights.p, last_tile.second());
@@ -284,7 +283,7 @@ class Consumer {
       next_tile.point_to(shared_, tile_.stage);
     };
     // Once S and dP of the next tile are there: what they weigh.
-    const auto weigh = [&](Weights<Traits>& weights) {
+    const auto weigh = [&]() {
       pin_registers(scores);
       pin_registers(grads);
       mask();
@@ -296,12 +295,6 @@ class Consumer {
       }
       leave_tile();
     };
-    const auto release_held = [&]() {
-      if (held_stage >= 0) {
-        release(&shared_.tile_empty[held_stage]);
-      }
-    };
-
     // The branch keeps the wait behind the exponentials: the assembler moves waits up inside a
     // basic block. Both ways are equal, and the four warps of a warpgroup go the same.
     const auto await_grads = [&]() {
@@ -320,20 +313,20 @@ class Consumer {
       mask();
 #pragma unroll
       for (int i = 0; i < kTileRows / 8; ++i) {
-        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, even);
+        exponentiate<Traits>(i, scores, params_.scale_log2, statistics, tile_statistics, weights);
       }
       await_grads();
       if constexpr (!kQueries) {
         wgmma_fence();
-        multiply_weights<Traits>(sum_second, even.p, next_tile.second());
+        multiply_weights<Traits>(sum_second, weights.p, next_tile.second());
         wgmma_commit();
       }
 #pragma unroll
       for (int i = 0; i < kTileRows / 8; ++i) {
-        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, even);
+        differentiate<Traits>(i, scores, grads, statistics, tile_statistics, weights);
       }
       wgmma_fence();
-      multiply_weights<Traits>(sum_first, even.ds, next_tile.first());
+      multiply_weights<Traits>(sum_first, weights.ds, next_tile.first());
       wgmma_commit();
       leave_tile();
       if constexpr (decltype(has_next)::value) {
@@ -344,43 +337,38 @@ class Consumer {
       pin_registers(scores);
       release(&shared_.tile_empty[last_stage]);
     };
-    // The other schedules, from a tile whose weights are made to the next.
-    const auto step = [&](Weights<Traits>& current, Weights<Traits>& next) {
+    // Schedule::kTurns, from a tile whose weights are made to the next.
+    const auto turns_step = [&]() {
       const int stage = last_stage;
       wait_for_tile();
       take_turn();
-      if constexpr (Traits::kSchedule == Schedule::kPipelined) {
-        issue_scores();
-        issue_grads();
-        issue_last_products(current);
-        pass_turn();
-        wgmma_wait<1>();
-        release_held();
-        held_stage = stage;
-        weigh(next);
-      } else {
-        issue_last_products(current);
-        issue_scores();
-        wgmma_wait<1>(); // the weights' registers are free
-        release(&shared_.tile_empty[stage]);
-        issue_grads();
-        pass_turn();
-        wgmma_wait<0>();
-        weigh(current);
-      }
-    };
-    const auto finish = [&](const Weights<Traits>& current) {
-      issue_last_products(current);
+      issue_last_products();
+      issue_scores();
+      wgmma_wait<1>(); // the registers of the weights are free
+      release(&shared_.tile_empty[stage]);
+      issue_grads();
+      pass_turn();
       wgmma_wait<0>();
-      release_held();
-      held_stage = -1;
-      release(&shared_.tile_empty[last_stage]);
+      weigh();
     };
 
     const auto run = [&](int count) {
       wait_for_tile();
       next_tile.point_to(shared_, tile_.stage);
-      if constexpr (Traits::kSchedule == Schedule::kSplit) {
+      if constexpr (kTurns) {
+        take_turn();
+        issue_scores();
+        issue_grads();
+        pass_turn();
+        wgmma_wait<0>();
+        weigh();
+        for (; count > 1; --count) {
+          turns_step();
+        }
+        issue_last_products();
+        wgmma_wait<0>();
+        release(&shared_.tile_empty[last_stage]);
+      } else {
         issue_scores();
         wgmma_wait<0>();
         pin_registers(scores);
@@ -388,30 +376,6 @@ class Consumer {
           split_step(std::true_type{});
         }
         split_step(std::false_type{});
-      } else {
-        take_turn();
-        issue_scores();
-        issue_grads();
-        pass_turn();
-        wgmma_wait<0>();
-        weigh(even);
-        if constexpr (Traits::kSchedule == Schedule::kPipelined) {
-          for (; count > 2; count -= 2) {
-            step(even, odd);
-            step(odd, even);
-          }
-          if (count == 2) {
-            step(even, odd);
-            finish(odd);
-          } else {
-            finish(even);
-          }
-        } else {
-          for (; count > 1; --count) {
-            step(even, even);
-          }
-          finish(even);
-        }
       }
     };
 

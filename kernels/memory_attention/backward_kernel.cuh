@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     constexpr uint32_t kConsumerWarps = Traits::kWarpgroups * kWarpgroupSize / kWarpSize;
     for (int i = 0; i < Traits::kKeptStages; ++i) {
       mbarrier_init(&shared.kept_full[i], 1);
-      mbarrier_init(&shared.kept_empty[i], kConsumerWarps);
+      mbarrier_init(&shared.kept_empty[i], kConsumerWarps * kWarpSize);
     }
     for (int i = 0; i < Traits::kStages; ++i) {
       mbarrier_init(&shared.tile_full[i], 1);
@@ -89,24 +89,27 @@ launch_gradient_kernel(const KernelParams& params, int num_multiprocessors, cuda
   return cudaLaunchKernelEx(&config, gradient_kernel<Traits>, params);
 }
 
-/// Both kernels. `Keys` has a block of keys for each warpgroup, `FewKeys` lets two share one, which
-/// makes twice as many items of half the length: better where there are too few.
-template <class Queries, class Keys, class FewKeys>
+/// The kernel for dQ and, after it, that for dK and dV.
+template <class Queries, class Keys>
 cudaError_t
 launch_gradient_kernels(const KernelParams& params, int num_multiprocessors, cudaStream_t stream) {
-  if (const cudaError_t error =
-          launch_gradient_kernel<Queries>(params, num_multiprocessors, stream);
-      error != cudaSuccess) {
-    return error;
-  }
-  const int items = num_items<Role::kKeys, Keys::kItemBlocks>(params.shape);
-  const int few_items = num_items<Role::kKeys, FewKeys::kItemBlocks>(params.shape);
-  // Rounds of the grid, in halves of a long item; sharing costs a tenth.
-  const int rounds = 20 * ceil_divide(items, num_multiprocessors);
-  const int few_rounds = 11 * ceil_divide(few_items, num_multiprocessors);
-  const bool few = items < 3 * num_multiprocessors && few_rounds < rounds;
-  return few ? launch_gradient_kernel<FewKeys>(params, num_multiprocessors, stream)
-             : launch_gradient_kernel<Keys>(params, num_multiprocessors, stream);
+  const cudaError_t error = launch_gradient_kernel<Queries>(params, num_multiprocessors, stream);
+  return error != cudaSuccess ? error
+                              : launch_gradient_kernel<Keys>(params, num_multiprocessors, stream);
+}
+
+/// Whether `Together`, with twice as many items of half the length, fills the multiprocessors so
+/// much better than `Keys` that it makes up for its lower rate.
+template <class Keys, class Together>
+bool should_share_blocks(const MemoryAttentionShape& shape, int num_multiprocessors) {
+  // What a round of items takes, in hundredths of a long one: measured at E 128.
+  constexpr int kLongRound = 100;
+  constexpr int kShortRound = 65;
+  const int rounds =
+      ceil_divide(num_items<Role::kKeys, Keys::kItemBlocks>(shape), num_multiprocessors);
+  const int short_rounds =
+      ceil_divide(num_items<Role::kKeys, Together::kItemBlocks>(shape), num_multiprocessors);
+  return short_rounds * kShortRound < rounds * kLongRound;
 }
 
 } // namespace fcc::kernels::backward

@@ -16,6 +16,10 @@ constexpr int kBlockRows = 64;
 /// they can be copied in whole tiles.
 constexpr int kStatisticsPadding = kBlockRows;
 
+/// The statistics of 64 query rows as a box of the copy engine: rows of 128 bytes.
+constexpr int kStatisticsPerBoxRow = 16; // query rows, 8 bytes each
+constexpr int kStatisticsBoxRows = kBlockRows / kStatisticsPerBoxRow;
+
 /// What a launch of the gradient kernels needs, passed by value as a kernel parameter.
 struct KernelParams {
   TileMap q; // boxes of 64 rows, as all maps here
@@ -37,6 +41,8 @@ struct KernelParams {
 
   MemoryAttentionShape shape;
   const uint8_t* has_memory = nullptr; // [C, B] or null
+  TileMap statistics_map; // of `statistics` as rows of 128 bytes, boxes of kStatisticsBoxRows
+
   /// float32 [C, B, H, statistics_rows / 2, 4]: {lse, lse, delta, delta} of two neighbouring query
   /// rows; lse in base 2, +inf in the padding; delta = rowsum(dO * O), 0 in the padding. The kernel
   /// for dQ writes it, the one for dK and dV reads it.

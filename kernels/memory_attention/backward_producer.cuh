@@ -172,11 +172,16 @@ class Producer {
     load_rows<kTileRows, kPanels>(
         shared_.tile_second[tile_.stage], second, full, row, head, item.batch, item.cell);
     if constexpr (!kQueries) {
-      bulk_load(
+      const int64_t at = statistics_row(params_, item.cell, item.batch, head, row);
+      tma_load(
           shared_.statistics[tile_.stage],
-          statistics_of(params_, item.cell, item.batch, head, row),
-          Traits::kStatisticsBytes,
-          full);
+          &params_.statistics_map.map,
+          full,
+          0,
+          static_cast<int>(at / kStatisticsPerBoxRow),
+          0,
+          0,
+          0);
     }
     tile_.advance();
   }

@@ -13,13 +13,13 @@ struct RowStatistics {
   float delta[2];
 };
 
-/// The statistics of a head in the workspace, from an even query `row` on.
-__device__ __forceinline__ float*
-statistics_of(const KernelParams& params, int cell, int batch, int head, int row) {
+/// Where the statistics of a head's query `row` come among all in the workspace.
+__device__ __forceinline__ int64_t
+statistics_row(const KernelParams& params, int cell, int batch, int head, int row) {
   const MemoryAttentionShape& shape = params.shape;
   const int64_t heads_before =
       (static_cast<int64_t>(cell) * shape.batch + batch) * shape.num_heads + head;
-  return params.statistics + (heads_before * params.statistics_rows + row) * 2;
+  return heads_before * params.statistics_rows + row;
 }
 
 __device__ __forceinline__ float dot_bf16(const uint4& a, const uint4& b) {
@@ -82,9 +82,10 @@ __device__ __forceinline__ void make_statistics(
     sum += __shfl_xor_sync(0xFFFFFFFFU, sum, 2);
     statistics.delta[half] = sum;
     if (quad_lane == half) {
-      float* pair = statistics_of(params, cell, batch, head, row0 + row / 2 * 2) + row % 2;
-      pair[0] = statistics.lse_log2[half];
-      pair[2] = sum;
+      const int64_t pair = statistics_row(params, cell, batch, head, row0 + row / 2 * 2);
+      float* const statistic = params.statistics + 2 * pair + row % 2;
+      statistic[0] = statistics.lse_log2[half];
+      statistic[2] = sum;
     }
   }
 }

@@ -10,9 +10,8 @@ namespace fcc::kernels::backward {
 /// How a warpgroup orders its work on a tile; `first` are the products S and dP, `last` those with
 /// P and dS on the left. README.md says what each needs in registers and where it won.
 enum class Schedule {
-  kSplit,    // dP under the exponentials, dV under the arithmetic of dS
-  kTurns,    // last of this tile, first of the next, then all arithmetic
-  kPipelined // arithmetic of the next tile under the last products of this one
+  kSplit, // dP under the exponentials, dV under the arithmetic of dS
+  kTurns  // last of this tile, first of the next, then all arithmetic; warpgroups issue in turns
 };
 
 /// The shape of one kernel. Names as in README.md: a warpgroup keeps 64 rows, tiles of `TileRows`
@@ -25,7 +24,6 @@ template <
     int Stages,
     int KeptStages,
     int KeptInRegisters,
-    bool Turns,
     Schedule TheSchedule,
     bool Together,
     int ProducerRegisters,
@@ -38,7 +36,6 @@ struct Traits {
   static constexpr int kStages = Stages;
   static constexpr int kKeptStages = KeptStages;
   static constexpr int kKeptInRegisters = KeptInRegisters; // how many of the two operands
-  static constexpr bool kTurns = Turns;
   static constexpr Schedule kSchedule = TheSchedule;
   static constexpr bool kTogether = Together;
   static constexpr int kItemBlocks = Together ? 1 : Warpgroups;
@@ -66,7 +63,8 @@ struct Traits {
     uint8_t kept_second[KeptStages][kItemBlocks][kKeptBytes];
     uint8_t tile_first[Stages][kTileBytes];
     uint8_t tile_second[Stages][kTileBytes];
-    float4 statistics[Stages][TheRole == Role::kKeys ? TileRows / 2 : 1]; // of query pairs
+    /// {lse, lse, delta, delta} of query pairs, swizzled like a tile. Each starts at 1024 bytes.
+    float4 statistics[Stages][TheRole == Role::kKeys ? 1024 / sizeof(float4) : 1];
     float partial_sums[kPartialSums][kWarpgroupSize]; // of the second warpgroup, if together
     OrderOfRole orders[kOrderStages];
     uint64_t kept_full[KeptStages];
@@ -74,7 +72,8 @@ struct Traits {
     uint64_t tile_full[Stages];
     uint64_t tile_empty[Stages];
   };
-  static_assert(!Together || (TheRole == Role::kKeys && Warpgroups == 2 && !Turns));
+  static_assert(
+      !Together || (TheRole == Role::kKeys && Warpgroups == 2 && TheSchedule == Schedule::kSplit));
   static_assert(sizeof(Shared) <= 227 * 1024, "exceeds the shared memory of a CTA");
   static_assert(
       kProducerRegisters + Warpgroups * kConsumerRegisters <= 512,

@@ -32,6 +32,12 @@ mask_scores(float (&scores)[Traits::kTileRows / 2], int bound0, int bound1) {
   }
 }
 
+/// Which chunk of a tile's swizzled statistics holds the thread's two of eight columns.
+__device__ __forceinline__ int statistics_chunk(int i) {
+  const int pair = 4 * i + static_cast<int>(threadIdx.x) % 4;
+  return pair / 8 * 8 + ((pair % 8) ^ (pair / 8));
+}
+
 /// Eight columns of P = 2^(scale_log2 S - lse_log2), in place of the scores. The statistics belong
 /// to the rows (`kept`) or to the columns (`tile`, in shared memory).
 template <class Traits>
@@ -45,7 +51,7 @@ __device__ __forceinline__ void exponentiate(
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
   float2 lse = make_float2(kept.lse_log2[0], kept.lse_log2[1]);
   if constexpr (!kRowsAreQueries) {
-    lse = *reinterpret_cast<const float2*>(&tile[4 * i + static_cast<int>(threadIdx.x) % 4].x);
+    lse = *reinterpret_cast<const float2*>(&tile[statistics_chunk(i)].x);
   }
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
@@ -71,7 +77,7 @@ __device__ __forceinline__ void differentiate(
   constexpr bool kRowsAreQueries = Traits::kRole == Role::kQueries;
   float2 delta = make_float2(kept.delta[0], kept.delta[1]);
   if constexpr (!kRowsAreQueries) {
-    delta = *reinterpret_cast<const float2*>(&tile[4 * i + static_cast<int>(threadIdx.x) % 4].z);
+    delta = *reinterpret_cast<const float2*>(&tile[statistics_chunk(i)].z);
   }
   float ds[4];
 #pragma unroll

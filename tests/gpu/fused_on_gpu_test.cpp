@@ -194,7 +194,9 @@ Outcome run(
   EngineSection engine;
   engine.dtype = dtype;
   engine.execution = execution;
-  engine.attention = AttentionBackend::kReference;
+  if (execution == Execution::kReference) {
+    engine.attention = AttentionBackend::kReference;
+  }
   engine.chunk_segments = chunk;
   parameters.grad().zero_();
   const PassResult result = make_executor(parameters, engine)->train(batch);

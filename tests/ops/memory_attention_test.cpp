@@ -90,9 +90,9 @@ std::vector<at::Tensor> run(
     const at::TensorOptions& options) {
   const at::AutoGradMode with_grad(true);
   Inputs leaves;
-  leaves.q = in.q.to(options).requires_grad_(true);
-  leaves.k = in.k.to(options).requires_grad_(true);
-  leaves.v = in.v.to(options).requires_grad_(true);
+  leaves.q = in.q.to(options).detach().clone().requires_grad_(true);
+  leaves.k = in.k.to(options).detach().clone().requires_grad_(true);
+  leaves.v = in.v.to(options).detach().clone().requires_grad_(true);
   const at::Tensor out = memory_attention(leaves.q, leaves.k, leaves.v, mask, kernel);
   at::Generator generator = at::detail::createCPUGenerator(9);
   const at::Tensor grad = at::empty(out.sizes(), at::kDouble).normal_(0, 1, generator);
