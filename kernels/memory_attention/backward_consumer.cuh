@@ -104,9 +104,8 @@ class Consumer {
     }
   }
 
-  /// Each thread for itself: that also hands back the orders it has read.
   __device__ __forceinline__ void release_kept() {
-    mbarrier_arrive(&shared_.kept_empty[kept_.stage]);
+    release(&shared_.kept_empty[kept_.stage]);
     kept_.advance();
   }
 

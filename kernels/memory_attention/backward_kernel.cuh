@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     constexpr uint32_t kConsumerWarps = Traits::kWarpgroups * kWarpgroupSize / kWarpSize;
     for (int i = 0; i < Traits::kKeptStages; ++i) {
       mbarrier_init(&shared.kept_full[i], 1);
-      mbarrier_init(&shared.kept_empty[i], kConsumerWarps * kWarpSize);
+      mbarrier_init(&shared.kept_empty[i], kConsumerWarps);
     }
     for (int i = 0; i < Traits::kStages; ++i) {
       mbarrier_init(&shared.tile_full[i], 1);
