@@ -25,7 +25,7 @@ MAY_INCLUDE = {
     "eval": {"core", "config", "io", "text", "data", "ops", "model", "engine", "generate"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"(?:fcc/)?([a-z_]+)/')
-KERNELS = re.compile(r'^\s*#\s*include\s+"(?:kernels/|memory_attention/|common/hopper)')
+KERNELS = re.compile(r'^\s*#\s*include\s+"(?:kernels/|memory_attention/|elementwise/|common/(?:hopper|wgmma|tensor_map))')
 
 
 def offences(root: pathlib.Path):

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include <ATen/Context.h>
+
 #include "fcc/config/describe_config.h"
 #include "fcc/config/write_config.h"
 #include "fcc/train/estimate.h"
@@ -32,7 +34,9 @@ void print_time(const RunConfig& config, const RunEstimate& estimate) {
   const RunEstimate::Stage& first = estimate.stages.front();
   const double flops = estimate.flops_per_token * first.tokens / static_cast<double>(first.steps);
   std::printf("time\n");
-  if (flops > kMostFlops && config.engine.device == "cpu") {
+  const std::string& device = config.engine.device;
+  const bool on_cpu = device == "cpu" || (device == "auto" && !at::globalContext().hasCUDA());
+  if (flops > kMostFlops && on_cpu) {
     std::printf("  not measured: one step takes %.1e floating-point operations\n", flops);
     return;
   }

@@ -65,7 +65,6 @@ class Trainer {
   }
 
   /// One step of the optimizer. Reads losses and norm back once (that synchronises a GPU).
-  /// Errors: `Error` once more than `train.max_skipped_steps` steps were not finite.
   StepReport step();
 
   /// Losses on the validation data sets; changes nothing.
