@@ -9,7 +9,7 @@ class App;
 namespace fcc::tools {
 
 /// Runs `body` as the program's whole work and returns the exit code: what `body` returns; 2 for a
-/// `ConfigError`; 1 for any other error, after one line `fcc-xxx: error: …` on standard error.
+/// `ConfigError`; 1 for any other error, after one line `PROGRAM: error: …` on standard error.
 int run_program(int argc, const char* const* argv, const std::function<int()>& body);
 
 /// The same after the command line was read into `app`; `--help` and `--version` print and return
