@@ -3,7 +3,9 @@
 add_library(fcc_options INTERFACE)
 target_compile_features(fcc_options INTERFACE cxx_std_20)
 target_compile_options(fcc_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion;-Werror>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion;-Werror>
+  # Messages name a source file by its place in the project, wherever the clone lies.
+  $<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
 # fcc_module(NAME [TORCH] [LINK target...]): src/NAME/*.cpp as an object library that becomes part
 # of the library `fcc`. Modules without TORCH never see torch's headers (nor its fmt).
