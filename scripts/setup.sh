@@ -82,10 +82,16 @@ unpack() { # unpack LIST MARKER FOLDER
   python3 - "$work" "$target" <<'PYTHON'
 import pathlib, re, sys, zipfile
 wanted = re.compile(r"(torch/(lib|include)/|nvidia/[^/]+/lib/|[^/]+\.dist-info/"
+                    r"|nvidia/cudnn/include/|include/cudnn_"
                     r"|pyarrow/(include/|lib(arrow|parquet)\.so))")
+target = pathlib.Path(sys.argv[2])
 for wheel in sorted(pathlib.Path(sys.argv[1]).glob("*.whl")):
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(sys.argv[2], [n for n in archive.namelist() if wanted.match(n)])
+        for entry in archive.infolist():
+            place = target / entry.filename
+            # A file of an earlier list stays as it is: a program may have it open.
+            if wanted.match(entry.filename) and not (place.is_file() and place.stat().st_size == entry.file_size):
+                archive.extract(entry, target)
 PYTHON
   touch "$target/$2"
   rm -rf "$work"
@@ -94,6 +100,7 @@ PYTHON
 unpack "$here/wheels/cpu.txt" cpu.complete "$torch"
 if [ "$kind" = cuda ]; then
   unpack "$here/wheels/cuda.txt" cuda.complete "$torch"
+  unpack "$here/wheels/cudnn.txt" cudnn.complete "$torch"
 fi
 if [ "$parquet" = yes ]; then
   unpack "$here/wheels/parquet.txt" parquet.complete "$arrow"

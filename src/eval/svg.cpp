@@ -72,6 +72,17 @@ void Svg::line(double x1, double y1, double x2, double y2, const std::string& co
            " stroke-width=\"2\"" + (dashed ? " stroke-dasharray=\"6 4\"" : "") + "/>\n";
 }
 
+void Svg::circle(
+    double x,
+    double y,
+    double radius,
+    const std::string& fill,
+    const std::string& stroke) {
+  body_ += "<circle" + attribute("cx", number(x)) + attribute("cy", number(y)) +
+           attribute("r", number(radius)) + attribute("fill", fill) + attribute("stroke", stroke) +
+           " stroke-width=\"2\"/>\n";
+}
+
 void Svg::text(double x, double y, std::string_view content, const TextStyle& style) {
   body_ += "<text" + attribute("x", number(x)) + attribute("y", number(y)) +
            attribute("font-size", number(style.size)) +

@@ -93,7 +93,7 @@ at::Tensor ReferenceMath::condensation_layer(
   const std::int64_t num_memory = c.size(1) - a.size(1);
   const at::Tensor q = query(layer, a, tables.keys.slice(num_memory, a.size(1)));
   const KeysValues kv = keys_values(layer, c, tables.keys);
-  return finish(layer, x, memory_attention(q, kv.k, kv.v, tables.mask, kernel_));
+  return finish(layer, x, memory_attention(q, kv.k, kv.v, tables.mask, attention_));
 }
 
 ReferenceMath::GlobalStep ReferenceMath::global_layer(
@@ -108,7 +108,7 @@ ReferenceMath::GlobalStep ReferenceMath::global_layer(
   const at::Tensor q =
       query(layer, c.narrow(1, num_memory, length), tables.keys.slice(num_memory, length));
   GlobalStep output;
-  output.x = finish(layer, input.x, memory_attention(q, kv.k, kv.v, tables.mask, kernel_));
+  output.x = finish(layer, input.x, memory_attention(q, kv.k, kv.v, tables.mask, attention_));
   if (num_memory > 0 && evolve_memory) {
     const at::Tensor q_memory =
         query(layer, c.narrow(1, 0, num_memory), tables.keys.slice(0, num_memory));
@@ -117,7 +117,7 @@ ReferenceMath::GlobalStep ReferenceMath::global_layer(
         kv.k.narrow(1, 0, num_memory),
         kv.v.narrow(1, 0, num_memory),
         tables.memory_mask,
-        kernel_);
+        attention_);
     output.memory = finish(layer, input.memory, o);
   }
   return output;

@@ -15,24 +15,6 @@
 namespace fcc {
 namespace {
 
-AttentionKernel choose_kernel(AttentionBackend backend, at::Device device, at::ScalarType dtype) {
-  switch (backend) {
-    case AttentionBackend::kAuto:
-      return best_attention_kernel(device, dtype);
-    case AttentionBackend::kFlash:
-      return AttentionKernel::kFlash;
-    case AttentionBackend::kReference:
-      return AttentionKernel::kReference;
-    case AttentionBackend::kFcc:
-    case AttentionBackend::kCudnn:
-      break;
-  }
-  throw ConfigError(
-      "engine.attention",
-      "must be auto, flash or reference in the reference execution",
-      backend == AttentionBackend::kFcc ? "\"fcc\"" : "\"cudnn\"");
-}
-
 std::vector<double> frequencies_of(const ModelConfig& config) {
   std::optional<RopeLlama3Scaling> scaling;
   if (config.rope_scaling) {
@@ -89,8 +71,8 @@ ReferenceStack::ReferenceStack(
     at::Device device,
     at::ScalarType dtype)
     : config_(config),
-      kernel_(choose_kernel(attention, device, dtype)),
-      math_(config, kernel_),
+      attention_(choose_attention(attention, attention_use(device, dtype, config.head_dim))),
+      math_(config, attention_),
       options_(at::TensorOptions(device).dtype(dtype)),
       table_options_(options_.dtype(dtype == at::kDouble ? at::kDouble : at::kFloat)),
       frequencies_(frequencies_of(config)) {}
@@ -103,7 +85,7 @@ std::int64_t ReferenceStack::segment_length(std::int64_t length_tokens) const {
 const AttentionMask& ReferenceStack::causal_mask(std::int64_t length, std::int64_t num_memory) {
   const auto [entry, added] = masks_.try_emplace({length, num_memory});
   if (added) {
-    entry->second = make_attention_mask(length, num_memory, {}, kernel_, options_);
+    entry->second = make_attention_mask(length, num_memory, {}, attention_.kernel, options_);
   }
   return entry->second;
 }
@@ -149,7 +131,7 @@ SegmentTables ReferenceStack::tables_for(
     const at::Tensor flags = flags_to_tensor(present, options_.device()); // [B]
     tables.present = flags.view({-1, 1, 1});
     if (!has_first) {
-      tables.mask = make_attention_mask(length, num_memory, flags, kernel_, options_);
+      tables.mask = make_attention_mask(length, num_memory, flags, attention_.kernel, options_);
     }
   }
   if (config_.arch() == Architecture::kLocalGlobal && num_memory > 0) {

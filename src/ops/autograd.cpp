@@ -2,10 +2,12 @@
 // the slowest to compile. Each is checked against the same maths left to autograd.
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "fcc/ops/memory_attention_passes.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
 #include "fcc/ops/shared_gradient.h"
 #include "fcc/ops/swiglu.h"
+#include "ops/attention_by_passes.h"
 
 namespace fcc {
 namespace {
@@ -72,7 +74,57 @@ struct SharedGradientFunction : Function<SharedGradientFunction> {
   }
 };
 
+// An IValue holds no plain pointer: this carries the choice, and what it keeps, to the backward.
+struct KeptChoice : torch::CustomClassHolder {
+  explicit KeptChoice(AttentionChoice value) : choice(std::move(value)) {}
+  AttentionChoice choice;
+};
+
+struct AttentionFunction : Function<AttentionFunction> {
+  static at::Tensor forward(
+      AutogradContext* context,
+      const at::Tensor& q,
+      const at::Tensor& k,
+      const at::Tensor& v,
+      const AttentionChoice& choice,
+      const at::Tensor& present) {
+    const AttentionForward result = memory_attention_forward(q, k, v, choice, {.present = present});
+    context->save_for_backward({q, k, v, result.out, result.lse, present});
+    context->saved_data["choice"] =
+        c10::IValue::make_capsule(c10::make_intrusive<KeptChoice>(choice));
+    return result.out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grad) {
+    const variable_list saved = context->get_saved_variables();
+    const auto kept = context->saved_data["choice"].toCapsule();
+    AttentionForward result;
+    result.out = saved[3];
+    result.lse = saved[4];
+    AttentionPassOptions options;
+    options.present = saved[5];
+    const AttentionGradients grads = memory_attention_backward(
+        saved[0],
+        saved[1],
+        saved[2],
+        result,
+        grad[0],
+        static_cast<const KeptChoice&>(*kept).choice,
+        options);
+    return {grads.q, grads.k, grads.v, at::Tensor(), at::Tensor()};
+  }
+};
+
 } // namespace
+
+at::Tensor attention_by_passes(
+    const at::Tensor& q,
+    const at::Tensor& k,
+    const at::Tensor& v,
+    const AttentionChoice& choice,
+    const at::Tensor& present) {
+  return AttentionFunction::apply(q, k, v, choice, present);
+}
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return RmsNormFunction::apply(x, weight, eps);

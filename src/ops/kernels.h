@@ -9,6 +9,12 @@
 // this; without it, src/ops/no_cuda does, and answers that nothing is served.
 namespace fcc::kernel_ops {
 
+/// Whether the library was built with its GPU code.
+bool has_gpu_code();
+
+/// 10 · major + minor of a GPU; 0 for other devices and in a build without GPU code.
+int compute_capability(at::Device device);
+
 /// True for bfloat16 tensors on a GPU of compute capability 9.0 or later in its family.
 bool serves(const at::Tensor& tensor);
 

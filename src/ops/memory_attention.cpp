@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
+#include "ops/attention_by_passes.h"
 #include "ops/precision.h"
 
 namespace fcc {
@@ -59,36 +60,32 @@ at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::T
       softmax_scale(q)));
 }
 
-at::Tensor flash_attention_by_rows(
+/// `attend(q, k, v)` over rows that all see the memory, or over the others without it.
+template <typename Attend>
+at::Tensor attend_by_rows(
     const at::Tensor& q,
     const at::Tensor& k,
     const at::Tensor& v,
-    const AttentionMask& mask) {
+    const AttentionMask& mask,
+    const Attend& attend) {
   if (!mask.present.defined() || mask.num_memory == 0) {
-    return flash_attention(q, k, v);
+    return attend(q, k, v);
   }
   const auto own = [&](const at::Tensor& t) { // keys of the segment itself, rows without memory
     return t.narrow(1, mask.num_memory, t.size(1) - mask.num_memory)
         .index_select(0, mask.absent_rows);
   };
-  const at::Tensor absent = flash_attention(q.index_select(0, mask.absent_rows), own(k), own(v));
+  const at::Tensor absent = attend(q.index_select(0, mask.absent_rows), own(k), own(v));
   at::Tensor result = at::zeros(q.sizes(), q.options()).index_copy(0, mask.absent_rows, absent);
   if (mask.present_rows.size(0) > 0) {
     const at::Tensor& rows = mask.present_rows;
     result = result.index_copy(
-        0,
-        rows,
-        flash_attention(q.index_select(0, rows), k.index_select(0, rows), v.index_select(0, rows)));
+        0, rows, attend(q.index_select(0, rows), k.index_select(0, rows), v.index_select(0, rows)));
   }
   return result;
 }
 
 } // namespace
-
-AttentionKernel best_attention_kernel(at::Device device, at::ScalarType dtype) {
-  return device.is_cuda() && dtype == at::kBFloat16 ? AttentionKernel::kFlash
-                                                    : AttentionKernel::kReference;
-}
 
 AttentionMask make_attention_mask(
     std::int64_t num_queries,
@@ -103,8 +100,8 @@ AttentionMask make_attention_mask(
     mask.present_rows = present.nonzero().squeeze(1);
     mask.absent_rows = present.logical_not().nonzero().squeeze(1);
   }
-  if (kernel == AttentionKernel::kFlash) {
-    return mask;
+  if (kernel != AttentionKernel::kReference) {
+    return mask; // the kernels align it themselves
   }
   const at::TensorOptions floating =
       options.dtype(wide_type(c10::typeMetaToScalarType(options.dtype()))); // as the scores
@@ -125,23 +122,33 @@ at::Tensor memory_attention(
     const at::Tensor& k,
     const at::Tensor& v,
     const AttentionMask& mask,
-    AttentionKernel kernel) {
+    const AttentionChoice& choice) {
   const bool low_precision = q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf;
-  if (kernel == AttentionKernel::kReference) {
+  if (choice.kernel == AttentionKernel::kReference) {
     if (low_precision) {
       return reference_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), mask)
           .to(q.scalar_type());
     }
     return reference_attention(q, k, v, mask);
   }
-  if (!q.is_cuda() || !low_precision || q.size(3) > 256) {
+  const auto refusal =
+      attention_refusal(choice.kernel, attention_use(q.device(), q.scalar_type(), q.size(3)));
+  if (refusal) {
     throw Error(
         "memory_attention",
-        "the flash kernel needs bfloat16 or float16 on CUDA and heads of at most 256",
-        std::string(q.toString()) + ", head_dim " + std::to_string(q.size(3)),
+        "the chosen kernel " + refusal->rule,
+        refusal->value,
         "set engine.attention to \"auto\" or \"reference\"");
   }
-  return flash_attention_by_rows(q, k, v, mask);
+  if (choice.kernel == AttentionKernel::kFlash) {
+    return attend_by_rows(q, k, v, mask, flash_attention);
+  }
+  if (choice.kernel == AttentionKernel::kFcc) {
+    return attention_by_passes(q, k, v, choice, mask.num_memory > 0 ? mask.present : at::Tensor());
+  }
+  return attend_by_rows(q, k, v, mask, [&](const auto& q_, const auto& k_, const auto& v_) {
+    return attention_by_passes(q_, k_, v_, choice, {});
+  });
 }
 
 } // namespace fcc

@@ -181,13 +181,23 @@ TEST(Llama, HasNoStateToGoOnFrom) {
   EXPECT_THROW(executor->evaluate(batch, &state), Error);
 }
 
-TEST(Executor, UnknownAttentionBackendsAreRefusedByName) {
+TEST(Executor, AttentionBackendsThatNeedAGpuAreRefusedOnACpuByName) {
   const auto parameters = tiny_parameters(tiny_config(condensation(4)));
-  EngineSection engine;
-  engine.attention = AttentionBackend::kFcc;
-  EXPECT_THROW(make_executor(*parameters, engine), ConfigError);
-  engine.attention = AttentionBackend::kCudnn;
-  EXPECT_THROW(make_executor(*parameters, engine), ConfigError);
+  for (const auto& [backend, name] :
+       {std::pair{AttentionBackend::kFcc, "fcc"},
+        std::pair{AttentionBackend::kFlash, "flash"},
+        std::pair{AttentionBackend::kCudnn, "cudnn"}}) {
+    EngineSection engine;
+    engine.attention = backend;
+    try {
+      make_executor(*parameters, engine);
+      ADD_FAILURE() << name << " was accepted";
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.where(), "engine.attention");
+      EXPECT_EQ(error.rule(), std::string(name) + " needs a GPU");
+      EXPECT_EQ(error.value(), "cpu");
+    }
+  }
 }
 
 TEST(Executor, FrozenWeightsTakeNoGradientAndChangeNoOther) {

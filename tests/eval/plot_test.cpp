@@ -181,5 +181,83 @@ TEST(Png, HoldsThePixelsBehindValidChecksums) {
   EXPECT_THROW(encode_png({}, 0, 0), Error);
 }
 
+LineChart doubling_chart() {
+  LineChart chart;
+  chart.title = "Memory & speed";
+  chart.source = "a CPU <test>";
+  chart.x_label = "tokens";
+  chart.y_label = "GiB";
+  chart.series.push_back(
+      {.name = "steep",
+       .x = {512, 1024, 2048, 4096},
+       .y = {1, 2, 4, 8},
+       .end_note = "out of memory"});
+  chart.series.push_back(
+      {.name = "flat", .x = {512, 1024, 2048, 4096, 8192}, .y = {2, 3, 3, 3, 3}, .colour = 1});
+  return chart;
+}
+
+TEST(LineChart, IsXmlWithAxesLegendAndNotes) {
+  LineChart chart = doubling_chart();
+  chart.marks.push_back({.x = 1500, .y = 3, .label = "cross at 1,500"});
+  const std::string svg = line_chart_svg(chart);
+  EXPECT_EQ(first_flaw_of_xml(svg), "");
+  for (const char* text :
+       {">512<",
+        ">1K<",
+        ">8K<",
+        ">tokens<",
+        ">GiB<",
+        ">steep<",
+        ">flat<",
+        ">out of memory<",
+        ">cross at 1,500<",
+        ">Memory &amp; speed<",
+        ">a CPU &lt;test&gt;<"}) {
+    EXPECT_NE(svg.find(text), std::string::npos) << text;
+  }
+}
+
+TEST(LineChart, LabelsRatesInThousands) {
+  LineChart chart = doubling_chart();
+  chart.y_tick_base = 1000;
+  chart.series = {{.name = "rate", .x = {512, 1024}, .y = {900, 33000}}};
+  const std::string svg = line_chart_svg(chart);
+  EXPECT_NE(svg.find(">32k<"), std::string::npos);
+  EXPECT_NE(svg.find(">0.5k<"), std::string::npos);
+}
+
+TEST(LineChart, ASinglePointIsAChart) {
+  LineChart chart = doubling_chart();
+  chart.series = {{.name = "one", .x = {512}, .y = {1}}};
+  EXPECT_EQ(first_flaw_of_xml(line_chart_svg(chart)), "");
+}
+
+TEST(LineChart, RefusesWhatHasNoPlaceOnItsAxes) {
+  LineChart chart = doubling_chart();
+  chart.series[0].y[1] = 0;
+  EXPECT_THROW(line_chart_svg(chart), Error);
+  chart = doubling_chart();
+  chart.series[0].x.pop_back();
+  EXPECT_THROW(line_chart_svg(chart), Error);
+  chart.series.clear();
+  EXPECT_THROW(line_chart_svg(chart), Error);
+}
+
+TEST(LineChart, LinesCrossWhereTheyAreEqualInLog2) {
+  const LineSeries rising{.name = "a", .x = {1, 4}, .y = {1, 4}};
+  const LineSeries level{.name = "b", .x = {1, 4}, .y = {2, 2}};
+  const auto crossing = crossing_of(rising, level);
+  ASSERT_TRUE(crossing);
+  EXPECT_NEAR(crossing->x, 2, 1e-12);
+  EXPECT_NEAR(crossing->y, 2, 1e-12);
+  EXPECT_FALSE(crossing_of(rising, {.name = "c", .x = {1, 4}, .y = {8, 8}}));
+  EXPECT_FALSE(crossing_of(rising, {.name = "d", .x = {2, 8}, .y = {1, 9}})); // no common x
+  const auto at_a_point = crossing_of(
+      {.name = "e", .x = {1, 2, 3}, .y = {1, 2, 4}}, {.name = "f", .x = {1, 2, 3}, .y = {2, 2, 2}});
+  ASSERT_TRUE(at_a_point);
+  EXPECT_NEAR(at_a_point->x, 2, 1e-12);
+}
+
 } // namespace
 } // namespace fcc

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -71,8 +72,8 @@ struct SegmentTables {
 /// The layers' mathematics, one cell (n, s) a call; plain ATen, differentiable in everything.
 class ReferenceMath {
  public:
-  ReferenceMath(const ModelConfig& config, AttentionKernel kernel)
-      : config_(config), kernel_(kernel) {}
+  ReferenceMath(const ModelConfig& config, AttentionChoice attention)
+      : config_(config), attention_(std::move(attention)) {}
 
   /// X[n+1][s] from X[n][s] and the memory (arXiv 2405.04620, eq. 14-16, figure 2).
   at::Tensor condensation_layer(
@@ -107,7 +108,7 @@ class ReferenceMath {
   at::Tensor finish(const ReferenceLayer& layer, const at::Tensor& x, const at::Tensor& o) const;
 
   ModelConfig config_;
-  AttentionKernel kernel_;
+  AttentionChoice attention_;
 };
 
 } // namespace fcc

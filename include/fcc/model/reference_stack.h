@@ -17,7 +17,7 @@ namespace fcc {
 class ReferenceStack {
  public:
   /// `device`, `dtype`: of the embeddings to come.
-  /// Errors: `ConfigError` on an attention backend that the reference lacks.
+  /// Errors: `ConfigError` on an attention backend that does not serve them (`choose_attention`).
   ReferenceStack(
       const ModelConfig& config,
       AttentionBackend attention,
@@ -60,7 +60,7 @@ class ReferenceStack {
   RopeTable key_table(std::int64_t length, std::int64_t num_memory, std::int64_t position);
 
   ModelConfig config_;
-  AttentionKernel kernel_;
+  AttentionChoice attention_;
   ReferenceMath math_;
   at::TensorOptions options_;       ///< of the hidden states
   at::TensorOptions table_options_; ///< of the rotations: float32 at least

@@ -4,15 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/ops/memory_attention_choice.h"
+
 namespace fcc {
-
-enum class AttentionKernel {
-  kReference, ///< plain softmax, any device and floating dtype; float32 inside for bfloat16
-  kFlash      ///< ATen's flash kernel: CUDA, bfloat16 or float16, E ≤ 256
-};
-
-/// The best kernel for tensors of this kind: flash on CUDA in bfloat16, the reference elsewhere.
-AttentionKernel best_attention_kernel(at::Device device, at::ScalarType dtype);
 
 /// Which of the Lm + L keys a segment's queries see, made once and used by every layer.
 struct AttentionMask {
@@ -34,12 +28,13 @@ AttentionMask make_attention_mask(
 
 /// o = softmax(q · kᵀ / √E + mask) · v (arXiv 2405.04620, eq. 16, figure 3) with grouped heads:
 /// query head h reads key/value head h / (H/G). Differentiable in q, k and v.
-/// Errors: `Error` where the kernel does not serve the tensors.
+/// Flash and cuDNN launch rows with and without memory apart; the others take them in one launch.
+/// Errors: `Error` where the kernel does not serve the tensors (`attention_refusal`).
 at::Tensor memory_attention( // [B, L, H, E]
     const at::Tensor& q,     // [B, L, H, E]
     const at::Tensor& k,     // [B, Lm + L, G, E], memory first
     const at::Tensor& v,     // [B, Lm + L, G, E]
     const AttentionMask& mask,
-    AttentionKernel kernel);
+    const AttentionChoice& choice);
 
 } // namespace fcc

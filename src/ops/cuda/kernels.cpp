@@ -34,6 +34,20 @@ int to_int(std::int64_t value) {
 
 } // namespace
 
+bool has_gpu_code() {
+  return true;
+}
+
+int compute_capability(at::Device device) {
+  if (!device.is_cuda()) {
+    return 0;
+  }
+  const cudaDeviceProp* device_properties =
+      device.has_index() ? at::cuda::getDeviceProperties(device.index())
+                         : at::cuda::getCurrentDeviceProperties();
+  return 10 * device_properties->major + device_properties->minor;
+}
+
 bool serves(const at::Tensor& tensor) {
   return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 &&
          at::cuda::getDeviceProperties(tensor.device().index())->major == 9;

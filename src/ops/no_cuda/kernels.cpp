@@ -12,6 +12,14 @@ namespace {
 
 } // namespace
 
+bool has_gpu_code() {
+  return false;
+}
+
+int compute_capability(at::Device) {
+  return 0;
+}
+
 bool serves(const at::Tensor&) {
   return false;
 }
