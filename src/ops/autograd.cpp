@@ -87,7 +87,8 @@ struct AttentionFunction : Function<AttentionFunction> {
       const at::Tensor& k,
       const at::Tensor& v,
       const AttentionChoice& choice,
-      const at::Tensor& present) {
+      const std::optional<at::Tensor>& present_rows) { // an undefined tensor is no argument
+    const at::Tensor present = present_rows.value_or(at::Tensor());
     const AttentionForward result = memory_attention_forward(q, k, v, choice, {.present = present});
     context->save_for_backward({q, k, v, result.out, result.lse, present});
     context->saved_data["choice"] =
@@ -123,7 +124,8 @@ at::Tensor attention_by_passes(
     const at::Tensor& v,
     const AttentionChoice& choice,
     const at::Tensor& present) {
-  return AttentionFunction::apply(q, k, v, choice, present);
+  return AttentionFunction::apply(
+      q, k, v, choice, present.defined() ? std::optional<at::Tensor>(present) : std::nullopt);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {

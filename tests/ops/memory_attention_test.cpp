@@ -156,7 +156,11 @@ TEST(MemoryAttentionPasses, RefuseWhatNoKernelDoes) {
   EXPECT_THROW(memory_attention_forward(in.q, in.k, in.v, AttentionKernel::kReference, {}), Error);
   EXPECT_THROW(
       memory_attention_forward(
-          in.q, in.k, in.v, AttentionKernel::kFcc, {.visible = VisibleKeys::kAll}),
+          in.q,
+          in.k,
+          in.v,
+          AttentionKernel::kFcc,
+          {.visible = VisibleKeys::kAll, .order = SumOrder::kFixed, .present = {}}),
       Error);
   EXPECT_THROW(memory_attention_forward(in.k, in.q, in.q, AttentionKernel::kFcc, {}), Error);
 }

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "fcc/eval/report.h"
+#include "fcc_bench/device.h"
+
+namespace fcc::tools {
+
+/// Writes a report and tells its path on standard error; makes the folder. Empty path: nothing.
+void write_report(const std::string& path, const std::string& content);
+
+/// Device, versions and measured rates: what a JSON report begins with.
+nlohmann::json rates_json(const DeviceRates& rates);
+
+/// "H100, a 8192³ product 790 TFLOP/s, a copy 3000 GB/s".
+std::string rates_text(const DeviceRates& rates);
+
+/// Prints a table row by row, so that long measurements show as they come: widths are fixed by the
+/// header and `widths`.
+class TablePrinter {
+ public:
+  TablePrinter(std::vector<std::string> header, std::vector<int> widths);
+  void row(const std::vector<std::string>& cells) const;
+
+ private:
+  std::vector<int> widths_;
+};
+
+} // namespace fcc::tools

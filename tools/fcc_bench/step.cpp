@@ -1,0 +1,181 @@
+#include "fcc_bench/step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/randint.h>
+#include <CLI/CLI.hpp>
+
+#include "fcc/config/field.h"
+#include "fcc/core/error.h"
+#include "fcc/optim/grad_norm.h"
+
+namespace fcc::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <typename E>
+E enum_from(const std::string& name, const char* option) {
+  std::string known;
+  for (const auto& [candidate, value] : EnumNames<E>::value) {
+    if (candidate == name) {
+      return value;
+    }
+    known.append(known.empty() ? "" : ", ").append(candidate);
+  }
+  throw ConfigError(option, "must be one of " + known, name);
+}
+
+EngineSection engine_of(const StepOptions& options, const StepCase& shape) {
+  EngineSection engine;
+  engine.device = options.device;
+  engine.dtype = bench_dtype(options.dtype, bench_device(options.device));
+  engine.execution = enum_from<Execution>(options.execution, "--execution");
+  engine.attention = enum_from<AttentionBackend>(options.attention, "--attention");
+  engine.schedule = enum_from<Schedule>(shape.schedule, "--schedule");
+  engine.activations = enum_from<Activations>(shape.activations, "--activations");
+  if (options.chunk_segments > 0) {
+    engine.chunk_segments = options.chunk_segments;
+  }
+  engine.boundary_memory_on_host = options.host_boundaries;
+  return engine;
+}
+
+} // namespace
+
+void add_step_options(CLI::App& app, StepOptions& options) {
+  app.add_option(
+         "--preset", options.preset, "table-1, llama-3.2-1b, llama-3.2-3b, or tiny for a trial")
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--dtype", options.dtype, "bfloat16, float32, float64; auto: by device")
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--execution", options.execution, "fused or reference")
+      ->capture_default_str()
+      ->group("Engine");
+  app.add_option(
+         "--attention",
+         options.attention,
+         "Backend of the reference: auto, fcc, flash, cudnn, reference (fused: auto)")
+      ->capture_default_str()
+      ->group("Engine");
+  app.add_option("--chunk-segments", options.chunk_segments, "Segments a chunk; 0: keep all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->group("Engine");
+  app.add_flag("--host-boundaries", options.host_boundaries, "Memory between chunks on the host")
+      ->group("Engine");
+  app.add_option("--device", options.device, "auto, cuda, cuda:N or cpu")
+      ->capture_default_str()
+      ->group("Measuring");
+  app.add_option("--steps", options.steps, "Measured steps; the median is shown")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group("Measuring");
+  app.add_option("--warmup", options.warmup, "Steps before them")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->group("Measuring");
+}
+
+ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) {
+  ModelConfig model;
+  if (preset == "tiny") {
+    model.vocab_size = 256;
+    model.hidden_size = 64;
+    model.intermediate_size = 192;
+    model.num_hidden_layers = 2;
+    model.num_attention_heads = 4;
+    model.num_key_value_heads = 2;
+    model.head_dim = 16;
+  } else {
+    model = model_preset(preset);
+  }
+  if (segment_length > 0) {
+    model.fcc.emplace();
+    model.fcc->segment_length = segment_length;
+  } else {
+    model.fcc.reset();
+  }
+  return model;
+}
+
+std::string architecture_name(std::int64_t segment_length) {
+  return segment_length > 0 ? "L " + std::to_string(segment_length) : "full attention";
+}
+
+double step_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens) {
+  const double D = static_cast<double>(c.hidden_size), N = static_cast<double>(c.num_hidden_layers);
+  const double q = static_cast<double>(c.num_attention_heads * c.head_dim);
+  const double kv = 2.0 * static_cast<double>(c.num_key_value_heads * c.head_dim);
+  const double F = static_cast<double>(c.intermediate_size), V = static_cast<double>(c.vocab_size);
+  const double T = static_cast<double>(tokens), B = static_cast<double>(batch);
+  const double L = c.fcc ? std::min(static_cast<double>(c.fcc->segment_length), T) : T;
+  const double memory_kv = D * kv * (T - L) / T;
+  const double products = N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + D * V;
+  const double pairs = (L + 1) / 2 + L * (T - L) / T; // a query
+  return B * T * (6 * products + N * 14 * pairs * q);
+}
+
+TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
+    : device_(bench_device(options.device)),
+      parameters_(
+          bench_model(options.preset, shape.segment_length),
+          bench_dtype(options.dtype, device_),
+          device_,
+          /*seed=*/1),
+      executor_(make_executor(parameters_, engine_of(options, shape))),
+      adamw_(parameters_, OptimSection()) {
+  const auto whole = at::TensorOptions().dtype(at::kLong).device(device_);
+  const std::int64_t vocabulary = parameters_.config().vocab_size;
+  batch_.ids = at::randint(vocabulary, {shape.batch, shape.tokens}, whole);
+  batch_.targets = at::randint(vocabulary, {shape.batch, shape.tokens}, whole);
+  const bool wide = parameters_.master().scalar_type() == at::kDouble;
+  batch_.coefficients = at::full(
+      {shape.batch, shape.tokens},
+      1.0 / static_cast<double>(shape.batch * shape.tokens),
+      whole.dtype(wide ? at::kDouble : at::kFloat));
+}
+
+void TrainingStep::run() {
+  parameters_.grad().zero_();
+  executor_->train(batch_);
+  const double norm = std::sqrt(squared_norm(parameters_.grad()).item<double>());
+  adamw_.step(1e-6, norm > 1 ? 1 / norm : 1);
+  synchronize(device_);
+}
+
+StepTiming measure_steps(
+    const StepOptions& options,
+    const StepCase& shape,
+    const std::function<void(TrainingStep&, const StepTiming&)>& after) {
+  const at::Device device = bench_device(options.device);
+  reset_peak(device);
+  const std::int64_t before = device.is_cpu() ? peak_bytes(device) : 0;
+  TrainingStep step(options, shape);
+  std::vector<double> seconds;
+  for (std::int64_t i = 0; i < options.warmup + options.steps; ++i) {
+    const auto start = Clock::now();
+    step.run();
+    if (i >= options.warmup) {
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    }
+  }
+  std::sort(seconds.begin(), seconds.end());
+  StepTiming timing;
+  timing.min = seconds.front();
+  timing.median = seconds[seconds.size() / 2];
+  timing.max = seconds.back();
+  timing.peak_bytes = std::max<std::int64_t>(peak_bytes(device) - before, 1);
+  timing.flops = step_flops(step.config(), shape.batch, shape.tokens);
+  if (after) {
+    after(step, timing);
+  }
+  return timing;
+}
+
+} // namespace fcc::tools

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fcc/config/model_config.h"
+#include "fcc/engine/executor.h"
+#include "fcc/model/parameters.h"
+#include "fcc/optim/adamw.h"
+#include "fcc_bench/device.h"
+
+namespace CLI {
+class App;
+}
+
+namespace fcc::tools {
+
+/// What a measured training step is made of, as the command line says it.
+struct StepOptions {
+  std::string preset = "table-1";
+  std::string execution = "fused", attention = "auto", dtype = "auto", device = "auto";
+  std::int64_t chunk_segments = 0;
+  bool host_boundaries = false;
+  std::int64_t steps = 10, warmup = 3;
+};
+
+/// Adds --preset, --execution, --attention, --dtype, --device, --chunk-segments,
+/// --host-boundaries, --steps and --warmup, with the values in `options` as defaults.
+void add_step_options(CLI::App& app, StepOptions& options);
+
+/// One combination to measure.
+struct StepCase {
+  std::int64_t segment_length = 512; ///< L; 0: full attention (`llama`)
+  std::int64_t batch = 1, tokens = 16384;
+  std::string schedule = "wavefront", activations = "auto";
+};
+
+/// The preset's shape with segments of L tokens; L 0: plain Llama. `tiny` is a shape for tests.
+ModelConfig bench_model(const std::string& preset, std::int64_t segment_length);
+
+/// "L 256" or "full attention".
+std::string architecture_name(std::int64_t segment_length);
+
+/// Floating-point operations of one training step's products: 6 a weight and token, and attention
+/// over the visible keys (forward 4·E·H a visible pair, backward 2.5 times as much).
+double step_flops(const ModelConfig& config, std::int64_t batch, std::int64_t tokens);
+
+/// A model on random tokens, ready to be stepped: forward, backward, gradient norm and AdamW.
+class TrainingStep {
+ public:
+  TrainingStep(const StepOptions& options, const StepCase& shape);
+
+  /// One whole step; returns when the device is done.
+  void run();
+
+  const ModelConfig& config() const {
+    return parameters_.config();
+  }
+
+ private:
+  at::Device device_;
+  FlatParameters parameters_;
+  std::unique_ptr<Executor> executor_;
+  AdamW adamw_;
+  MicroBatch batch_;
+};
+
+/// Seconds a step and the memory of a case.
+struct StepTiming {
+  double min = 0, median = 0, max = 0;
+  std::int64_t peak_bytes = 0; ///< most memory held while the case ran; on a CPU what it added
+  double flops = 0;            ///< a step's
+
+  double tokens_per_second(const StepCase& shape) const {
+    return static_cast<double>(shape.batch * shape.tokens) / median;
+  }
+  double tflops() const {
+    return flops / median * 1e-12;
+  }
+};
+
+/// Builds the case, runs `warmup` and `steps` steps, then `after(step)` if given (a profile,
+/// outside of the figures), and frees everything. Errors: what the engine throws, out-of-memory
+/// too.
+StepTiming measure_steps(
+    const StepOptions& options,
+    const StepCase& shape,
+    const std::function<void(TrainingStep&, const StepTiming&)>& after = {});
+
+} // namespace fcc::tools

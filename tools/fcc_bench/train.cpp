@@ -1,0 +1,247 @@
+// fcc-bench train: whole training steps over lengths, architectures, policies and schedules.
+
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "fcc/config/field.h"
+#include "fcc_bench/commands.h"
+#include "fcc_bench/profile.h"
+#include "fcc_bench/reports.h"
+#include "fcc_bench/step.h"
+
+namespace fcc::tools {
+namespace {
+
+struct Options {
+  StepOptions step;
+  std::vector<std::int64_t> segment_lengths{512}, tokens{16384}, batches{1};
+  std::vector<std::string> schedules{"wavefront"}, activations{"auto"};
+  bool profile = false;
+  std::size_t profile_rows = 25;
+  std::string trace, csv, json;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  add_step_options(app, options.step);
+  app.add_option(
+         "--segment-length", options.segment_lengths, "L, several allowed; 0: full attention")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->group("Model");
+  app.add_option("--tokens", options.tokens, "Tokens a sequence, several allowed")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group("Measuring");
+  app.add_option("--batch", options.batches, "Sequences a step, several allowed")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group("Measuring");
+  app.add_option("--schedule", options.schedules, "wavefront, sequential, or both")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->group("Engine");
+  app.add_option("--activations", options.activations, "store, recompute, auto, or several")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->group("Engine");
+  app.add_flag(
+         "--profile",
+         options.profile,
+         "After the timed steps, profile one more: kernels by GPU time (CPU: operators)")
+      ->group("Profile");
+  app.add_option("--profile-rows", options.profile_rows, "Kernels that the table names")
+      ->capture_default_str()
+      ->group("Profile");
+  app.add_option(
+         "--trace", options.trace, "Trace of the profiled step (the last one's) for Perfetto")
+      ->type_name("FILE")
+      ->group("Profile");
+  app.add_option("--csv", options.csv, "The table as CSV")->type_name("FILE")->group("Output");
+  app.add_option("--json", options.json, "Table, device and profiles as JSON")
+      ->type_name("FILE")
+      ->group("Output");
+}
+
+std::vector<StepCase> cases_of(const Options& options) {
+  std::vector<StepCase> cases;
+  for (const std::int64_t length : options.segment_lengths) {
+    for (const std::string& schedule : options.schedules) {
+      for (const std::string& activations : options.activations) {
+        for (const std::int64_t batch : options.batches) {
+          for (const std::int64_t tokens : options.tokens) {
+            cases.push_back({length, batch, tokens, schedule, activations});
+          }
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+std::string percent(double share) {
+  return format_number(100 * share, 1) + " %";
+}
+
+nlohmann::json profile_json(const Profile& taken, double median_ms) {
+  nlohmann::json kernels = nlohmann::json::array();
+  for (const ProfiledKernel& kernel : taken.kernels) {
+    kernels.push_back(
+        {{"name", kernel.name}, {"calls", kernel.calls}, {"ms", kernel.milliseconds}});
+  }
+  return {
+      {"wall_ms", taken.wall_ms},
+      {"busy_ms", taken.busy_ms},
+      {"busy_share_of_median_step", taken.busy_ms / median_ms},
+      {"kernels", std::move(kernels)}};
+}
+
+void print_profile(const Profile& taken, const Options& options, bool gpu, double median_ms) {
+  std::printf(
+      "\n%s %.2f ms = %.1f %% of the median step (%.2f ms); the profiled step took %.2f ms\n",
+      gpu ? "GPU busy" : "operators",
+      taken.busy_ms,
+      100 * taken.busy_ms / median_ms,
+      median_ms,
+      taken.wall_ms);
+  std::printf("%s\n", table_text(profile_table(taken, options.profile_rows)).c_str());
+  std::fflush(stdout);
+}
+
+int run(const Options& options) {
+  const at::Device device = bench_device(options.step.device);
+  const ComputeDType dtype = bench_dtype(options.step.dtype, device);
+  bench_model(options.step.preset, 0); // an unknown preset is refused before anything is measured
+  const DeviceRates rates =
+      measure_rates(device, dtype == ComputeDType::kBFloat16 ? at::kBFloat16 : at::kFloat);
+  const double nominal = // 0: unknown
+      dtype == ComputeDType::kBFloat16 ? nominal_tflops(rates.name).value_or(0) : 0;
+  std::printf(
+      "%s, %s, %s\n%s\n\n",
+      options.step.preset.c_str(),
+      options.step.execution.c_str(),
+      std::string(enum_name(dtype)).c_str(),
+      rates_text(rates).c_str());
+
+  Table table;
+  table.header = {
+      "architecture",
+      "schedule",
+      "activations",
+      "batch",
+      "tokens",
+      "tokens/s",
+      "ms/step",
+      "min",
+      "max",
+      "TFLOP/s",
+      "of product",
+      "peak GiB"};
+  std::vector<int> widths{14, 10, 11, 5, 8, 9, 9, 9, 9, 7, 10, 8};
+  if (nominal > 0) {
+    table.header.push_back("MFU");
+    widths.push_back(7);
+  }
+  const TablePrinter printer(table.header, widths);
+  nlohmann::json rows = nlohmann::json::array();
+  bool any = false;
+  for (const StepCase& shape : cases_of(options)) {
+    nlohmann::json row{
+        {"segment_length", shape.segment_length},
+        {"schedule", shape.schedule},
+        {"activations", shape.activations},
+        {"batch", shape.batch},
+        {"tokens", shape.tokens}};
+    std::vector<std::string> cells{
+        architecture_name(shape.segment_length),
+        shape.schedule,
+        shape.activations,
+        std::to_string(shape.batch),
+        std::to_string(shape.tokens)};
+    std::unique_ptr<Profile> taken;
+    StepTiming timing;
+    try {
+      timing = measure_steps(options.step, shape, [&](TrainingStep& step, const StepTiming&) {
+        if (options.profile || !options.trace.empty()) {
+          taken = std::make_unique<Profile>(profile(device, options.trace, [&] { step.run(); }));
+        }
+      });
+      for (const double value :
+           {timing.tokens_per_second(shape),
+            timing.median * 1e3,
+            timing.min * 1e3,
+            timing.max * 1e3,
+            timing.tflops()}) {
+        cells.push_back(format_number(value, value < 1000 ? 2 : 0));
+      }
+      cells.push_back(percent(timing.tflops() / rates.product_tflops));
+      cells.push_back(format_number(static_cast<double>(timing.peak_bytes) / 0x1p30, 2));
+      if (nominal > 0) {
+        cells.push_back(percent(timing.tflops() / nominal));
+        row["mfu"] = timing.tflops() / nominal;
+      }
+      any = true;
+      row.update(
+          {{"tokens_per_second", timing.tokens_per_second(shape)},
+           {"median_ms", timing.median * 1e3},
+           {"min_ms", timing.min * 1e3},
+           {"max_ms", timing.max * 1e3},
+           {"tflops", timing.tflops()},
+           {"share_of_product", timing.tflops() / rates.product_tflops},
+           {"peak_bytes", timing.peak_bytes}});
+    } catch (const std::exception& error) {
+      if (!is_out_of_memory(error)) {
+        throw;
+      }
+      cells.resize(table.header.size(), "");
+      cells[5] = "out of memory";
+      row["out_of_memory"] = true;
+    }
+    printer.row(cells);
+    if (taken) {
+      print_profile(*taken, options, !device.is_cpu(), timing.median * 1e3);
+      row["profile"] = profile_json(*taken, timing.median * 1e3);
+    }
+    table.rows.push_back(std::move(cells));
+    rows.push_back(std::move(row));
+  }
+  write_report(options.csv, table_csv(table));
+  nlohmann::json report{
+      {"device", rates_json(rates)},
+      {"preset", options.step.preset},
+      {"execution", options.step.execution},
+      {"attention", options.step.attention},
+      {"dtype", std::string(enum_name(dtype))},
+      {"chunk_segments", options.step.chunk_segments},
+      {"host_boundaries", options.step.host_boundaries},
+      {"rows", std::move(rows)}};
+  write_report(options.json, report.dump(2) + "\n");
+  return any ? 0 : 1; // a row that does not fit is a result too, unless all are such
+}
+
+} // namespace
+
+std::function<int()> add_train_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "train", "Whole training steps (forward, backward, norm, AdamW) on random tokens");
+  command->footer(
+      "One row a combination of architecture, schedule, activations, batch and length. TFLOP/s "
+      "counts the products of a step, 6 a weight and token and the visible pairs of attention; "
+      "recomputation counts for nothing. MFU: their share of the card's stated peak of dense "
+      "bfloat16, where the card is known by name. `of product`: of a large product's rate in this "
+      "run. Peak GiB: what the GPU's allocator reserved; on a CPU the resident memory that the "
+      "row added.");
+  const auto options = std::make_shared<Options>();
+  add_options(*command, *options);
+  return [options] { return run(*options); };
+}
+
+} // namespace fcc::tools
