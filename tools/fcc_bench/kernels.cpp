@@ -221,7 +221,7 @@ void report_shape(
       const double flash = ratio_to(median_of(results, "flash", pass), time.median);
       const double best = ratio_to(best_other(results, result.backend, pass), time.median);
       cells.push_back(spread(time));
-      cells.push_back(format_number(tflops, tflops < 10 ? 3 : 0));
+      cells.push_back(format_rate(tflops));
       cells.push_back(times(flash));
       cells.push_back(times(best));
       cells.push_back(format_number(100 * tflops / rates.product_tflops, 1) + " %");
@@ -291,7 +291,7 @@ nlohmann::json run_rows(const Options& options, at::Device device, const DeviceR
     printer.row(
         {result.name,
          spread(result.time),
-         format_number(rate, rate < 100 ? 1 : 0),
+         format_rate(rate),
          format_number(100 * rate / rates.copy_gb_per_s, 0) + " %"});
     json.push_back(
         {{"kernel", result.name},

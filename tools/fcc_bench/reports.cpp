@@ -39,6 +39,10 @@ void write_report(const std::string& path, const std::string& content) {
   std::fprintf(stderr, "wrote %s\n", path.c_str());
 }
 
+std::string format_rate(double value) {
+  return format_number(value, value < 1 ? 4 : value < 100 ? 2 : 0);
+}
+
 nlohmann::json rates_json(const DeviceRates& rates) {
   nlohmann::json json{
       {"device", rates.name},
@@ -55,8 +59,8 @@ nlohmann::json rates_json(const DeviceRates& rates) {
 std::string rates_text(const DeviceRates& rates) {
   std::string text = rates.name;
   text.append(": a product of ").append(std::to_string(rates.product_size));
-  text.append("³ runs at ").append(format_number(rates.product_tflops, 1));
-  text.append(" TFLOP/s, a copy at ").append(format_number(rates.copy_gb_per_s, 0));
+  text.append("³ runs at ").append(format_rate(rates.product_tflops));
+  text.append(" TFLOP/s, a copy at ").append(format_rate(rates.copy_gb_per_s));
   return text.append(" GB/s");
 }
 

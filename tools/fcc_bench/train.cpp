@@ -174,14 +174,11 @@ int run(const Options& options) {
           taken = std::make_unique<Profile>(profile(device, options.trace, [&] { step.run(); }));
         }
       });
-      for (const double value :
-           {timing.tokens_per_second(shape),
-            timing.median * 1e3,
-            timing.min * 1e3,
-            timing.max * 1e3,
-            timing.tflops()}) {
-        cells.push_back(format_number(value, value < 1000 ? 2 : 0));
+      cells.push_back(format_number(timing.tokens_per_second(shape), 0));
+      for (const double seconds : {timing.median, timing.min, timing.max}) {
+        cells.push_back(format_number(seconds * 1e3, 2));
       }
+      cells.push_back(format_rate(timing.tflops()));
       cells.push_back(percent(timing.tflops() / rates.product_tflops));
       cells.push_back(format_number(static_cast<double>(timing.peak_bytes) / 0x1p30, 2));
       if (nominal > 0) {
