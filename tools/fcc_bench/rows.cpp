@@ -37,6 +37,8 @@ bench_rows(std::int64_t width, std::int64_t rows, at::Device device, int rounds)
   const at::Tensor x = at::randn({1, rows, width}, options);
   const at::Tensor grad = at::randn({1, rows, width}, options);
   const at::Tensor out = at::zeros({1, rows, width}, options);
+  const at::Tensor both = at::zeros({1, 2 * rows, width}, options);
+  const at::Tensor hidden = at::randn({1, rows, width}, options);
   const at::Tensor pair = at::randn({1, rows, 2 * width}, options);
   const at::Tensor weight = at::randn({1, width}, options);
   const at::Tensor grad_weight = at::zeros({1, width}, wide);
@@ -45,12 +47,15 @@ bench_rows(std::int64_t width, std::int64_t rows, at::Device device, int rounds)
 
   std::vector<RowKernel> kernels;
   kernels.push_back({"rms_norm", 2 * matrix, [=](int) { rms_norm_forward(x, weight, 1e-5, out); }});
+  kernels.push_back({"rms_norm, memory too", 4 * matrix, [=](int) {
+                       rms_norm_forward_with_memory(grad, weight, x, weight, 1e-5, both);
+                     }});
   kernels.push_back({"rms_norm backward", 4 * matrix, [=](int) {
-                       rms_norm_backward(
-                           grad, x, weight, 1e-5, x, GradInput::kOverwrite, out, grad_weight);
+                       rms_norm_backward(grad, x, weight, 1e-5, x, {.grad = out}, grad_weight);
                      }});
   kernels.push_back({"swiglu", 3 * matrix, [=](int) { swiglu_forward(pair, out); }});
-  kernels.push_back({"swiglu backward", 5 * matrix, [=](int) { swiglu_backward(grad, pair); }});
+  // It turns both of its arguments into others; what they hold does not matter here.
+  kernels.push_back({"swiglu backward", 6 * matrix, [=](int) { swiglu_backward(hidden, pair); }});
   kernels.push_back({"rope", 2 * matrix, [=](int) {
                        rope_in_place(out, width / kHeadDim, cos, sin, /*inverse=*/false);
                      }});

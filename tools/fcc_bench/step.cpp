@@ -41,6 +41,7 @@ EngineSection engine_of(const StepOptions& options, const StepCase& shape) {
     engine.chunk_segments = options.chunk_segments;
   }
   engine.boundary_memory_on_host = options.host_boundaries;
+  engine.cuda_graphs = options.cuda_graphs;
   return engine;
 }
 
@@ -68,6 +69,8 @@ void add_step_options(CLI::App& app, StepOptions& options) {
       ->check(CLI::NonNegativeNumber)
       ->group("Engine");
   app.add_flag("--host-boundaries", options.host_boundaries, "Memory between chunks on the host")
+      ->group("Engine");
+  app.add_flag("--cuda-graphs", options.cuda_graphs, "Record a chunk's launches and replay them")
       ->group("Engine");
   app.add_option("--device", options.device, "auto, cuda, cuda:N or cpu")
       ->capture_default_str()

@@ -219,6 +219,7 @@ int run(const Options& options) {
       {"dtype", std::string(enum_name(dtype))},
       {"chunk_segments", options.step.chunk_segments},
       {"host_boundaries", options.step.host_boundaries},
+      {"cuda_graphs", options.step.cuda_graphs},
       {"rows", std::move(rows)}};
   write_report(options.json, report.dump(2) + "\n");
   return any ? 0 : 1; // a row that does not fit is a result too, unless all are such
