@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks a build on a machine with a GPU of compute capability 9.0: every GPU test, then the kernels' tests under
-# compute-sanitizer, and with --bench the tables of docs/performance.md. Needs the built programs
-# and nothing else of the project: no compiler, no CMake.
+# Checks a build on a machine with a GPU of compute capability 9.0: every GPU test, then the
+# kernels' tests under compute-sanitizer, and with --bench the tables of docs/performance.md. Needs
+# the built programs and nothing else of the project: no compiler, no CMake.
 set -uo pipefail
 
 usage() {

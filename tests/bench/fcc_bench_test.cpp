@@ -121,6 +121,9 @@ TEST_F(FccBench, FiguresAreDrawnWithPointsForBothArchitectures) {
     const std::string csv = content_of(folder_ / ("figures/" + name + ".csv"));
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 8);
   }
+  const ProgramResult profiled =
+      run("speed " + tiny_ + "--max-tokens 512 --batch 1 --profile -o " + (folder_ / "profiled"));
+  EXPECT_NE(profiled.out.find("operators"), std::string::npos) << profiled.out << profiled.err;
   refused("memory " + tiny_ + "--max-tokens 100 -o x", "--max-tokens");
   refused("memory " + tiny_, "--output");
 }

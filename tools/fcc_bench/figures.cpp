@@ -15,6 +15,7 @@
 #include "fcc/core/error.h"
 #include "fcc/eval/plot.h"
 #include "fcc_bench/commands.h"
+#include "fcc_bench/profile.h"
 #include "fcc_bench/reports.h"
 #include "fcc_bench/step.h"
 
@@ -50,6 +51,7 @@ constexpr Figure kSpeed{"speed", "Speed of a training step (figure 7)", "tokens/
 
 struct Options {
   StepOptions step;
+  ProfileOptions profile; ///< of each line's longest sequence
   std::int64_t segment_length = 256, max_tokens = 0;
   std::vector<std::int64_t> batches{1, 4};
   std::string schedule = "wavefront", activations = "auto", output;
@@ -114,7 +116,18 @@ void measure_line(
         std::to_string(sweep.batch),
         std::to_string(tokens)};
     try {
-      const StepTiming timing = measure_steps(options.step, shape);
+      const bool longest = 2 * tokens > max_tokens;
+      std::string profiled;
+      const StepTiming timing =
+          measure_steps(options.step, shape, [&](TrainingStep& step, const StepTiming& measured) {
+            if (longest && options.profile.wanted()) {
+              const at::Device device = bench_device(options.step.device);
+              const Profile taken = profile(device, options.profile.trace, [&] { step.run(); });
+              const double median_ms = measured.median * 1e3;
+              profiled = profile_text(taken, options.profile, !device.is_cpu(), median_ms);
+              point["profile"] = profile_json(taken, median_ms);
+            }
+          });
       sweep.line.x.push_back(static_cast<double>(tokens));
       sweep.line.y.push_back(figure.value(timing, shape));
       point.update(
@@ -133,6 +146,10 @@ void measure_line(
         cells.push_back(format_number(value, decimals));
       }
       report(cells);
+      if (!profiled.empty()) {
+        std::printf("\n%s\n", profiled.c_str());
+        std::fflush(stdout);
+      }
     } catch (const std::exception& error) {
       if (!is_out_of_memory(error)) {
         throw;
@@ -276,6 +293,9 @@ add_figure(CLI::App& app, const Figure& figure, const char* what, std::int64_t s
   options->step.steps = steps;
   options->step.warmup = 2;
   add_options(*command, *options);
+  if (&figure == &kSpeed) {
+    add_profile_options(*command, options->profile);
+  }
   return [options, &figure] { return run(figure, *options); };
 }
 

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include <torch/csrc/autograd/profiler_kineto.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
 
@@ -189,6 +191,45 @@ Table profile_table(const Profile& profile, std::size_t rows) {
     add_row(rest, std::to_string(profile.kernels.size() - rows) + " others");
   }
   return table;
+}
+
+void add_profile_options(CLI::App& app, ProfileOptions& options) {
+  app.add_flag(
+         "--profile",
+         options.enabled,
+         "After the timed steps, profile one more: kernels by GPU time (CPU: operators)")
+      ->group("Profile");
+  app.add_option("--profile-rows", options.rows, "Kernels that the table names")
+      ->capture_default_str()
+      ->group("Profile");
+  app.add_option(
+         "--trace", options.trace, "Trace of the profiled step (the last one's) for Perfetto")
+      ->type_name("FILE")
+      ->group("Profile");
+}
+
+std::string
+profile_text(const Profile& profile, const ProfileOptions& options, bool gpu, double median_ms) {
+  std::string text = gpu ? "GPU busy " : "operators ";
+  text.append(format_number(profile.busy_ms, 2)).append(" ms = ");
+  text.append(format_number(100 * profile.busy_ms / median_ms, 1))
+      .append(" % of the median step (");
+  text.append(format_number(median_ms, 2)).append(" ms); the profiled step took ");
+  text.append(format_number(profile.wall_ms, 2)).append(" ms\n");
+  return text.append(table_text(profile_table(profile, options.rows)));
+}
+
+nlohmann::json profile_json(const Profile& profile, double median_ms) {
+  nlohmann::json kernels = nlohmann::json::array();
+  for (const ProfiledKernel& kernel : profile.kernels) {
+    kernels.push_back(
+        {{"name", kernel.name}, {"calls", kernel.calls}, {"ms", kernel.milliseconds}});
+  }
+  return {
+      {"wall_ms", profile.wall_ms},
+      {"busy_ms", profile.busy_ms},
+      {"busy_share_of_median_step", profile.busy_ms / median_ms},
+      {"kernels", std::move(kernels)}};
 }
 
 } // namespace fcc::tools

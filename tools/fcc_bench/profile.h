@@ -5,8 +5,13 @@
 #include <vector>
 
 #include <c10/core/Device.h>
+#include <nlohmann/json_fwd.hpp>
 
 #include "fcc/eval/report.h"
+
+namespace CLI {
+class App;
+}
 
 namespace fcc::tools {
 
@@ -34,5 +39,26 @@ std::string short_kernel_name(const std::string& name, std::size_t length);
 /// The first `rows` kernels with calls, milliseconds and their share of all kernels' time, and the
 /// rest as one row.
 Table profile_table(const Profile& profile, std::size_t rows);
+
+/// What the command line asks of a profile.
+struct ProfileOptions {
+  bool enabled = false;
+  std::size_t rows = 25;
+  std::string trace; ///< a file, or empty
+
+  bool wanted() const {
+    return enabled || !trace.empty();
+  }
+};
+
+/// Adds --profile, --profile-rows and --trace.
+void add_profile_options(CLI::App& app, ProfileOptions& options);
+
+/// The busy share and the table as text, beside the median of the steps that were not profiled.
+std::string
+profile_text(const Profile& profile, const ProfileOptions& options, bool gpu, double median_ms);
+
+/// The same with every kernel.
+nlohmann::json profile_json(const Profile& profile, double median_ms);
 
 } // namespace fcc::tools

@@ -22,9 +22,8 @@ struct Options {
   StepOptions step;
   std::vector<std::int64_t> segment_lengths{512}, tokens{16384}, batches{1};
   std::vector<std::string> schedules{"wavefront"}, activations{"auto"};
-  bool profile = false;
-  std::size_t profile_rows = 25;
-  std::string trace, csv, json;
+  ProfileOptions profile;
+  std::string csv, json;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -53,18 +52,7 @@ void add_options(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->capture_default_str()
       ->group("Engine");
-  app.add_flag(
-         "--profile",
-         options.profile,
-         "After the timed steps, profile one more: kernels by GPU time (CPU: operators)")
-      ->group("Profile");
-  app.add_option("--profile-rows", options.profile_rows, "Kernels that the table names")
-      ->capture_default_str()
-      ->group("Profile");
-  app.add_option(
-         "--trace", options.trace, "Trace of the profiled step (the last one's) for Perfetto")
-      ->type_name("FILE")
-      ->group("Profile");
+  add_profile_options(app, options.profile);
   app.add_option("--csv", options.csv, "The table as CSV")->type_name("FILE")->group("Output");
   app.add_option("--json", options.json, "Table, device and profiles as JSON")
       ->type_name("FILE")
@@ -89,31 +77,6 @@ std::vector<StepCase> cases_of(const Options& options) {
 
 std::string percent(double share) {
   return format_number(100 * share, 1) + " %";
-}
-
-nlohmann::json profile_json(const Profile& taken, double median_ms) {
-  nlohmann::json kernels = nlohmann::json::array();
-  for (const ProfiledKernel& kernel : taken.kernels) {
-    kernels.push_back(
-        {{"name", kernel.name}, {"calls", kernel.calls}, {"ms", kernel.milliseconds}});
-  }
-  return {
-      {"wall_ms", taken.wall_ms},
-      {"busy_ms", taken.busy_ms},
-      {"busy_share_of_median_step", taken.busy_ms / median_ms},
-      {"kernels", std::move(kernels)}};
-}
-
-void print_profile(const Profile& taken, const Options& options, bool gpu, double median_ms) {
-  std::printf(
-      "\n%s %.2f ms = %.1f %% of the median step (%.2f ms); the profiled step took %.2f ms\n",
-      gpu ? "GPU busy" : "operators",
-      taken.busy_ms,
-      100 * taken.busy_ms / median_ms,
-      median_ms,
-      taken.wall_ms);
-  std::printf("%s\n", table_text(profile_table(taken, options.profile_rows)).c_str());
-  std::fflush(stdout);
 }
 
 int run(const Options& options) {
@@ -170,8 +133,9 @@ int run(const Options& options) {
     StepTiming timing;
     try {
       timing = measure_steps(options.step, shape, [&](TrainingStep& step, const StepTiming&) {
-        if (options.profile || !options.trace.empty()) {
-          taken = std::make_unique<Profile>(profile(device, options.trace, [&] { step.run(); }));
+        if (options.profile.wanted()) {
+          taken = std::make_unique<Profile>(
+              profile(device, options.profile.trace, [&] { step.run(); }));
         }
       });
       cells.push_back(format_number(timing.tokens_per_second(shape), 0));
@@ -204,7 +168,10 @@ int run(const Options& options) {
     }
     printer.row(cells);
     if (taken) {
-      print_profile(*taken, options, !device.is_cpu(), timing.median * 1e3);
+      const double median_ms = timing.median * 1e3;
+      std::printf(
+          "\n%s\n", profile_text(*taken, options.profile, !device.is_cpu(), median_ms).c_str());
+      std::fflush(stdout);
       row["profile"] = profile_json(*taken, timing.median * 1e3);
     }
     table.rows.push_back(std::move(cells));
