@@ -25,7 +25,8 @@ class Svg {
   void rect(double x, double y, double width, double height, const std::string& fill);
   void frame(double x, double y, double width, double height);
   void line(double x1, double y1, double x2, double y2, const std::string& colour, bool dashed);
-  void circle(double x, double y, double radius, const std::string& fill, const std::string& stroke);
+  void
+  circle(double x, double y, double radius, const std::string& fill, const std::string& stroke);
   void text(double x, double y, std::string_view content, const TextStyle& style = {});
   void image(double x, double y, double width, double height, std::string_view png);
   /// A vertical bar of `colour_of`, 1 at the top, with labels at both ends and in the middle.

@@ -284,7 +284,7 @@ nlohmann::json run_rows(const Options& options, at::Device device, const DeviceR
       "\nrows of %lld, %lld of them (AdamW: a whole model)\n",
       static_cast<long long>(width),
       static_cast<long long>(rows));
-  const TablePrinter printer({"kernel", "ms (min–max)", "GB/s", "of a copy"}, {18, 24, 8, 9});
+  const TablePrinter printer({"kernel", "ms (min–max)", "GB/s", "of a copy"}, {20, 24, 8, 9});
   nlohmann::json json = nlohmann::json::array();
   for (const RowResult& result : bench_rows(width, rows, device, options.rounds)) {
     const double rate = result.gigabytes / result.time.median * 1e3;

@@ -44,17 +44,17 @@ std::string raster_grid_svg(const RasterGrid& grid);
 
 /// One line of a chart.
 struct LineSeries {
-  std::string name;
-  std::vector<double> x, y; ///< equally many, all positive, x rising
-  std::string end_note;     ///< beside the last point ("out of memory"); empty: none
-  std::size_t colour = 0;   ///< lines of one colour belong together
+  std::string name{};
+  std::vector<double> x{}, y{}; ///< equally many, all positive, x rising
+  std::string end_note{};       ///< beside the last point ("out of memory"); empty: none
+  std::size_t colour = 0;       ///< lines of one colour belong together
   bool dashed = false;
 };
 
 /// A point that is pointed out, as where two lines cross.
 struct ChartMark {
   double x = 0, y = 0;
-  std::string label;
+  std::string label{};
   std::size_t colour = 0;
 };
 

@@ -57,9 +57,9 @@ int compute_capability(at::Device device) {
   if (!device.is_cuda()) {
     return 0;
   }
-  const cudaDeviceProp* device_properties =
-      device.has_index() ? at::cuda::getDeviceProperties(device.index())
-                         : at::cuda::getCurrentDeviceProperties();
+  const cudaDeviceProp* device_properties = device.has_index()
+                                                ? at::cuda::getDeviceProperties(device.index())
+                                                : at::cuda::getCurrentDeviceProperties();
   return 10 * device_properties->major + device_properties->minor;
 }
 
