@@ -95,8 +95,8 @@ TEST_F(FccBench, TrainTakesTheReferencesBackends) {
       "train " + tiny_ + "--segment-length 16 --tokens 32 --execution reference --attention fcc",
       "fcc needs a GPU");
   refused("train " + tiny_ + "--schedule sideways", "wavefront");
-  refused("train " + tiny_ + "--preset huge", "table-1");
-  refused("train " + tiny_ + "--device tpu", "--device");
+  refused("train --device cpu --preset huge", "table-1");
+  refused("train --device tpu --preset tiny", "must be auto, cpu");
 }
 
 TEST_F(FccBench, FiguresAreDrawnWithPointsForBothArchitectures) {
