@@ -9,6 +9,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
+#include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/tensor_io.h"
@@ -69,6 +70,14 @@ std::vector<std::string> check_weights(
     const ModelConfig& config,
     const SafetensorsDirectory& files,
     const std::string& where) {
+  // Compared before the weights are named one by one: a damaged count would name them for hours.
+  if (config.num_hidden_layers > static_cast<std::int64_t>(files.tensors().size())) {
+    throw FormatError(
+        where,
+        "must hold the weights of num_hidden_layers = " + std::to_string(config.num_hidden_layers) +
+            " layers",
+        std::to_string(files.tensors().size()) + " weights");
+  }
   std::vector<std::string> fresh, names;
   std::set<std::string> known;
   for (const WeightShape& weight : weight_shapes(config)) {
@@ -98,6 +107,11 @@ std::vector<std::string> load_weights(
     FlatParameters& parameters,
     const std::filesystem::path& directory) {
   const at::NoGradGuard no_grad;
+  // A flipped bit in a weight changes the model in silence. What a run wrote can be proved whole; the
+  // optimizer's states, several times as large, are not read here.
+  verify_listed_files(directory, [](const std::string& name) {
+    return name != "optimizer.safetensors" && name != "trainer.json";
+  });
   const SafetensorsDirectory files(directory);
   std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
   for (const NamedTensor& weight : parameters.named(parameters.master())) {
