@@ -1,11 +1,13 @@
 #include "fcc/model/hugging_face.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 #include <system_error>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/aminmax.h>
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
@@ -43,6 +45,13 @@ void check_weight(const TensorView& source, const WeightShape& target, const std
         where,
         target.name + " must have shape " + shape_text(target.shape),
         shape_text(source.shape));
+  }
+}
+
+void require_finite(const at::Tensor& values, const std::string& name, const std::string& where) {
+  const auto [least, largest] = at::aminmax(values.flatten()); // either is NaN where a value is
+  if (!std::isfinite(least.item<double>()) || !std::isfinite(largest.item<double>())) {
+    throw FormatError(where, name + " must hold finite numbers", "NaN or infinity");
   }
 }
 
@@ -107,8 +116,8 @@ std::vector<std::string> load_weights(
     FlatParameters& parameters,
     const std::filesystem::path& directory) {
   const at::NoGradGuard no_grad;
-  // A flipped bit in a weight changes the model in silence. What a run wrote can be proved whole; the
-  // optimizer's states, several times as large, are not read here.
+  // A flipped bit in a weight changes the model in silence. What a run wrote can be proved whole;
+  // the optimizer's states, several times as large, are not read here.
   verify_listed_files(directory, [](const std::string& name) {
     return name != "optimizer.safetensors" && name != "trainer.json";
   });
@@ -116,7 +125,9 @@ std::vector<std::string> load_weights(
   std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
   for (const NamedTensor& weight : parameters.named(parameters.master())) {
     if (files.contains(weight.name)) {
-      weight.tensor.copy_(read_tensor(files.at(weight.name)));
+      const at::Tensor values = read_tensor(files.at(weight.name));
+      require_finite(values, weight.name, directory.string());
+      weight.tensor.copy_(values);
     }
   }
   parameters.update_compute();

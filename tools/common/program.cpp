@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
 #include <c10/util/Logging.h>
+#include <CLI/CLI.hpp>
 
 #include "fcc/core/error.h"
 
