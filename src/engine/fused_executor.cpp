@@ -435,6 +435,8 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
   const CellShape& shape = pass.plan.shape;
   const std::int64_t segments = pass.num_segments();
   const std::int64_t full = pass.total / shape.length; // whole segments
+  const std::int64_t prefix = batch.num_prefix_segments;
+  pass.loss = at::zeros({}, pass.token_losses.options());
   at::Tensor memory = incoming_memory(pass, state);
   const bool had_memory = state != nullptr && state->memory.defined();
   at::Tensor after_full = had_memory ? memory : at::Tensor();
@@ -442,7 +444,8 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
   std::optional<Chunk> chunk;
   for (std::int64_t first = 0; first < segments;) {
     // A shorter last segment is a chunk of its own: the state keeps the memory before it.
-    const std::int64_t end = first < full ? full : segments;
+    const std::int64_t whole = first < full ? full : segments;
+    const std::int64_t end = first < prefix ? std::min(prefix, whole) : whole;
     const std::int64_t count = std::min(kForwardChunkSegments, end - first);
     if (!chunk || chunk->num_segments() != count) {
       chunk.reset();
@@ -450,7 +453,9 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
     }
     load(pass, first, memory, *chunk);
     chunk->forward(pass.memory_of(first, count));
-    run_head(pass, first, *chunk, /*with_gradient=*/false);
+    if (first >= prefix) { // outside the loss, as in `train`
+      run_head(pass, first, *chunk, /*with_gradient=*/false);
+    }
     memory = chunk->memory_out().clone();
     first += count;
     if (first <= full) {

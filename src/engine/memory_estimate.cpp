@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fcc/model/parameters.h"
+
 namespace fcc {
 
 std::int64_t chunk_bytes(
@@ -47,6 +49,33 @@ std::int64_t segments_that_fit(
     }
   }
   return 1;
+}
+
+std::int64_t segments_that_fit(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    std::int64_t most,
+    bool,
+    std::int64_t budget_bytes) {
+  const CellShape shape{
+      .num_layers = model.num_hidden_layers,
+      .batch = step.batch,
+      .length = step.segment_length,
+      .width = model.hidden_size,
+      .heads = model.num_attention_heads,
+      .groups = model.num_key_value_heads,
+      .head_dim = model.head_dim,
+      .mlp_width = model.intermediate_size};
+  const std::int64_t element = engine.dtype == ComputeDType::kFloat64    ? 8
+                               : engine.dtype == ComputeDType::kBFloat16 ? 2
+                                                                         : 4;
+  return segments_that_fit(
+      shape,
+      most,
+      model.fcc.has_value(),
+      element,
+      budget_bytes - state_bytes(count_parameters(model), engine.dtype) - (std::int64_t{1} << 30));
 }
 
 } // namespace fcc
