@@ -72,14 +72,15 @@ cudaError_t rope(const RopeParams& params);
 struct SwigluParams {
   int num_cells = 1, num_rows = 0, width = 0; ///< width: F, multiple of 8
   CellRows gate_up;                           ///< bf16 [C, R, 2F]
-  CellRows hidden; ///< bf16 [C, R, F]: out of the forward, gradient in the backward
+  CellRows hidden; ///< bf16 [C, R, F]: out of the forward; in the backward its gradient, then it
   cudaStream_t stream = nullptr;
 };
 
 /// hidden = silu(gate) ⊙ up.
 cudaError_t swiglu_forward(const SwigluParams& params);
 
-/// gate_up becomes its gradient; `hidden` holds the gradient of the forward's output.
+/// gate_up becomes its gradient; `hidden`, the gradient of the forward's output, becomes that
+/// output again, bit for bit.
 cudaError_t swiglu_backward(const SwigluParams& params);
 
 struct CrossEntropyParams {

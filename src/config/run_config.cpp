@@ -211,6 +211,7 @@ void check_engine(const EngineSection& engine, Problems& problems) {
     refuse("chunk_segments", !engine.chunk_segments, "reference");
     refuse("memory_gib", !engine.memory_gib, "reference");
     refuse("boundary_memory_on_host", !engine.boundary_memory_on_host, "reference");
+    refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs, "reference");
   } else if (engine.execution == Execution::kFused) {
     refuse("attention", engine.attention == defaults.attention, "fused");
   }

@@ -37,6 +37,7 @@ void refuse_keys_of_fused(const EngineSection& engine) {
   refuse("chunk_segments", !engine.chunk_segments);
   refuse("memory_gib", !engine.memory_gib);
   refuse("boundary_memory_on_host", !engine.boundary_memory_on_host);
+  refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs);
 }
 
 } // namespace

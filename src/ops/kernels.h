@@ -25,11 +25,10 @@ void rms_norm_backward(
     const at::Tensor& weight,
     double eps,
     const at::Tensor& residual,
-    GradInput mode,
-    at::Tensor grad_x,
+    const GradTarget& grad_x,
     at::Tensor grad_weight);
 void swiglu_forward(const at::Tensor& gate_up, at::Tensor out);
-void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up);
+void swiglu_backward(at::Tensor hidden, at::Tensor gate_up);
 void rope_in_place(
     at::Tensor x,
     std::int64_t heads,

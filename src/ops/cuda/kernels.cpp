@@ -63,8 +63,7 @@ void rms_norm_backward(
     const at::Tensor& weight,
     double eps,
     const at::Tensor& residual,
-    GradInput mode,
-    at::Tensor grad_x,
+    const GradTarget& grad_x,
     at::Tensor grad_weight) {
   kernels::RmsNormBackwardParams params;
   params.num_cells = to_int(x.size(0));
@@ -76,8 +75,8 @@ void rms_norm_backward(
   params.weight_cell = weight.stride(0);
   params.eps = static_cast<float>(eps);
   params.residual = rows_of(residual);
-  params.accumulate = mode == GradInput::kAccumulate;
-  params.grad_x = rows_of(grad_x);
+  params.accumulate = grad_x.mode == GradInput::kAccumulate;
+  params.grad_x = rows_of(grad_x.grad);
   params.stream = stream();
   at::Tensor partials;
   if (grad_weight.defined()) {
@@ -104,13 +103,13 @@ void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
   check_launch("swiglu_forward", kernels::swiglu_forward(params));
 }
 
-void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up) {
+void swiglu_backward(at::Tensor hidden, at::Tensor gate_up) {
   const kernels::SwigluParams params{
-      to_int(grad_out.size(0)),
-      to_int(grad_out.size(1)),
-      to_int(grad_out.size(2)),
+      to_int(hidden.size(0)),
+      to_int(hidden.size(1)),
+      to_int(hidden.size(2)),
       rows_of(gate_up),
-      rows_of(grad_out),
+      rows_of(hidden),
       stream()};
   check_launch("swiglu_backward", kernels::swiglu_backward(params));
 }

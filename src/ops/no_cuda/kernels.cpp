@@ -34,8 +34,7 @@ void rms_norm_backward(
     const at::Tensor&,
     double,
     const at::Tensor&,
-    GradInput,
-    at::Tensor,
+    const GradTarget&,
     at::Tensor) {
   absent("rms_norm_backward");
 }
@@ -44,7 +43,7 @@ void swiglu_forward(const at::Tensor&, at::Tensor) {
   absent("swiglu_forward");
 }
 
-void swiglu_backward(const at::Tensor&, at::Tensor) {
+void swiglu_backward(at::Tensor, at::Tensor) {
   absent("swiglu_backward");
 }
 
