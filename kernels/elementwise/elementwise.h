@@ -26,11 +26,15 @@ struct RmsNormParams {
   const void* weight = nullptr;               ///< bf16 [C, D]
   std::int64_t weight_cell = 0;
   float eps = 0.0F;
-  CellRows out; ///< bf16 [C, R, D]
+  CellRows memory;                     ///< bf16 [C, M, D], if num_memory_rows is not 0
+  int num_memory_rows = 0;             ///< M
+  const void* memory_weight = nullptr; ///< bf16 [C, D]
+  std::int64_t memory_weight_cell = 0;
+  CellRows out; ///< bf16 [C, M + R, D], the memory's rows first
   cudaStream_t stream = nullptr;
 };
 
-/// out = x / sqrt(mean(x²) + eps) ⊙ weight, rounded once.
+/// out = x / sqrt(mean(x²) + eps) ⊙ weight, rounded once; the memory's rows with their own weight.
 cudaError_t rms_norm_forward(const RmsNormParams& params);
 
 struct RmsNormBackwardParams {

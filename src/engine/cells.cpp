@@ -127,23 +127,30 @@ void forward_cells(
   const Diagonal& diagonal = block.diagonal;
   const CellActivations& kept = block.activations;
   const std::int64_t cells = diagonal.num_cells, rows = shape.rows();
-  const at::Tensor normed = empty_cells(block.x, cells, rows, shape.width);
 
-  // a = rms_norm(X), q k v = a·Wqkv, rotated
+  // c = rms_norm([M ; X]); q k v = its current part · Wqkv, rotated
+  const at::Tensor norm = memory_norm_weight(shape.memory_norm, weights);
+  const bool norms_memory = block.memory.defined() && norm.defined();
+  const std::int64_t num_memory = norms_memory ? rows : 0;
+  const at::Tensor normed = empty_cells(block.x, cells, num_memory + rows, shape.width);
+  const at::Tensor input_norm = layers_of(weights.input_layernorm, diagonal);
+  if (norms_memory) {
+    rms_norm_forward_with_memory(
+        block.memory, layers_of(norm, diagonal), block.x, input_norm, shape.eps, normed);
+  } else {
+    rms_norm_forward(block.x, input_norm, shape.eps, normed);
+  }
   const at::Tensor qkv_proj = layers_of(weights.qkv_proj, diagonal);
-  rms_norm_forward(block.x, layers_of(weights.input_layernorm, diagonal), shape.eps, normed);
-  linear_forward(normed, qkv_proj, {}, kept.qkv);
+  linear_forward(normed.slice(1, num_memory), qkv_proj, {}, kept.qkv);
   rope_in_place(kept.qkv, shape.heads + shape.groups, rotary.cos, rotary.sin, /*inverse=*/false);
 
   // k v of the memory, by the same weights
   if (block.memory.defined()) {
-    const at::Tensor norm = memory_norm_weight(shape.memory_norm, weights);
-    at::Tensor source = block.memory;
-    if (norm.defined()) {
-      rms_norm_forward(block.memory, layers_of(norm, diagonal), shape.eps, normed);
-      source = normed;
-    }
-    linear_forward(source, kv_rows(shape, qkv_proj), {}, kept.kv_memory);
+    linear_forward(
+        norms_memory ? normed.slice(1, 0, num_memory) : block.memory,
+        kv_rows(shape, qkv_proj),
+        {},
+        kept.kv_memory);
     if (rotary.cos_memory.defined()) {
       rope_in_place(kept.kv_memory, shape.groups, rotary.cos_memory, rotary.sin_memory, false);
     }
@@ -155,10 +162,10 @@ void forward_cells(
   linear_forward(kept.attention, layers_of(weights.o_proj, diagonal), block.x, kept.mid);
 
   // X' = Y + Wdown(silu(Wgate·z) ⊙ Wup·z), z = rms_norm(Y)
+  const at::Tensor z = empty_cells(block.x, cells, rows, shape.width);
   const at::Tensor hidden = empty_cells(block.x, cells, rows, shape.mlp_width);
-  rms_norm_forward(
-      kept.mid, layers_of(weights.post_attention_layernorm, diagonal), shape.eps, normed);
-  linear_forward(normed, layers_of(weights.gate_up_proj, diagonal), {}, kept.gate_up);
+  rms_norm_forward(kept.mid, layers_of(weights.post_attention_layernorm, diagonal), shape.eps, z);
+  linear_forward(z, layers_of(weights.gate_up_proj, diagonal), {}, kept.gate_up);
   swiglu_forward(kept.gate_up, hidden);
   linear_forward(hidden, layers_of(weights.down_proj, diagonal), kept.mid, out);
 }

@@ -65,6 +65,22 @@ void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps,
   at::mul_out(out, normed, weight.unsqueeze(1));
 }
 
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out) {
+  if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
+    kernel_ops::rms_norm_forward_with_memory(memory, memory_weight, x, weight, eps, out);
+    return;
+  }
+  const std::int64_t num_memory = memory.size(1);
+  rms_norm_forward(memory, memory_weight, eps, out.slice(1, 0, num_memory));
+  rms_norm_forward(x, weight, eps, out.slice(1, num_memory));
+}
+
 void rms_norm_backward(
     const at::Tensor& grad_out,
     const at::Tensor& x,

@@ -19,6 +19,13 @@ bool serves_width(std::int64_t width);
 bool serves_attention(const at::Tensor& q);
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out);
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out);
 void rms_norm_backward(
     const at::Tensor& grad_out,
     const at::Tensor& x,

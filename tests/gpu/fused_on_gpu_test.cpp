@@ -48,6 +48,14 @@ TEST(CellOpsOnGpu, RmsNormEqualsItsReference) {
       rms_norm_forward(wide(x), wide(weight), 1e-5, want);
       EXPECT_LT(relative(out, want), 4e-3);
 
+      const at::Tensor memory = random_bf16({3, 7, width}), memory_weight = random_bf16({3, width});
+      at::Tensor both = at::full({3, 7 + rows, width}, NAN, gpu(at::kBFloat16));
+      rms_norm_forward_with_memory(memory, memory_weight, x, weight, 1e-5, both);
+      at::Tensor want_memory = at::empty_like(memory);
+      rms_norm_forward(memory, memory_weight, 1e-5, want_memory);
+      EXPECT_TRUE(at::equal(both.slice(1, 0, 7), want_memory)) << width << " " << rows;
+      EXPECT_TRUE(at::equal(both.slice(1, 7), out)) << width << " " << rows;
+
       for (const GradInput mode : {GradInput::kOverwrite, GradInput::kAccumulate}) {
         at::Tensor grad_x = random_bf16({3, rows, width});
         at::Tensor want_x = wide(grad_x);

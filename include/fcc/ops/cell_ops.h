@@ -40,6 +40,17 @@ void linear_backward_weight(const at::Tensor& grad_out, const at::Tensor& a, at:
 /// x, out [C, R, D]; weight [C, D].
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out);
 
+/// [norm(memory) ; norm(x)] in one pass, each with its own weight: the rows that keys and values
+/// are made of (arXiv 2405.04620, eq. 14). memory [C, M, D], x [C, R, D]; both weights [C, D]; out
+/// [C, M + R, D], the memory's rows first.
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out);
+
 /// grad_x (+)= residual + d rms_norm(x)/dx · grad_out; grad_weight += Σ over rows of grad_out ⊙ x̂.
 /// residual [C, R, D] or undefined; grad_weight [C, D] float32/float64, undefined: left out.
 /// The inverse root is computed again from x, which the pass reads anyway.

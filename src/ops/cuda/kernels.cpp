@@ -32,6 +32,21 @@ int to_int(std::int64_t value) {
   return static_cast<int>(value);
 }
 
+kernels::RmsNormParams
+norm_of(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& out) {
+  kernels::RmsNormParams params;
+  params.num_cells = to_int(x.size(0));
+  params.num_rows = to_int(x.size(1));
+  params.width = to_int(x.size(2));
+  params.x = rows_of(x);
+  params.weight = weight.data_ptr();
+  params.weight_cell = weight.stride(0);
+  params.eps = static_cast<float>(eps);
+  params.out = rows_of(out);
+  params.stream = stream();
+  return params;
+}
+
 } // namespace
 
 bool serves(const at::Tensor& tensor) {
@@ -44,17 +59,22 @@ bool serves_width(std::int64_t width) {
 }
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {
-  kernels::RmsNormParams params;
-  params.num_cells = to_int(x.size(0));
-  params.num_rows = to_int(x.size(1));
-  params.width = to_int(x.size(2));
-  params.x = rows_of(x);
-  params.weight = weight.data_ptr();
-  params.weight_cell = weight.stride(0);
-  params.eps = static_cast<float>(eps);
-  params.out = rows_of(out);
-  params.stream = stream();
-  check_launch("rms_norm_forward", kernels::rms_norm_forward(params));
+  check_launch("rms_norm_forward", kernels::rms_norm_forward(norm_of(x, weight, eps, out)));
+}
+
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out) {
+  kernels::RmsNormParams params = norm_of(x, weight, eps, out);
+  params.memory = rows_of(memory);
+  params.num_memory_rows = to_int(memory.size(1));
+  params.memory_weight = memory_weight.data_ptr();
+  params.memory_weight_cell = memory_weight.stride(0);
+  check_launch("rms_norm_forward_with_memory", kernels::rms_norm_forward(params));
 }
 
 void rms_norm_backward(

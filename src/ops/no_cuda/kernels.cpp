@@ -28,6 +28,16 @@ void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, at::Tensor) 
   absent("rms_norm_forward");
 }
 
+void rms_norm_forward_with_memory(
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    double,
+    at::Tensor) {
+  absent("rms_norm_forward_with_memory");
+}
+
 void rms_norm_backward(
     const at::Tensor&,
     const at::Tensor&,
