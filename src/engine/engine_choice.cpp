@@ -86,6 +86,13 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
   }
 }
 
+Processor processor_of(c10::Device device) {
+  if (device.is_cpu()) {
+    return Processor::kCpu;
+  }
+  return has_kernels(device) ? Processor::kGpuWithKernels : Processor::kGpu;
+}
+
 EngineSection resolve_engine(
     EngineSection engine,
     const EngineContext& context,
@@ -108,8 +115,8 @@ EngineSection resolve_engine(
     std::int64_t fitting = asked ? std::min(longest, kRecomputeChunkSegments) : longest;
     for (const StepShape& step : steps) {
       const std::int64_t most = std::min(fitting, step.num_segments);
-      const std::int64_t count =
-          segments_that_fit(engine, context.model, step, most, has_kernels(context.device), budget);
+      const std::int64_t count = segments_that_fit(
+          engine, context.model, step, most, processor_of(context.device), budget);
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }

@@ -48,6 +48,9 @@ EngineSection resolve_engine(
 EngineSection
 resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context);
 
+/// What a step on this device runs on.
+Processor processor_of(c10::Device device);
+
 /// What a run may plan for: a GPU's free memory, or the machine's available memory, less a tenth.
 /// Errors: `Error` where it cannot be read.
 std::int64_t available_memory_bytes(c10::Device device);
