@@ -138,9 +138,9 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
         choose_execution(requested, context) != Execution::kFused) {
       throw ConfigError(
           "engine.execution",
-          "the run's `auto` became `fused`, which this machine does not have",
-          "reference",
-          "go on where the run began, or set engine.execution");
+          "the run is `fused`, which `auto` cannot choose on this machine",
+          {},
+          "go on where it began, or set engine.execution to fused");
     }
     requested.execution = saved.execution;
   }

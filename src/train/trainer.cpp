@@ -193,11 +193,12 @@ void Trainer::save(const std::filesystem::path& directory) {
 }
 
 void Trainer::adopt_engine(const EngineSection& saved) {
-  const EngineSection engine =
-      resume_engine(requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
-  parts_.executor = make_executor(*parts_.parameters, engine);
-  parts_.engine = engine;
-  config_.engine = engine;
+  const EngineSection engine = resume_engine(
+      requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
+  if (write_config(engine) != write_config(config_.engine)) {
+    parts_.executor = make_executor(*parts_.parameters, engine);
+    config_.engine = engine;
+  }
 }
 
 void Trainer::restore(const std::filesystem::path& directory) {

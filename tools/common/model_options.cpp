@@ -6,6 +6,8 @@
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
+#include "fcc/engine/engine_choice.h"
+
 namespace fcc::tools {
 namespace {
 
@@ -44,6 +46,35 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->check(CLI::Range(0, 4096))
       ->type_name("N")
       ->group(group);
+}
+
+void add_execution_option(CLI::App& app, ModelOptions& options) {
+  app.add_option(
+         "--execution",
+         options.execution,
+         "reference, fused, or auto (fused on a GPU with the project's kernels where it serves the "
+         "model)")
+      ->capture_default_str()
+      ->check(CLI::IsMember(enum_names<Execution>()))
+      ->type_name("NAME")
+      ->group("Model");
+}
+
+std::unique_ptr<Executor>
+make_executor(const ModelOptions& options, LoadedModel& model, bool documents_reset) {
+  const EngineContext context{
+      .model = model.config(),
+      .device = model.parameters.compute().device(),
+      .documents_reset = documents_reset};
+  EngineSection engine;
+  engine.device = context.device.str();
+  engine.dtype = model.dtype;
+  for (const auto& [name, value] : EnumNames<Execution>::value) {
+    engine.execution = name == options.execution ? value : engine.execution;
+  }
+  engine.execution = choose_execution(engine, context);
+  check_engine_choice(engine, context);
+  return fcc::make_executor(model.parameters, engine);
 }
 
 LoadedModel load_model(const ModelOptions& options, bool for_executor) {
