@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
          "`llama-3.2-1` (did you mean `llama-3.2-1b`?)"},
         {"llama_in_fcc",
          {"model.fcc.arch=llama"},
-         "model.fcc.arch: must be `condensation` or `local_global`"},
+         "model.fcc.arch: must be one of `condensation`, `local_global`"},
         {"local_layers",
          {"model.fcc.num_local_layers=2"},
          "num_local_layers: is for arch `local_global` only"},

@@ -17,7 +17,7 @@ namespace fcc {
 namespace {
 
 constexpr int kSteps = 200;
-constexpr std::int64_t kSegments = 7, kLength = 3, kRows = 2;
+constexpr std::int64_t kSegments = 7, kLength = 3, kRows = 1;
 
 struct Course {
   std::vector<double> losses;
