@@ -30,8 +30,8 @@ void check_model(const ModelSection& model, Problems& problems) {
     const Problems::Scope inner(problems, "config");
     check_rules(*model.config, problems);
   }
-  if (model.path && model.init_output_scale != 1.0) {
-    problems.add("init_output_scale", "is for new weights: leave it out beside `path`");
+  if (model.path && (model.init.layers != 1.0 || model.init.outputs != 1.0)) {
+    problems.add("init", "is for new weights: leave it out beside `path`");
   }
   if (model.config && model.config->fcc && model.fcc) {
     problems.add("fcc", "must not be given beside `config.fcc`");

@@ -11,6 +11,7 @@ constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kHeadLogits = std::int64_t{1} << 26;            // of a chunk of tokens
 constexpr std::int64_t kHeadLogitsWithKernels = std::int64_t{1} << 29; // (src/ops/cross_entropy)
 constexpr std::int64_t kSmallChunksBytes = std::int64_t{1} << 30;      // (src/engine/chunk_cache)
+constexpr std::int64_t kNormPiece = std::int64_t{1} << 25;             // (src/optim/grad_norm)
 constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB; // cuBLAS and cuBLASLt on Hopper
 
 /// The sizes that every formula reads.
@@ -213,11 +214,15 @@ MemoryEstimate estimate_fused_memory(
                         : "workspace: waiting gradients",
        std::max(waiting, logits) * sizes.element});
 
+  // After the pass, while the chunk waits for the next: pieces of the gradient in float64, or the
+  // optimizer's temporaries where its kernel does not serve.
+  const std::int64_t norm = sizes.cpu ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
   MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
   for (const MemoryItem& moment :
        {MemoryItem{"scratch: a diagonal's backward pass", diagonal_scratch(sizes, chunk)},
         MemoryItem{"scratch: weight products", product_scratch(sizes, chunk)},
-        MemoryItem{"scratch: the embedding's gradient", embedding_scratch(sizes, tokens)}}) {
+        MemoryItem{"scratch: the embedding's gradient", embedding_scratch(sizes, tokens)},
+        MemoryItem{"scratch: the gradient's norm, AdamW", norm}}) {
     if (moment.bytes > fullest.bytes) {
       fullest = moment;
     }

@@ -129,7 +129,7 @@ TrainerParts make_trainer_parts(const RunConfig& config) {
       resolve_device(config.engine.device),
       static_cast<std::uint64_t>(config.train.seed),
       config.optim.freeze,
-      config.model.init_output_scale);
+      config.model.init);
   if (config.model.path) {
     load_weights(*parts.parameters, *config.model.path);
   }

@@ -125,7 +125,7 @@ TEST(RunEngine, NewOutputProjectionsAreScaled) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");
   const auto norms = [&](double scale) {
-    config.model.init_output_scale = scale;
+    config.model.init.outputs = scale;
     const TrainerParts parts = make_trainer_parts(config);
     std::vector<double> result;
     for (const NamedTensor& named : parts.parameters->named(parts.parameters->master())) {

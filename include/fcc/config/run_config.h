@@ -21,13 +21,18 @@ struct TokenizerConfig {
   bool add_eos = true;
 };
 
+/// Factors on `initializer_range`, the standard deviation of new matrices; the embedding keeps it.
+struct InitScales {
+  double layers = 1.0;  ///< all matrices of the layers
+  double outputs = 1.0; ///< o_proj and down_proj, on top
+};
+
 struct ModelSection {
   std::optional<std::string> path;   ///< Hugging Face directory to start from, weights included
   std::optional<std::string> preset; ///< a named shape, new weights
   std::optional<ModelConfig> config; ///< a full shape, new weights
   std::optional<FccConfig> fcc;      ///< replaces the `fcc` section of path, preset or config
-  /// Standard deviation of new `o_proj` and `down_proj` weights over `initializer_range`.
-  double init_output_scale = 1.0;
+  InitScales init;                   ///< of new weights
 };
 
 enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs };

@@ -94,6 +94,21 @@ void visit(Visitor& v, TokenizerConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, InitScales& c) {
+  v.field(
+      "layers",
+      c.layers,
+      {.doc = "Factor on initializer_range for all matrices of the layers; the embedding keeps it.",
+       .min = 0});
+  v.field(
+      "outputs",
+      c.outputs,
+      {.doc = "Factor on top for o_proj and down_proj; below 1 (say 1/sqrt(2N) for N layers) keeps "
+              "the gradient through many segments tame.",
+       .min = 0});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, ModelSection& c) {
   v.field("path", c.path, {.doc = "Hugging Face directory to start from, weights included."});
   v.field(
@@ -108,13 +123,7 @@ void visit(Visitor& v, ModelSection& c) {
       "fcc",
       c.fcc,
       {.doc = "Segments and memory; replaces the `fcc` section of path, preset or config."});
-  v.field(
-      "init_output_scale",
-      c.init_output_scale,
-      {.doc =
-           "Standard deviation of new o_proj and down_proj weights over initializer_range; below "
-           "1 (say 1/sqrt(2N) for N layers) keeps the gradient through many segments tame.",
-       .min = 0});
+  v.field("init", c.init, {.doc = "How large new weights are."});
 }
 
 template <typename Visitor>
