@@ -26,6 +26,10 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 /// Adds --execution, for programs that run whole segments.
 void add_execution_option(CLI::App& app, ModelOptions& options);
 
+/// What --execution comes down to for the model that the command line names; `fused` by name where
+/// it does not serve the model is refused. Errors: `ConfigError`, `FormatError`, `IoError`.
+Execution chosen_execution(const ModelOptions& options);
+
 /// The executor that --execution asks for, `auto` as `choose_execution` has it. `documents_reset`:
 /// memory is cut inside rows. Errors: `ConfigError`.
 std::unique_ptr<Executor>
