@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
@@ -40,6 +42,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   fcc::tools::add_model_options(app, options.model);
+  fcc::tools::add_execution_option(app, options.model);
   auto* prompt = app.add_option("-p,--prompt", options.prompt, "The text to continue")
                      ->type_name("TEXT")
                      ->group("Text");
@@ -115,6 +118,38 @@ void feed(fcc::TokenStream& stream, const std::vector<std::int32_t>& ids) {
   stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
 }
 
+// Runs the whole segments of a long prompt as the fused execution does, where that was chosen and
+// can go on from `state`; returns how many tokens that were. The last token is left to the stream,
+// which knows its logits.
+std::size_t feed_whole_segments(
+    const Options& options,
+    fcc::LoadedModel& model,
+    const std::vector<std::int32_t>& ids,
+    fcc::MemoryState& state) {
+  if (!model.parameters.grad().defined() ||
+      (state.partial_ids.defined() && state.partial_ids.numel() > 0) || ids.empty()) {
+    return 0;
+  }
+  const auto length = static_cast<std::size_t>(model.config().fcc->segment_length);
+  const std::size_t count = (ids.size() - 1) / length * length;
+  if (count == 0) {
+    return 0;
+  }
+  const at::Tensor row =
+      at::tensor(
+          std::vector<std::int64_t>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)),
+          at::kLong)
+          .unsqueeze(0)
+          .to(model.weights.embed_tokens.device());
+  fcc::MicroBatch batch;
+  batch.ids = row;
+  batch.targets = at::full_like(row, -100);
+  batch.coefficients = at::zeros_like(row, row.options().dtype(at::kFloat));
+  batch.num_prefix_segments = static_cast<std::int64_t>(count / length); // no head: memory alone
+  fcc::tools::make_executor(options.model, model)->evaluate(batch, &state);
+  return count;
+}
+
 // The tokens of a state's open segment.
 std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
   std::vector<std::int32_t> ids;
@@ -132,7 +167,8 @@ int generate(const Options& options) {
   if (!options.save_state.empty()) {
     fcc::require_writable(options.save_state);
   }
-  const fcc::LoadedModel model = fcc::tools::load_model(options.model);
+  const bool fused = fcc::tools::chosen_execution(options.model) == fcc::Execution::kFused;
+  fcc::LoadedModel model = fcc::tools::load_model(options.model, /*for_executor=*/fused);
   fcc::MemoryState start;
   if (!options.load_state.empty()) {
     start = fcc::load_memory_state(options.load_state, model.hash);
@@ -142,13 +178,14 @@ int generate(const Options& options) {
   const std::vector<std::int32_t> ids = options.load_state.empty()
                                             ? fcc::encode_prompt(model, prompt)
                                             : model.tokenizer->encode(prompt);
-  fcc::TokenStream stream(model.config(), model.weights, 1, start);
   fcc::StreamDecoder decoder(model.tokenizer);
   std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
   shown.insert(shown.end(), ids.begin(), ids.end());
   decoder.prime(shown);
-  if (!ids.empty()) {
-    feed(stream, ids);
+  const std::size_t done = feed_whole_segments(options, model, ids, start);
+  fcc::TokenStream stream(model.config(), model.weights, 1, start);
+  if (done < ids.size()) {
+    feed(stream, {ids.begin() + static_cast<std::ptrdiff_t>(done), ids.end()});
   }
   if (!stream.has_logits()) {
     throw fcc::ConfigError(

@@ -30,6 +30,9 @@ void check_model(const ModelSection& model, Problems& problems) {
     const Problems::Scope inner(problems, "config");
     check_rules(*model.config, problems);
   }
+  if (model.path && (model.init.layers != 1.0 || model.init.outputs != 1.0)) {
+    problems.add("init", "is for new weights: leave it out beside `path`");
+  }
   if (model.config && model.config->fcc && model.fcc) {
     problems.add("fcc", "must not be given beside `config.fcc`");
   }
@@ -193,6 +196,24 @@ void check_engine(const EngineSection& engine, Problems& problems) {
                            device.find_first_not_of("0123456789", 5) == std::string::npos;
   if (device != "auto" && device != "cpu" && device != "cuda" && !is_numbered) {
     problems.add("device", "must be `auto`, `cpu`, `cuda` or `cuda:N`", "`" + device + "`");
+  }
+  // Keys that the chosen execution ignores; where `auto` chooses, this is asked again then.
+  const EngineSection defaults;
+  const auto refuse = [&](const char* key, bool is_default, const char* execution) {
+    if (!is_default) {
+      problems.add(
+          key, std::string("has no meaning for execution `") + execution + "`: leave it out");
+    }
+  };
+  if (engine.execution == Execution::kReference) {
+    refuse("schedule", engine.schedule == defaults.schedule, "reference");
+    refuse("activations", engine.activations == defaults.activations, "reference");
+    refuse("chunk_segments", !engine.chunk_segments, "reference");
+    refuse("memory_gib", !engine.memory_gib, "reference");
+    refuse("boundary_memory_on_host", !engine.boundary_memory_on_host, "reference");
+    refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs, "reference");
+  } else if (engine.execution == Execution::kFused) {
+    refuse("attention", engine.attention == defaults.attention, "fused");
   }
 }
 

@@ -74,9 +74,11 @@ class ResetDataset final : public Dataset {
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
     Row out(batch, row);
+    batch.num_padding += batch.shape.length_tokens();
     return walk(batch.shape, position, [&](std::int64_t from, std::int64_t at, Piece piece) {
       const auto first = static_cast<std::size_t>(at);
       const auto count = static_cast<std::size_t>(piece.num_tokens);
+      batch.num_padding -= piece.num_tokens;
       file_.read(from, out.ids.subspan(first, count));
       // The last token of a document has no target; one cut off by the row's end has.
       const std::size_t num_targets = piece.ends ? count - 1 : count;
@@ -160,6 +162,7 @@ class DocumentDataset final : public Dataset {
     const std::int64_t begin = file_.document_begin(d), length = file_.document_end(d) - begin;
     const std::int64_t num_ids = std::min(length, batch.shape.length_tokens());
     const std::int64_t num_targets = std::min(length - 1, num_ids);
+    batch.num_padding += batch.shape.length_tokens() - num_ids;
     file_.read(begin, out.ids.first(static_cast<std::size_t>(num_ids)));
     file_.read(begin + 1, out.targets.first(static_cast<std::size_t>(num_targets)));
     std::fill_n(out.target_weights.begin(), num_targets, 1.0F);

@@ -1,15 +1,21 @@
 #include "fcc/engine/executor.h"
 
 #include "engine/reference_executor.h"
+#include "fcc/engine/engine_choice.h"
 #include "fcc/engine/fused_executor.h"
 
 namespace fcc {
 
 std::unique_ptr<Executor> make_executor(FlatParameters& parameters, const EngineSection& engine) {
-  if (engine.execution == Execution::kFused) {
-    return std::make_unique<FusedExecutor>(parameters, engine);
+  const EngineContext context{
+      .model = parameters.config(), .device = parameters.compute().device()};
+  EngineSection chosen = engine;
+  chosen.execution = choose_execution(engine, context);
+  check_engine_choice(chosen, context);
+  if (chosen.execution == Execution::kFused) {
+    return std::make_unique<FusedExecutor>(parameters, chosen);
   }
-  return std::make_unique<ReferenceExecutor>(parameters, engine);
+  return std::make_unique<ReferenceExecutor>(parameters, chosen);
 }
 
 } // namespace fcc

@@ -17,7 +17,7 @@
 #include "engine/rotary_tables.h"
 #include "engine/segmented_batch.h"
 #include "fcc/core/error.h"
-#include "fcc/engine/memory_estimate.h"
+#include "fcc/engine/engine_choice.h"
 #include "fcc/ops/cell_ops.h"
 #include "fcc/ops/cross_entropy.h"
 
@@ -181,16 +181,15 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
   if (engine_.activations == Activations::kStore || !engine_.memory_gib) {
     return num_segments;
   }
-  const auto budget = static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30) -
-                      state_bytes(parameters_.num_parameters(), engine_.dtype) -
-                      head_workspace_elements(weights_.lm_head, num_segments * plan.shape.rows()) *
-                          static_cast<std::int64_t>(weights_.norm.element_size());
   return segments_that_fit(
-      plan.shape,
+      engine_,
+      parameters_.config(),
+      {.batch = plan.shape.batch,
+       .num_segments = num_segments,
+       .segment_length = plan.shape.length},
       num_segments,
-      plan.has_memory,
-      static_cast<std::int64_t>(weights_.norm.element_size()),
-      budget);
+      processor_of(weights_.norm.device()),
+      static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30));
 }
 
 Chunk& FusedExecutor::chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep) {
@@ -342,18 +341,23 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
   const CellShape& shape = pass.plan.shape;
   const std::int64_t segments = pass.num_segments();
   const std::int64_t full = pass.batch.total / shape.length; // whole segments
+  const std::int64_t prefix = batch.num_prefix_segments;
+  pass.loss = at::zeros({}, pass.token_losses.options());
   at::Tensor memory = incoming_memory(pass, state);
   const bool had_memory = state != nullptr && state->memory.defined();
   at::Tensor after_full = had_memory ? memory : at::Tensor();
 
   for (std::int64_t first = 0; first < segments;) {
     // A shorter last segment is a chunk of its own: the state keeps the memory before it.
-    const std::int64_t end = first < full ? full : segments;
+    const std::int64_t whole = first < full ? full : segments;
+    const std::int64_t end = first < prefix ? std::min(prefix, whole) : whole;
     const std::int64_t count = std::min(kForwardChunkSegments, end - first);
     Chunk& chunk = chunk_of(pass, count, Chunk::Keep::kNothing);
     load(pass, first, memory, chunk);
     chunk.forward(pass.batch.memory_of(first, count));
-    run_head(pass, first, chunk, /*with_gradient=*/false);
+    if (first >= prefix) { // outside the loss, as in `train`
+      run_head(pass, first, chunk, /*with_gradient=*/false);
+    }
     memory = chunk.memory_out().clone();
     first += count;
     if (first <= full) {

@@ -2,51 +2,281 @@
 
 #include <algorithm>
 
-namespace fcc {
+#include "fcc/engine/chunk.h"
 
-std::int64_t chunk_bytes(
-    const CellShape& shape,
-    std::int64_t num_segments,
-    bool with_memory,
-    std::int64_t element_bytes) {
-  const std::int64_t kv_memory = with_memory ? shape.kv_width() : 0;
-  const std::int64_t columns = num_segments + (with_memory ? 1 : 0);
-  // Hidden grid and its gradient.
-  const std::int64_t grids = 2 * (shape.num_layers + 1) * columns * shape.rows() * shape.width;
-  // qkv, attention, mid, gate_up, mlp_hidden; then the gradients of qkv and mid.
-  const std::int64_t kept = 2 * (shape.q_width() + shape.kv_width() + kv_memory) + shape.q_width() +
-                            2 * shape.width + 3 * shape.mlp_width;
-  const std::int64_t cells = shape.num_layers * num_segments * shape.rows();
-  return element_bytes * (grids + cells * kept) +
-         cells * shape.heads * std::max<std::int64_t>(4, element_bytes / 2);
+namespace fcc {
+namespace {
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+constexpr std::int64_t kHeadLogits = std::int64_t{1} << 26;            // of a chunk of tokens
+constexpr std::int64_t kHeadLogitsWithKernels = std::int64_t{1} << 29; // (src/ops/cross_entropy)
+constexpr std::int64_t kSmallChunksBytes = std::int64_t{1} << 30;      // (src/engine/chunk_cache)
+constexpr std::int64_t kNormPiece = std::int64_t{1} << 25;             // (src/optim/grad_norm)
+constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB; // cuBLAS and cuBLASLt on Hopper
+
+/// The sizes that every formula reads.
+struct Sizes {
+  ChunkPlan plan; ///< shape and schedule; no tensors
+  std::int64_t num_parameters = 0;
+  std::int64_t vocab = 0;   ///< V
+  std::int64_t element = 4; ///< bytes of a value
+  std::int64_t wide = 4;    ///< bytes of a sum
+  bool kernels = false;
+  bool cpu = false;
+};
+
+Sizes sizes_of(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    Processor processor) {
+  Sizes sizes;
+  sizes.plan.shape = {
+      .num_layers = model.num_hidden_layers,
+      .batch = step.batch,
+      .length = step.segment_length,
+      .width = model.hidden_size,
+      .heads = model.num_attention_heads,
+      .groups = model.num_key_value_heads,
+      .head_dim = model.head_dim,
+      .mlp_width = model.intermediate_size,
+      .eps = model.rms_norm_eps};
+  sizes.plan.schedule = engine.schedule;
+  sizes.plan.has_memory = model.fcc && (step.num_segments + step.num_prefix_segments > 1 ||
+                                        model.fcc->first_memory != FirstMemory::kAbsent);
+  sizes.num_parameters = count_parameters(model);
+  sizes.vocab = model.vocab_size;
+  sizes.wide = engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
+  sizes.element = engine.dtype == ComputeDType::kBFloat16 ? 2 : sizes.wide;
+  sizes.cpu = processor == Processor::kCpu;
+  sizes.kernels = processor == Processor::kGpuWithKernels && sizes.element == 2;
+  return sizes;
 }
 
-std::int64_t state_bytes(std::int64_t num_parameters, ComputeDType dtype) {
-  switch (dtype) {
-    case ComputeDType::kFloat64:
-      return 32 * num_parameters;
-    case ComputeDType::kFloat32:
-      return 16 * num_parameters;
-    case ComputeDType::kBFloat16:
-      break;
+void add_states(const Sizes& sizes, MemoryEstimate& estimate) {
+  const std::int64_t P = sizes.num_parameters;
+  estimate.items.push_back({"master weights", P * sizes.wide});
+  if (sizes.element != sizes.wide) {
+    estimate.items.push_back({"weights in the compute dtype", P * sizes.element});
   }
-  return 18 * num_parameters;
+  estimate.items.push_back({"gradients", P * sizes.wide});
+  estimate.items.push_back({"mean gradients (AdamW)", P * sizes.wide});
+  estimate.items.push_back({"mean squared gradients (AdamW)", P * sizes.wide});
+}
+
+/// Bytes of a chunk's own buffers.
+std::int64_t own_bytes(const Sizes& sizes, std::int64_t num_segments, Chunk::Keep keep) {
+  const CellShape& shape = sizes.plan.shape;
+  const std::int64_t places = keep == Chunk::Keep::kActivations ? num_segments : 1;
+  return Chunk::own_elements(sizes.plan, num_segments, keep) * sizes.element +
+         shape.num_layers * places * shape.rows() * shape.heads * sizes.wide;
+}
+
+/// The buffers of a chunk that keeps its activations, by name (`Chunk`).
+void add_chunk(const Sizes& sizes, std::int64_t num_segments, MemoryEstimate& estimate) {
+  const CellShape& shape = sizes.plan.shape;
+  const bool memory = sizes.plan.has_memory;
+  const std::int64_t e = sizes.element;
+  const std::int64_t columns = num_segments + (memory ? 1 : 0);
+  const std::int64_t grid = (shape.num_layers + 1) * columns * shape.rows() * shape.width * e;
+  const std::int64_t rows = shape.num_layers * num_segments * shape.rows(); // of all cells
+  const std::int64_t heads = 2 * shape.q_width() + shape.kv_width() * (memory ? 2 : 1);
+  estimate.items.push_back({"hidden grid", grid});
+  estimate.items.push_back({"gradient of the hidden grid", grid});
+  estimate.items.push_back({"activations: gate and up", rows * 2 * shape.mlp_width * e});
+  estimate.items.push_back({"activations: queries, keys, values, attention", rows * heads * e});
+  estimate.items.push_back({"activations: between attention and MLP", rows * shape.width * e});
+  estimate.items.push_back({"activations: log-sum-exps", rows * shape.heads * sizes.wide});
+  if (memory) {
+    estimate.items.push_back(
+        {"gradients of memory", 2 * shape.num_layers * shape.rows() * shape.width * e});
+  }
+}
+
+std::int64_t head_tokens(const Sizes& sizes, std::int64_t tokens) {
+  const std::int64_t logits = sizes.kernels ? kHeadLogitsWithKernels : kHeadLogits;
+  return std::min(tokens, std::max<std::int64_t>(logits / sizes.vocab, 64));
+}
+
+/// Final norm, logits and their gradient (`run_head`, `linear_cross_entropy_with_gradient`).
+std::int64_t head_scratch(const Sizes& sizes, std::int64_t tokens) {
+  const std::int64_t D = sizes.plan.shape.width, e = sizes.element, w = sizes.wide;
+  const std::int64_t rows = tokens * (2 * D * e + 3 * w + 8); // hidden, its gradient, losses …
+  if (sizes.kernels) {
+    return rows; // the logits lie in the workspace
+  }
+  const std::int64_t logits = head_tokens(sizes, tokens) * sizes.vocab;
+  const std::int64_t narrow = e == w ? 0 : e;
+  // The logits and the exponentials of their sum; or the logits, a narrow copy, a gradient of the
+  // weight in the compute dtype. After the head: the norm's temporaries.
+  const std::int64_t sweep =
+      std::max(logits * 2 * w, logits * (w + narrow) + (narrow > 0 ? sizes.vocab * D * e : 0));
+  return rows + std::max(sweep, tokens * D * 5 * w);
+}
+
+/// One diagonal's backward pass (`backward_cells`).
+std::int64_t diagonal_scratch(const Sizes& sizes, std::int64_t num_segments) {
+  const CellShape& shape = sizes.plan.shape;
+  const std::int64_t cells =
+      sizes.plan.schedule == Schedule::kSequential ? 1 : std::min(shape.num_layers, num_segments);
+  const std::int64_t rows = cells * shape.rows(), e = sizes.element, w = sizes.wide;
+  const std::int64_t own =
+      rows * (shape.width + shape.q_width()) * e; // grad_normed, grad_attention
+  if (sizes.kernels) {
+    return own + rows * shape.heads * 8 + kMiB; // attention's statistics, the norm's partial sums
+  }
+  // Plain operators: SwiGLU's products, or the scores with their gradients.
+  const std::int64_t keys = shape.length * (sizes.plan.has_memory ? 2 : 1);
+  const std::int64_t converted = e == w ? 0 : 3;
+  const std::int64_t swiglu = rows * shape.mlp_width * (7 + converted) * w;
+  const std::int64_t scores = rows * shape.heads * keys * w;
+  const std::int64_t attention =
+      4 * scores + rows * w * (3 * shape.q_width() + 2 * shape.kv_width());
+  return own + std::max(swiglu - rows * shape.q_width() * e, attention);
+}
+
+/// The weight products of one window (`weight_gradients`).
+std::int64_t product_scratch(const Sizes& sizes, std::int64_t num_segments) {
+  const CellShape& shape = sizes.plan.shape;
+  const std::int64_t waiting = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
+  const std::int64_t rows = std::min(
+      num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / waiting);
+  const std::int64_t normed = rows * shape.width * sizes.element;
+  if (!sizes.cpu) {
+    return normed;
+  }
+  const std::int64_t norm = rows * shape.width * 3 * sizes.wide;
+  const std::int64_t widened =
+      sizes.element == sizes.wide ? 0 : rows * (2 * shape.mlp_width + shape.width) * sizes.wide;
+  return normed + std::max(norm, widened);
+}
+
+/// `add_input_gradients`: rows in the gradient's dtype; on a GPU also the ids, sorted.
+std::int64_t embedding_scratch(const Sizes& sizes, std::int64_t tokens) {
+  const std::int64_t rows =
+      sizes.element == sizes.wide && sizes.cpu ? 0 : tokens * sizes.plan.shape.width * sizes.wide;
+  return rows + (sizes.cpu ? 0 : tokens * 40);
+}
+
+} // namespace
+
+std::int64_t MemoryEstimate::total_bytes() const {
+  std::int64_t sum = 0;
+  for (const MemoryItem& item : items) {
+    sum += item.bytes;
+  }
+  return sum;
+}
+
+MemoryEstimate estimate_fused_memory(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    Processor processor) {
+  const Sizes sizes = sizes_of(engine, model, step, processor);
+  const CellShape& shape = sizes.plan.shape;
+  const std::int64_t chunk =
+      std::min(step.num_segments, engine.chunk_segments.value_or(step.num_segments));
+  const std::int64_t num_chunks = (step.num_segments + chunk - 1) / chunk;
+  const std::int64_t last = step.num_segments - (num_chunks - 1) * chunk;
+  const std::int64_t tokens = chunk * shape.rows();
+  const std::int64_t all_tokens = (step.num_segments + step.num_prefix_segments) * shape.rows();
+
+  MemoryEstimate estimate;
+  add_states(sizes, estimate);
+  // Ids, targets and coefficients as given and, where rows are several, by segment; the losses.
+  const std::int64_t a_token = 16 + sizes.wide;
+  estimate.items.push_back(
+      {"tokens and losses", all_tokens * (a_token * (shape.batch > 1 ? 2 : 1) + sizes.wide)});
+  add_chunk(sizes, chunk, estimate);
+
+  // Chunks of other lengths that the cache keeps: the last one, what is left of the prefix.
+  const std::int64_t whole = own_bytes(sizes, chunk, Chunk::Keep::kActivations);
+  const std::int64_t shorter =
+      last == chunk ? 0 : own_bytes(sizes, last, Chunk::Keep::kActivations);
+  const std::int64_t left = step.num_prefix_segments % chunk;
+  const std::int64_t forward_only = left == 0 ? 0 : own_bytes(sizes, left, Chunk::Keep::kNothing);
+  const std::int64_t others = forward_only + (whole + shorter <= kSmallChunksBytes ? shorter : 0);
+  if (others > 0) {
+    estimate.items.push_back({"chunks of other lengths", others});
+  }
+  const std::int64_t border = shape.num_layers * shape.rows() * shape.width * sizes.element;
+  if (sizes.plan.has_memory) {
+    const bool on_host = engine.boundary_memory_on_host && !sizes.cpu;
+    estimate.items.push_back(
+        {"memory between chunks", border * (on_host ? 3 : num_chunks + (num_chunks > 1 ? 2 : 0))});
+  }
+
+  const std::int64_t waiting = Chunk::workspace_elements(sizes.plan, chunk);
+  const std::int64_t logits = sizes.kernels ? head_tokens(sizes, tokens) * sizes.vocab : 0;
+  estimate.items.push_back(
+      {logits > waiting ? "workspace: logits, then waiting gradients"
+                        : "workspace: waiting gradients",
+       std::max(waiting, logits) * sizes.element});
+
+  // After the pass, while the chunk waits for the next: pieces of the gradient in float64, or the
+  // optimizer's temporaries where its kernel does not serve.
+  const std::int64_t norm = sizes.cpu ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
+  MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
+  for (const MemoryItem& moment :
+       {MemoryItem{"scratch: a diagonal's backward pass", diagonal_scratch(sizes, chunk)},
+        MemoryItem{"scratch: weight products", product_scratch(sizes, chunk)},
+        MemoryItem{"scratch: the embedding's gradient", embedding_scratch(sizes, tokens)},
+        MemoryItem{"scratch: the gradient's norm, AdamW", norm}}) {
+    if (moment.bytes > fullest.bytes) {
+      fullest = moment;
+    }
+  }
+  estimate.items.push_back(fullest);
+  if (!sizes.cpu) {
+    estimate.items.push_back({"workspace of the product library", kProductWorkspaceBytes});
+  }
+  return estimate;
+}
+
+MemoryEstimate estimate_reference_memory(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step) {
+  const Sizes sizes = sizes_of(engine, model, step, Processor::kCpu);
+  const CellShape& shape = sizes.plan.shape;
+  const std::int64_t tokens = step.num_segments * shape.rows();
+  const std::int64_t layers =
+      model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0);
+  const std::int64_t keys = shape.length * (model.fcc ? 2 : 1);
+  // Norms of [M ; X], q, k and v before and after rotation, scores and softmax, attention's output,
+  // the second norm, the gate's four products.
+  const std::int64_t width = 8 * shape.width + 3 * shape.q_width() + 3 * shape.kv_width() +
+                             2 * shape.heads * keys + 4 * shape.mlp_width;
+  MemoryEstimate estimate;
+  add_states(sizes, estimate);
+  estimate.items.push_back({"activations, about", tokens * layers * width * sizes.element});
+  estimate.items.push_back({"scratch: head", head_scratch(sizes, tokens)});
+  return estimate;
 }
 
 std::int64_t segments_that_fit(
-    const CellShape& shape,
-    std::int64_t num_segments,
-    bool with_memory,
-    std::int64_t element_bytes,
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    std::int64_t most,
+    Processor processor,
     std::int64_t budget_bytes) {
-  const std::int64_t boundary = shape.num_layers * shape.rows() * shape.width * element_bytes;
-  for (std::int64_t count = num_segments; count > 1; --count) {
-    const std::int64_t boundaries = (num_segments + count - 1) / count * boundary;
-    if (chunk_bytes(shape, count, with_memory, element_bytes) + boundaries <= budget_bytes) {
-      return count;
-    }
+  EngineSection tried = engine;
+  const auto fits = [&](std::int64_t count) {
+    tried.chunk_segments = count;
+    return estimate_fused_memory(tried, model, step, processor).total_bytes() <= budget_bytes;
+  };
+  if (fits(most)) {
+    return most;
   }
-  return 1;
+  // Longer chunks take more, but for the memory between them: halve the range.
+  std::int64_t low = 1, high = most; // `high` does not fit
+  while (high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
 }
 
 } // namespace fcc

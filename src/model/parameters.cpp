@@ -177,7 +177,7 @@ void FlatParameters::place_slots() {
   regions_.all = place([](const Slot& slot) { return slot.frozen; });
 }
 
-void FlatParameters::initialize(std::uint64_t seed) {
+void FlatParameters::initialize(std::uint64_t seed, const InitScales& init) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   for (const Slot& slot : slots_) {
     at::Tensor target = master_.narrow(0, slot.offset, slot.numel());
@@ -188,6 +188,11 @@ void FlatParameters::initialize(std::uint64_t seed) {
     // Drawn in float32 on the CPU whatever the master is, so that all devices and types agree.
     const at::Tensor drawn = at::empty({slot.numel()}, at::kFloat);
     target.copy_(drawn.normal_(0.0, config_.initializer_range, generator));
+    if (slot.member != nullptr) {
+      const bool output =
+          slot.member == &StackWeights::o_proj || slot.member == &StackWeights::down_proj;
+      target.mul_(init.layers * (output ? init.outputs : 1.0));
+    }
   }
 }
 
@@ -196,7 +201,8 @@ FlatParameters::FlatParameters(
     ComputeDType dtype,
     at::Device device,
     std::uint64_t seed,
-    const std::vector<std::string>& freeze)
+    const std::vector<std::string>& freeze,
+    const InitScales& init)
     : config_(config), slots_(make_slots(config)) {
   const at::NoGradGuard no_grad;
   freeze_matching(freeze);
@@ -205,7 +211,7 @@ FlatParameters::FlatParameters(
   const auto options = at::TensorOptions(device).dtype(master_type(dtype));
   master_ = at::zeros({regions_.all}, options);
   grad_ = at::zeros({regions_.all}, options);
-  initialize(seed);
+  initialize(seed, init);
   compute_ = dtype == ComputeDType::kBFloat16 ? master_.to(at::kBFloat16) : master_;
 }
 

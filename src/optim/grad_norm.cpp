@@ -1,5 +1,6 @@
 #include "fcc/optim/grad_norm.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <ATen/Dispatch.h>
@@ -7,6 +8,7 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/square.h>
+#include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
 
@@ -15,6 +17,8 @@ namespace {
 
 /// Elements of one partial sum: the order of additions follows from this and the length.
 constexpr std::int64_t kBlock = 16384;
+/// The same where ATen computes it.
+constexpr std::int64_t kPiece = std::int64_t{1} << 25;
 
 template <typename T>
 double block_sum(const T* values, std::int64_t count) {
@@ -50,7 +54,13 @@ double squared_norm_on_cpu(const T* values, std::int64_t count) {
 at::Tensor squared_norm(const at::Tensor& flat) {
   check(flat.dim() == 1 && flat.is_contiguous(), "squared_norm", "needs a contiguous flat buffer");
   if (!flat.device().is_cpu()) {
-    return at::linalg_vector_norm(flat, 2, {}, false, at::kDouble).square();
+    // ATen widens its whole input first: piece by piece, that copy stays at 256 MiB.
+    at::Tensor sum = at::zeros({}, flat.options().dtype(at::kDouble));
+    for (std::int64_t first = 0; first < flat.numel(); first += kPiece) {
+      const at::Tensor piece = flat.narrow(0, first, std::min(kPiece, flat.numel() - first));
+      sum.add_(at::linalg_vector_norm(piece, 2, {}, false, at::kDouble).square());
+    }
+    return sum;
   }
   double sum = 0;
   AT_DISPATCH_FLOATING_TYPES(flat.scalar_type(), "squared_norm", [&] {

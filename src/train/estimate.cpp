@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "fcc/train/trainer.h"
 
@@ -18,25 +19,14 @@ std::string grouped(std::int64_t value) {
 
 std::string row(const std::string& label, const std::string& value) {
   char text[160];
-  std::snprintf(text, sizeof text, "  %-28s %20s\n", label.c_str(), value.c_str());
+  std::snprintf(text, sizeof text, "  %-46s %20s\n", label.c_str(), value.c_str());
   return text;
 }
 
-std::string megabytes(double bytes) {
+std::string gibibytes(std::int64_t bytes) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.1f MB", bytes / 1e6);
+  std::snprintf(text, sizeof text, "%.3f GiB", static_cast<double>(bytes) / 0x1p30);
   return text;
-}
-
-/// Values that autograd keeps for one token of one layer, with a memory of as many tokens as the
-/// segment has: norms of [M ; X], q, k and v before and after rotation, scores and softmax,
-/// attention's output, the second norm, and the gate's four products.
-double activations_a_token_and_layer(const ModelConfig& config, double keys) {
-  const auto D = static_cast<double>(config.hidden_size), E = static_cast<double>(config.head_dim);
-  const auto H = static_cast<double>(config.num_attention_heads);
-  const auto G = static_cast<double>(config.num_key_value_heads);
-  const auto F = static_cast<double>(config.intermediate_size);
-  return 8 * D + 3 * H * E + 6 * G * E + 2 * H * keys + 4 * F;
 }
 
 } // namespace
@@ -69,41 +59,36 @@ double RunEstimate::tokens() const {
   return sum;
 }
 
-RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model) {
+RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor) {
   RunEstimate estimate;
   estimate.parameters = parameter_counts(model);
-  const auto count = static_cast<double>(estimate.parameters.total());
-  const ComputeDType dtype = config.engine.dtype;
-  const double master_bytes = dtype == ComputeDType::kFloat64 ? 8 : 4;
-  const double compute_bytes = dtype == ComputeDType::kBFloat16 ? 2 : 0; // else the master itself
-  estimate.weights_bytes = count * (master_bytes + compute_bytes);
-  estimate.gradients_bytes = count * master_bytes;
-  estimate.states_bytes = 2 * count * master_bytes;
-
-  const double value_bytes = dtype == ComputeDType::kBFloat16 ? 2 : master_bytes;
   const auto length = static_cast<double>(segment_length_of(model));
   const bool full_attention = model.arch() == Architecture::kLlama;
-  const auto N =
-      static_cast<double>(model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
+  const std::vector<StepShape> steps = longest_steps(config, model);
   double most_keys = 0;
-  for (const StageConfig& stage : config.train.stages) {
-    const auto rows = static_cast<double>(stage.batch_size.value_or(config.train.batch_size));
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const StageConfig& stage = config.train.stages[i];
+    const auto rows = static_cast<double>(steps[i].batch);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
     const auto longest = static_cast<double>(stage.segments.max()) * length;
-    const double keys = full_attention ? longest : 2 * length;
-    most_keys = std::max(most_keys, keys);
+    most_keys = std::max(most_keys, full_attention ? longest : 2 * length);
+    const std::string name = stage_name(config.train, static_cast<std::int64_t>(i));
     estimate.stages.push_back(
-        {.name = stage_name(config.train, static_cast<std::int64_t>(estimate.stages.size())),
+        {.name = name,
          .steps = stage.steps,
          .may_end_early = stage.until.has_value(),
          .tokens = static_cast<double>(stage.steps) * batches * rows * segments * length});
-    const double tokens = rows * longest;
-    const double head = 3 * static_cast<double>(model.vocab_size);
-    estimate.activations_bytes = std::max(
-        estimate.activations_bytes,
-        tokens * value_bytes * (N * activations_a_token_and_layer(model, keys) + head));
+    MemoryEstimate memory = config.engine.execution == Execution::kFused
+                                ? estimate_fused_memory(config.engine, model, steps[i], processor)
+                                : estimate_reference_memory(config.engine, model, steps[i]);
+    if (memory.total_bytes() > estimate.memory.total_bytes()) {
+      estimate.memory = std::move(memory);
+      estimate.fullest_stage = name;
+    }
   }
+  const auto N =
+      static_cast<double>(model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
   const auto head_weights = static_cast<double>(model.vocab_size * model.hidden_size);
   const double products =
       static_cast<double>(estimate.parameters.attention + estimate.parameters.mlp) + head_weights;
@@ -122,12 +107,11 @@ std::string to_text(const RunEstimate& estimate) {
   text += row("head (0: tied)", grouped(counts.head));
   text += row("memory", grouped(counts.memory));
   text += row("total", grouped(counts.total()));
-  text += "memory\n";
-  text += row("weights", megabytes(estimate.weights_bytes));
-  text += row("gradients", megabytes(estimate.gradients_bytes));
-  text += row("optimizer states", megabytes(estimate.states_bytes));
-  text += row("activations, about", megabytes(estimate.activations_bytes));
-  text += row("total, about", megabytes(estimate.memory_bytes()));
+  text += "memory at the fullest moment (" + estimate.fullest_stage + ")\n";
+  for (const MemoryItem& item : estimate.memory.items) {
+    text += row(item.name, gibibytes(item.bytes));
+  }
+  text += row("total, about", gibibytes(estimate.memory.total_bytes()));
   text += "stages\n";
   for (const RunEstimate::Stage& stage : estimate.stages) {
     std::string size = stage.may_end_early ? "at most " : "";

@@ -82,6 +82,9 @@ std::string progress_line(const StepReport& report, const Pace& pace) {
   }
   line += " | " + with_unit(pace.tokens_per_second) + " tok/s";
   line += format(" | lr %.2e | norm %.3f", report.lr, report.grad_norm);
+  if (report.padded_share > 0) {
+    line += format(" | padding %.1f %%", 100 * report.padded_share);
+  }
   line += " | " + format("%.0f MB", static_cast<double>(pace.memory_bytes) / 1e6);
   line +=
       std::string(" | ") + (pace.at_most ? "at most " : "") + duration(pace.seconds_left) + " left";
@@ -141,6 +144,9 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
   line["segments"] = report.num_segments;
   line["prefix_segments"] = report.num_prefix_segments;
   line["tokens_seen"] = report.tokens_seen;
+  if (report.padded_share > 0) {
+    line["padded_share"] = report.padded_share;
+  }
   if (report.skipped) {
     line["skipped"] = true;
   }
@@ -158,6 +164,9 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
         {"train/segments", static_cast<double>(report.num_segments)}};
     if (report.answer_loss) {
       scalars.push_back({"train/answer_loss", *report.answer_loss});
+    }
+    if (report.padded_share > 0) {
+      scalars.push_back({"train/padded_share", report.padded_share});
     }
     if (pace) {
       scalars.push_back({"speed/tokens_per_second", pace->tokens_per_second});

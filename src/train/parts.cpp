@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <ATen/Context.h>
 
 #include "fcc/config/problems.h"
@@ -6,8 +8,6 @@
 #include "fcc/train/trainer.h"
 
 namespace fcc {
-namespace {
-
 at::Device resolve_device(const std::string& name) {
   if (name == "auto") {
     return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
@@ -20,8 +20,6 @@ at::Device resolve_device(const std::string& name) {
   }
   return at::Device(name == "cuda" ? "cuda:0" : name);
 }
-
-} // namespace
 
 ModelConfig resolve_model_config(const ModelSection& section) {
   ModelConfig config;
@@ -70,7 +68,47 @@ void refuse_prefix_without_memory(
   }
 }
 
+bool resets_memory(const std::vector<DatasetConfig>& datasets) {
+  return std::any_of(datasets.begin(), datasets.end(), [](const DatasetConfig& dataset) {
+    return dataset.document_memory == DocumentMemory::kReset;
+  });
+}
+
 } // namespace
+
+std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model) {
+  std::vector<StepShape> steps;
+  for (const StageConfig& stage : config.train.stages) {
+    StepShape& step = steps.emplace_back();
+    step.batch = stage.batch_size.value_or(config.train.batch_size);
+    step.num_segments = stage.segments.max();
+    step.num_prefix_segments = stage.prefix_segments.max();
+    step.segment_length = segment_length_of(model);
+    if (model.arch() == Architecture::kLlama) {
+      step.segment_length *= step.num_segments;
+      step.num_segments = 1;
+    }
+  }
+  return steps;
+}
+
+EngineContext engine_context(const RunConfig& config, const ModelConfig& model) {
+  bool resets = resets_memory(config.data.train) || resets_memory(config.data.validation);
+  for (const StageConfig& stage : config.train.stages) {
+    resets = resets || (stage.data && resets_memory(*stage.data));
+  }
+  return {
+      .model = model, .device = resolve_device(config.engine.device), .documents_reset = resets};
+}
+
+EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {
+  const EngineContext context = engine_context(config, model);
+  return resolve_engine(
+      config.engine,
+      context,
+      longest_steps(config, model),
+      config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
+}
 
 TrainerParts make_trainer_parts(const RunConfig& config) {
   const ModelConfig model = resolve_model_config(config.model);
@@ -84,16 +122,18 @@ TrainerParts make_trainer_parts(const RunConfig& config) {
             std::to_string(parts.tokenizer->vocab_size()),
         std::to_string(model.vocab_size));
   }
+  parts.engine = resolve_run_engine(config, model);
   parts.parameters = std::make_unique<FlatParameters>(
       model,
       config.engine.dtype,
       resolve_device(config.engine.device),
       static_cast<std::uint64_t>(config.train.seed),
-      config.optim.freeze);
+      config.optim.freeze,
+      config.model.init);
   if (config.model.path) {
     load_weights(*parts.parameters, *config.model.path);
   }
-  parts.executor = make_executor(*parts.parameters, config.engine);
+  parts.executor = make_executor(*parts.parameters, parts.engine);
   return parts;
 }
 

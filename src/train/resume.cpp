@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/io/atomic_directory.h"
@@ -64,6 +65,14 @@ std::string course_of_config(const std::string& resolved_json) {
     }
   }
   return json.dump();
+}
+
+EngineSection engine_of_course(const std::string& course) {
+  const Json json = Json::parse(course);
+  if (!json.contains("engine")) {
+    throw FormatError("trainer.json", "must hold the engine's section of the configuration");
+  }
+  return read_config<EngineSection>(json["engine"].dump(), "trainer.json");
 }
 
 void check_same_course(const std::string& saved, const std::string& now) {

@@ -55,6 +55,19 @@ class PaceMeter {
   std::int64_t step_ = 0, tokens_ = 0;
 };
 
+/// How the run is executed, `auto` resolved.
+std::string engine_line(const EngineSection& engine) {
+  std::string line = "execution " + std::string(enum_name(engine.execution));
+  if (engine.execution == Execution::kFused) {
+    line += ", schedule " + std::string(enum_name(engine.schedule));
+    line += ", activations " + std::string(enum_name(engine.activations));
+    if (engine.chunk_segments) {
+      line += ", chunks of " + std::to_string(*engine.chunk_segments) + " segments";
+    }
+  }
+  return line;
+}
+
 bool is_due(std::int64_t step, std::int64_t every) {
   return every > 0 && step % every == 0;
 }
@@ -71,6 +84,7 @@ Trainer::End Trainer::run(const std::optional<std::string>& resume, const std::a
         "going on from " + checkpoint->string() + ", step " +
             std::to_string(curriculum_.state().step));
   }
+  log(LogLevel::kInfo, engine_line(config_.engine));
   write_file_atomic(directory.root() / "config.json", write_config(config_));
   MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
   PaceMeter meter(config_.train);

@@ -36,11 +36,13 @@ struct Trainer::StepSums {
 
 Trainer::Trainer(RunConfig config, TrainerParts parts)
     : config_(std::move(config)),
+      requested_engine_(config_.engine),
       parts_(std::move(parts)),
       optimizer_(*parts_.parameters, config_.optim),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
   config_.data.tokenizer = resolve_tokenizer_config(config_);
+  config_.engine = parts_.engine;
   if (config_.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config_.train.threads));
   }
@@ -100,9 +102,12 @@ StepReport Trainer::step() {
   }
 
   // 6. Count the step.
+  std::int64_t num_tokens = 0, num_padding = 0;
   for (const Batch& batch : batches) {
-    tokens_seen_ += static_cast<std::int64_t>(batch.ids.size());
+    num_tokens += static_cast<std::int64_t>(batch.ids.size());
+    num_padding += batch.num_padding;
   }
+  tokens_seen_ += num_tokens;
   skipped_steps_ += report.skipped ? 1 : 0;
   curriculum_.advance(
       report.skipped ? std::nullopt
@@ -111,6 +116,7 @@ StepReport Trainer::step() {
   report.num_segments = shape.num_segments;
   report.num_prefix_segments = shape.num_prefix_segments;
   report.tokens_seen = tokens_seen_;
+  report.padded_share = static_cast<double>(num_padding) / static_cast<double>(num_tokens);
   return report;
 }
 
@@ -186,8 +192,18 @@ void Trainer::save(const std::filesystem::path& directory) {
       state());
 }
 
+void Trainer::adopt_engine(const EngineSection& saved) {
+  const EngineSection engine = resume_engine(
+      requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
+  if (write_config(engine) != write_config(config_.engine)) {
+    parts_.executor = make_executor(*parts_.parameters, engine);
+    config_.engine = engine;
+  }
+}
+
 void Trainer::restore(const std::filesystem::path& directory) {
   TrainerState saved = load_trainer_state(directory);
+  adopt_engine(engine_of_course(saved.config));
   check_same_course(saved.config, course_of_config(write_config(config_)));
   const auto must_equal = [](const char* what, const std::string& was, const std::string& is) {
     if (was != is) {

@@ -71,6 +71,7 @@ TEST(ResetDataset, StartsDocumentsOnSegmentBordersAndNeverLooksAcrossTheirEnds) 
     const BatchShape shape{
         .batch_size = 1, .num_segments = 1 + step % 5, .segment_length = segment_length};
     const Batch batch = loader.next(shape);
+    const std::int64_t padded_before = num_padded;
     for (std::int64_t s = 0; s < shape.num_segments; ++s) {
       const bool starts_here =
           expected == 0 || std::find(ends.begin(), ends.end(), expected) != ends.end();
@@ -92,6 +93,7 @@ TEST(ResetDataset, StartsDocumentsOnSegmentBordersAndNeverLooksAcrossTheirEnds) 
       }
     }
     EXPECT_EQ(loader.state().positions[0] % total, expected);
+    EXPECT_EQ(batch.num_padding, num_padded - padded_before);
   }
   const double share = loader.datasets()[0]->padded_share({.num_segments = 1, .segment_length = 4});
   EXPECT_NEAR(share, 1.0 - 40.0 / 48.0, 1e-12);
@@ -114,6 +116,7 @@ TEST(DocumentsDataset, GivesOneDocumentARowCutOrPadded) {
   EXPECT_EQ(batch.targets[35], kIgnoredTarget);
   EXPECT_NEAR(loader.datasets()[0]->epochs(3), 1.0, 1e-12);
   EXPECT_NEAR(loader.datasets()[0]->padded_share(shape), 7.0 / 36.0, 1e-12);
+  EXPECT_EQ(batch.num_padding, 7);
 }
 
 TEST(PasskeyDataset, FillsTheRowExactlyAndFlagsTheAnswer) {

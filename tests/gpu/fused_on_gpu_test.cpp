@@ -206,8 +206,9 @@ Outcome run(
   engine.execution = execution;
   if (execution == Execution::kReference) {
     engine.attention = AttentionBackend::kReference;
+  } else {
+    engine.chunk_segments = chunk;
   }
-  engine.chunk_segments = chunk;
   parameters.grad().zero_();
   const PassResult result = make_executor(parameters, engine)->train(batch);
   Outcome outcome{result.loss.item<double>(), {}};

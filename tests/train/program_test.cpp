@@ -159,8 +159,32 @@ TEST_F(Program, DryRunPrintsEstimatesAndWritesNothing) {
   const std::string output = process.output();
   EXPECT_NE(output.find("\"batch_size\": 3"), std::string::npos) << output;
   EXPECT_NE(output.find("parameters"), std::string::npos) << output;
-  EXPECT_NE(output.find("optimizer states"), std::string::npos) << output;
+  EXPECT_NE(output.find("\"execution\": \"reference\""), std::string::npos) << output;
+  EXPECT_NE(output.find("mean squared gradients"), std::string::npos) << output;
   EXPECT_FALSE(fs::exists(config.output));
+}
+
+TEST_F(Program, DryRunTellsOfTheExecutionThatWillRun) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.engine.execution = Execution::kFused;
+  const Process process = start({"--config", config_file(config), "--dry-run"});
+  EXPECT_EQ(process.wait(), 0);
+  const std::string output = process.output();
+  EXPECT_NE(output.find("\"activations\": \"store\""), std::string::npos) << output;
+  EXPECT_NE(output.find("gradient of the hidden grid"), std::string::npos) << output;
+  EXPECT_NE(output.find("time"), std::string::npos) << output;
+}
+
+TEST_F(Program, RefusesKeysThatTheExecutionIgnores) {
+  const Process process = start(
+      {"--config",
+       config_file(tiny_run(folder_ / "run")),
+       "--set",
+       "engine.execution=reference",
+       "--set",
+       "engine.chunk_segments=4"});
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_NE(process.output().find("engine.chunk_segments"), std::string::npos) << process.output();
 }
 
 TEST_F(Program, OverridesKeysByPath) {

@@ -6,6 +6,10 @@
 #include <ATen/Parallel.h>
 #include <CLI/CLI.hpp>
 
+#include "fcc/core/error.h"
+#include "fcc/engine/engine_choice.h"
+#include "fcc/model/hugging_face.h"
+
 namespace fcc::tools {
 namespace {
 
@@ -44,6 +48,60 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->check(CLI::Range(0, 4096))
       ->type_name("N")
       ->group(group);
+}
+
+void add_execution_option(CLI::App& app, ModelOptions& options) {
+  app.add_option(
+         "--execution",
+         options.execution,
+         "reference, fused, or auto (fused on a GPU with the project's kernels where it serves the "
+         "model)")
+      ->capture_default_str()
+      ->check(CLI::IsMember(enum_names<Execution>()))
+      ->type_name("NAME")
+      ->group("Model");
+}
+
+namespace {
+
+EngineSection resolved_engine(const ModelOptions& options, const EngineContext& context) {
+  EngineSection engine;
+  engine.device = context.device.str();
+  for (const auto& [name, value] : EnumNames<Execution>::value) {
+    engine.execution = name == options.execution ? value : engine.execution;
+  }
+  engine.execution = choose_execution(engine, context);
+  check_engine_choice(engine, context);
+  return engine;
+}
+
+} // namespace
+
+Execution chosen_execution(const ModelOptions& options) {
+  const std::filesystem::path directory = options.model;
+  if (!std::filesystem::exists(directory / "config.json")) {
+    return Execution::kReference; // loading will tell
+  }
+  const ModelConfig model = load_model_config(directory);
+  if (!model.fcc && options.execution == "auto") {
+    return Execution::kReference; // a plain Llama's keys and values stay in the stream
+  }
+  if (!model.fcc && options.execution == "fused") {
+    throw ConfigError("--execution", "`fused` hands on memory, which a plain Llama does not have");
+  }
+  return resolved_engine(options, {.model = model, .device = device_from_name(options.device)})
+      .execution;
+}
+
+std::unique_ptr<Executor>
+make_executor(const ModelOptions& options, LoadedModel& model, bool documents_reset) {
+  const EngineContext context{
+      .model = model.config(),
+      .device = model.parameters.compute().device(),
+      .documents_reset = documents_reset};
+  EngineSection engine = resolved_engine(options, context);
+  engine.dtype = model.dtype;
+  return fcc::make_executor(model.parameters, engine);
 }
 
 LoadedModel load_model(const ModelOptions& options, bool for_executor) {

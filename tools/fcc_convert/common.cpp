@@ -28,7 +28,7 @@ DType main_dtype(const ModelFiles& model) {
 }
 
 std::string architecture_text(const ModelConfig& config) {
-  std::string text(enum_name(config.arch()));
+  std::string text(config.fcc ? enum_name(config.fcc->arch) : "llama");
   if (config.fcc) {
     text += ", segments of " + std::to_string(config.fcc->segment_length);
   }

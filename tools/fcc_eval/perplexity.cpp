@@ -34,6 +34,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   add_model_options(app, options.model);
+  add_execution_option(app, options.model);
   auto* tokens =
       app.add_option("--tokens", options.tokens, "Token file, as `fcc-data tokenize` makes it")
           ->type_name("FILE")
@@ -190,12 +191,11 @@ int run(const Options& options) {
                                                       : kLlamaSegment;
   const Rows rows = options.config_file.empty() ? rows_of_file(options, model, L)
                                                 : rows_of_run(options, model, L);
-  EngineSection engine;
-  engine.device = model.weights.embed_tokens.device().str();
-  engine.dtype = model.dtype;
-  const std::unique_ptr<Executor> executor = make_executor(model.parameters, engine);
+  const std::unique_ptr<Executor> executor = make_executor(
+      options.model, model, /*documents_reset=*/!options.config_file.empty());
   const auto measure = [&](bool cut) {
     PerplexityOptions measured{.segment_length = L, .cut_memory = cut};
+    measured.device = model.weights.embed_tokens.device();
     measured.chunk_segments =
         options.chunk_segments > 0
             ? options.chunk_segments

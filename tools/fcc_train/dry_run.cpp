@@ -2,8 +2,11 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string>
 
-#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
 
 #include "fcc/config/describe_config.h"
 #include "fcc/config/write_config.h"
@@ -16,43 +19,93 @@ namespace {
 /// Steps above it are not run for a measurement: minutes on two CPU cores.
 constexpr double kMostFlops = 1e12;
 
+/// What a step reaches of a large product's rate, at worst and at best, on models of this kind
+/// (docs/performance.md; on a CPU much the same).
+constexpr double kWorstShare = 0.25, kBestShare = 0.6;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 double seconds_a_token(const RunConfig& config) {
   Trainer trainer(config, make_trainer_parts(config));
   trainer.step(); // the first one allocates
   const std::int64_t tokens_before = trainer.state().tokens_seen;
-  const auto start = std::chrono::steady_clock::now();
-  while (!trainer.finished() &&
-         std::chrono::steady_clock::now() - start < std::chrono::seconds(1)) {
+  const auto start = Clock::now();
+  while (!trainer.finished() && seconds_since(start) < 1.0) {
     trainer.step();
   }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double seconds = seconds_since(start);
   const std::int64_t tokens = trainer.state().tokens_seen - tokens_before;
-  return tokens > 0 ? seconds.count() / static_cast<double>(tokens) : 0.0;
+  return tokens > 0 ? seconds / static_cast<double>(tokens) : 0.0;
 }
 
-void print_time(const RunConfig& config, const RunEstimate& estimate) {
+/// Rate of a product of 1024² matrices in the run's dtype on the CPU, operations a second.
+double product_rate(ComputeDType dtype) {
+  constexpr std::int64_t kSize = 1024;
+  const auto type = dtype == ComputeDType::kBFloat16  ? at::kBFloat16
+                    : dtype == ComputeDType::kFloat64 ? at::kDouble
+                                                      : at::kFloat;
+  const at::Tensor a = at::ones({kSize, kSize}, type);
+  at::Tensor c = at::mm(a, a); // chooses its way
+  const auto start = Clock::now();
+  double operations = 0;
+  do {
+    at::mm_out(c, a, a);
+    operations += 2.0 * kSize * kSize * kSize;
+  } while (seconds_since(start) < 0.5);
+  return operations / seconds_since(start);
+}
+
+std::string duration(double seconds) {
+  char text[64];
+  if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.0f s", seconds);
+  } else if (seconds < 2 * 3600) {
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  }
+  return text;
+}
+
+void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device device) {
   const RunEstimate::Stage& first = estimate.stages.front();
   const double flops = estimate.flops_per_token * first.tokens / static_cast<double>(first.steps);
-  std::printf("time\n");
-  const std::string& device = config.engine.device;
-  const bool on_cpu = device == "cpu" || (device == "auto" && !at::globalContext().hasCUDA());
-  if (flops > kMostFlops && on_cpu) {
-    std::printf("  not measured: one step takes %.1e floating-point operations\n", flops);
+  std::printf("time (no validation, no saving)\n");
+  if (flops > kMostFlops && device.is_cpu()) {
+    if (config.train.threads > 0) {
+      at::set_num_threads(static_cast<int>(config.train.threads));
+    }
+    const double rate = product_rate(config.engine.dtype);
+    const double all = estimate.flops_per_token * estimate.tokens();
+    std::printf(
+        "  %s to %s for all steps: %.1e operations, where a large product runs at %.0f GFLOP/s\n",
+        duration(all / (kBestShare * rate)).c_str(),
+        duration(all / (kWorstShare * rate)).c_str(),
+        all,
+        rate * 1e-9);
     return;
   }
   const double seconds = seconds_a_token(config) * estimate.tokens();
   std::printf(
-      "  about %.0f s for all steps, from the first stage's tokens/s (no validation, no saving)\n",
-      seconds);
+      "  about %s for all steps, from the first stage's measured tokens/s\n",
+      duration(seconds).c_str());
 }
 
 } // namespace
 
 int dry_run(const RunConfig& config) {
-  const RunEstimate estimate = estimate_run(config, resolve_model_config(config.model));
-  std::printf("%s\n%s", write_config(config).c_str(), to_text(estimate).c_str());
+  const ModelConfig model = resolve_model_config(config.model);
+  const at::Device device = resolve_device(config.engine.device);
+  RunConfig resolved = config;
+  resolved.engine = resolve_run_engine(config, model);
+  const RunEstimate estimate = estimate_run(resolved, model, processor_of(device));
+  std::printf("%s\n%s", write_config(resolved).c_str(), to_text(estimate).c_str());
   std::fflush(stdout);
-  print_time(config, estimate);
+  print_time(resolved, estimate, device);
   return 0;
 }
 

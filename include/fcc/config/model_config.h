@@ -59,11 +59,11 @@ struct ModelConfig {
   }
 };
 
+/// What `fcc.arch` may say: a plain Llama is said by leaving the section out.
 template <>
 struct EnumNames<Architecture> {
-  static constexpr std::array<std::pair<std::string_view, Architecture>, 3> value{
-      {{"llama", Architecture::kLlama},
-       {"condensation", Architecture::kCondensation},
+  static constexpr std::array<std::pair<std::string_view, Architecture>, 2> value{
+      {{"condensation", Architecture::kCondensation},
        {"local_global", Architecture::kLocalGlobal}}};
 };
 template <>
@@ -112,7 +112,7 @@ void visit(Visitor& v, RopeScaling& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, FccConfig& c) {
-  v.field("arch", c.arch, {.doc = "Architecture."});
+  v.field("arch", c.arch, {.doc = "Architecture; a plain Llama has no section `fcc`."});
   v.field("segment_length", c.segment_length, {.doc = "Tokens in a segment (L).", .min = 1});
   v.field(
       "num_local_layers",

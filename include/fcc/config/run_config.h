@@ -21,11 +21,18 @@ struct TokenizerConfig {
   bool add_eos = true;
 };
 
+/// Factors on `initializer_range`, the standard deviation of new matrices; the embedding keeps it.
+struct InitScales {
+  double layers = 1.0;  ///< all matrices of the layers
+  double outputs = 1.0; ///< o_proj and down_proj, on top
+};
+
 struct ModelSection {
   std::optional<std::string> path;   ///< Hugging Face directory to start from, weights included
   std::optional<std::string> preset; ///< a named shape, new weights
   std::optional<ModelConfig> config; ///< a full shape, new weights
   std::optional<FccConfig> fcc;      ///< replaces the `fcc` section of path, preset or config
+  InitScales init;                   ///< of new weights
 };
 
 enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs };
@@ -110,7 +117,7 @@ struct OptimSection {
   std::vector<std::string> freeze; ///< Hugging Face names or `prefix*`
 };
 
-enum class Execution { kReference, kFused };
+enum class Execution { kAuto, kReference, kFused };
 enum class Schedule { kWavefront, kSequential };
 enum class Activations { kStore, kRecompute, kAuto };
 enum class AttentionBackend { kAuto, kFcc, kFlash, kCudnn, kReference };
@@ -121,11 +128,11 @@ struct EngineSection {
   ComputeDType dtype = ComputeDType::kFloat32;
   AttentionBackend attention = AttentionBackend::kAuto;
   std::optional<std::int64_t> bptt_segments; ///< null: gradient through all memory
-  Execution execution = Execution::kReference;
+  Execution execution = Execution::kAuto;
   Schedule schedule = Schedule::kWavefront;     ///< fused only
   Activations activations = Activations::kAuto; ///< fused only
-  std::optional<std::int64_t> chunk_segments; ///< fused: segments a chunk; default by `activations`
-  std::optional<double> memory_gib;           ///< fused, auto: GiB to plan for; null: keep all
+  std::optional<std::int64_t> chunk_segments;   ///< fused: segments a chunk; null: by `activations`
+  std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: what is free
   bool boundary_memory_on_host =
       false;                ///< fused: memory between chunks waits in pinned host memory
   bool cuda_graphs = false; ///< fused, GPU: a chunk's launches are recorded and replayed

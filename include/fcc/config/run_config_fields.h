@@ -48,8 +48,10 @@ struct EnumNames<LossKind> {
 };
 template <>
 struct EnumNames<Execution> {
-  static constexpr std::array<std::pair<std::string_view, Execution>, 2> value{
-      {{"reference", Execution::kReference}, {"fused", Execution::kFused}}};
+  static constexpr std::array<std::pair<std::string_view, Execution>, 3> value{
+      {{"auto", Execution::kAuto},
+       {"reference", Execution::kReference},
+       {"fused", Execution::kFused}}};
 };
 template <>
 struct EnumNames<Schedule> {
@@ -92,6 +94,21 @@ void visit(Visitor& v, TokenizerConfig& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, InitScales& c) {
+  v.field(
+      "layers",
+      c.layers,
+      {.doc = "Factor on initializer_range for all matrices of the layers; the embedding keeps it.",
+       .min = 0});
+  v.field(
+      "outputs",
+      c.outputs,
+      {.doc = "Factor on top for o_proj and down_proj; below 1 (say 1/sqrt(2N) for N layers) keeps "
+              "the gradient through many segments tame.",
+       .min = 0});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, ModelSection& c) {
   v.field("path", c.path, {.doc = "Hugging Face directory to start from, weights included."});
   v.field(
@@ -106,6 +123,7 @@ void visit(Visitor& v, ModelSection& c) {
       "fcc",
       c.fcc,
       {.doc = "Segments and memory; replaces the `fcc` section of path, preset or config."});
+  v.field("init", c.init, {.doc = "How large new weights are."});
 }
 
 template <typename Visitor>
@@ -185,7 +203,7 @@ void visit(Visitor& v, UntilConfig& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, StageConfig& c) {
-  v.field("name", c.name, {.doc = "Name in reports; empty: the index."});
+  v.field("name", c.name, {.doc = "Name in reports; empty: `stage_` and the index."});
   v.field(
       "steps",
       c.steps,
@@ -270,7 +288,8 @@ void visit(Visitor& v, OptimSection& c) {
   v.field(
       "decay_share",
       c.decay_share,
-      {.doc = "The last share of all steps, over which the learning rate falls.",
+      {.doc = "The last share of all steps, over which the learning rate falls; where a stage has "
+              "`until`, the last share of the last stage's steps (its most).",
        .min = 0,
        .max = 1});
   v.field(
@@ -293,7 +312,7 @@ void visit(Visitor& v, EngineSection& c) {
   v.field(
       "attention",
       c.attention,
-      {.doc = "Attention backend; auto: the fastest that serves the shape."});
+      {.doc = "reference: attention backend; auto: the fastest that serves the shape."});
   v.field(
       "bptt_segments",
       c.bptt_segments,
@@ -302,8 +321,10 @@ void visit(Visitor& v, EngineSection& c) {
   v.field(
       "execution",
       c.execution,
-      {.doc = "reference: plain operators and autograd, the definition; fused: passes by hand over "
-              "diagonals of cells."});
+      {.doc =
+           "reference: plain operators and autograd, the definition; fused: passes by hand over "
+           "diagonals of cells; auto: fused on a GPU with the project's kernels, where it serves "
+           "the model and the options, else reference."});
   v.field(
       "schedule",
       c.schedule,
@@ -312,16 +333,17 @@ void visit(Visitor& v, EngineSection& c) {
   v.field(
       "activations",
       c.activations,
-      {.doc = "fused: keep all activations, recompute them chunk by chunk, or as many as "
-              "memory_gib holds (auto)."});
+      {.doc = "fused: keep all activations (store), recompute them chunk by chunk (recompute), or "
+              "store if memory_gib holds them, else recompute (auto)."});
   v.field(
       "chunk_segments",
       c.chunk_segments,
-      {.doc = "fused: segments in a chunk; null: as `activations` says.", .min = 1});
+      {.doc = "fused: segments in a chunk; null: all (store), or the most that fit (recompute).",
+       .min = 1});
   v.field(
       "memory_gib",
       c.memory_gib,
-      {.doc = "fused, activations auto: GiB to plan for; null: keep all.",
+      {.doc = "fused: GiB to plan for; null: what the device has free, less a margin.",
        .min = 0,
        .above_min = true});
   v.field(

@@ -34,6 +34,7 @@ struct Batch {
   /// [B, S], 1: no memory enters this segment. All 0 unless documents keep their memory to
   /// themselves; the first segment of a row has no memory either way.
   std::vector<std::uint8_t> segment_starts_document;
+  std::int64_t num_padding = 0; ///< ids that stand where a row or a segment was not filled
 };
 
 } // namespace fcc

@@ -45,7 +45,8 @@ class Executor {
   virtual PassResult evaluate(const MicroBatch& batch, MemoryState* state) = 0;
 };
 
-/// The executor that the configuration asks for. `parameters` outlives it.
+/// The executor that the configuration asks for; `auto` as `choose_execution` (engine_choice.h) has
+/// it. `parameters` outlives it. Errors: `ConfigError` as `check_engine_choice`.
 std::unique_ptr<Executor> make_executor(FlatParameters& parameters, const EngineSection& engine);
 
 } // namespace fcc

@@ -1,28 +1,68 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
-#include "fcc/engine/chunk.h"
+#include "fcc/config/model_config.h"
+#include "fcc/config/run_config.h"
 
 namespace fcc {
 
-/// Bytes that a chunk of `num_segments` takes with its activations kept, `element_bytes` each.
-std::int64_t chunk_bytes(
-    const CellShape& shape,
-    std::int64_t num_segments,
-    bool with_memory,
-    std::int64_t element_bytes);
+/// The sizes of one micro-batch.
+struct StepShape {
+  std::int64_t batch = 1;               ///< B
+  std::int64_t num_segments = 1;        ///< with gradient
+  std::int64_t num_prefix_segments = 0; ///< before them, forward only
+  std::int64_t segment_length = 1;      ///< L, tokens
+};
 
-/// Bytes of parameters, gradients and AdamW's states: 16 or 18 a parameter (32 in float64).
-std::int64_t state_bytes(std::int64_t num_parameters, ComputeDType dtype);
+/// What a step runs on: the operators' scratch memory depends on it.
+enum class Processor {
+  kCpu,
+  kGpu,           ///< plain operators
+  kGpuWithKernels ///< the project's kernels, where the dtype is bfloat16
+};
 
-/// The largest chunk that fits beside the states in `budget_bytes`, at least 1 and at most
-/// `num_segments`; the memory between chunks is counted.
+struct MemoryItem {
+  std::string name;
+  std::int64_t bytes = 0;
+};
+
+/// Everything that is allocated on the device at the fullest moment of a training step.
+struct MemoryEstimate {
+  std::vector<MemoryItem> items;
+
+  std::int64_t total_bytes() const;
+};
+
+/// Buffers of a step of the fused execution (src/engine), by formula: what lives from step to step,
+/// a chunk's own buffers, and the fullest of the moments that need scratch memory (head, a
+/// diagonal's backward pass, weight products, the embedding's gradient).
+///
+/// Chunks have `engine.chunk_segments` segments, or all. Tested against a counting allocator on the
+/// CPU; on a GPU the allocator rounds and keeps free blocks, which comes on top.
+MemoryEstimate estimate_fused_memory(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    Processor processor);
+
+/// The same for the reference execution: autograd keeps every operator's inputs. About; its
+/// activations are counted by kinds, not one by one.
+MemoryEstimate estimate_reference_memory(
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step);
+
+/// The most segments of a chunk, up to `most`, with which a step of the fused execution stays
+/// within `budget_bytes`; at least 1.
 std::int64_t segments_that_fit(
-    const CellShape& shape,
-    std::int64_t num_segments,
-    bool with_memory,
-    std::int64_t element_bytes,
+    const EngineSection& engine,
+    const ModelConfig& model,
+    const StepShape& step,
+    std::int64_t most,
+    Processor processor,
     std::int64_t budget_bytes);
 
 } // namespace fcc

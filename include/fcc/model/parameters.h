@@ -56,8 +56,9 @@ struct RegionEnds {
 /// the gaps stay zero.
 class FlatParameters {
  public:
-  /// New weights: normal(0, initializer_range) for matrices, ones for norms, zeros for
-  /// initial_memory; drawn on the CPU in a fixed order from `seed`, alike on every device.
+  /// New weights: normal(0, initializer_range) for matrices (in layers times the factors of
+  /// `init`), ones for norms, zeros for initial_memory; drawn on the CPU in a fixed order from
+  /// `seed`, alike on every device.
   /// `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in all layers.
   /// Errors: `ConfigError` on a pattern that matches nothing or only some layers of a kind.
   FlatParameters(
@@ -65,7 +66,8 @@ class FlatParameters {
       ComputeDType dtype,
       at::Device device,
       std::uint64_t seed,
-      const std::vector<std::string>& freeze = {});
+      const std::vector<std::string>& freeze = {},
+      const InitScales& init = {});
 
   const ModelConfig& config() const {
     return config_;
@@ -129,7 +131,7 @@ class FlatParameters {
   static std::vector<Slot> make_slots(const ModelConfig& config);
   void freeze_matching(const std::vector<std::string>& patterns);
   void place_slots();
-  void initialize(std::uint64_t seed);
+  void initialize(std::uint64_t seed, const InitScales& init);
   friend std::int64_t count_parameters(const ModelConfig& config);
   friend std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 

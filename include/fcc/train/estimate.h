@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fcc/config/run_config.h"
+#include "fcc/engine/memory_estimate.h"
 
 namespace fcc {
 
@@ -29,20 +30,16 @@ struct RunEstimate {
   };
   ParameterCounts parameters;
   std::vector<Stage> stages;
-  double weights_bytes = 0; ///< compute copy included
-  double gradients_bytes = 0;
-  double states_bytes = 0;
-  double activations_bytes = 0; ///< the largest step's, as the reference execution keeps them
-  double flops_per_token = 0;   ///< forward and backward
+  MemoryEstimate memory;      ///< of the step that takes most, by the execution that will run
+  std::string fullest_stage;  ///< which that is
+  double flops_per_token = 0; ///< forward and backward
 
-  double memory_bytes() const {
-    return weights_bytes + gradients_bytes + states_bytes + activations_bytes;
-  }
   double tokens() const;
 };
 
-/// Sizes follow from the shapes alone: nothing is allocated.
-RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model);
+/// Sizes follow from the shapes alone: nothing is allocated. `config.engine` is resolved
+/// (`resolve_run_engine`).
+RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor);
 
 /// The estimate as a table for people.
 std::string to_text(const RunEstimate& estimate);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "fcc/config/run_config.h"
 #include "fcc/train/run_directory.h"
 
 namespace fcc {
@@ -12,6 +13,9 @@ namespace fcc {
 /// `output`, `log`, `checkpoint`, and what only looks on (`data.validation`,
 /// `train.validate_every`, `train.validation_batches`, `train.validation_segments`).
 std::string course_of_config(const std::string& resolved_json);
+
+/// The engine's section of such a course. Errors: `FormatError`.
+EngineSection engine_of_course(const std::string& course);
 
 /// Refuses to go on with a run under a configuration that would alter its course: a resumed run
 /// equals an uninterrupted one bit for bit. Both arguments are from `course_of_config`.

@@ -9,6 +9,7 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/data/loader.h"
+#include "fcc/engine/engine_choice.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
 #include "fcc/optim/adamw.h"
@@ -25,8 +26,22 @@ namespace fcc {
 struct TrainerParts {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<FlatParameters> parameters;
+  EngineSection engine; ///< resolved: how `executor` works
   std::unique_ptr<Executor> executor;
 };
+
+/// The device that `engine.device` names. Errors: `ConfigError` where there is none.
+at::Device resolve_device(const std::string& name);
+
+/// What decides how a run can be executed. `model` outlives the result.
+EngineContext engine_context(const RunConfig& config, const ModelConfig& model);
+
+/// The longest micro-batch of each stage; a plain Llama's is one segment.
+std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model);
+
+/// The engine of a run as it will be: every `auto` resolved by the run's model, its longest steps
+/// and the device's memory (see engine_choice.h). Errors: `ConfigError`.
+EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model);
 
 /// The shape that a section asks for, with `model.fcc` in place of the `fcc` section of the rest.
 /// Errors: `ConfigError`, `FormatError`, `IoError`.
@@ -90,7 +105,10 @@ class Trainer {
   StepSums accumulate_gradients(const std::vector<Batch>& batches);
   Loader& stage_loader();
 
-  RunConfig config_;
+  void adopt_engine(const EngineSection& saved);
+
+  RunConfig config_;               ///< resolved
+  EngineSection requested_engine_; ///< before that
   TrainerParts parts_;
   AdamW optimizer_;
   LrPlan lr_plan_;

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <c10/core/Device.h>
+
+#include "fcc/config/model_config.h"
+#include "fcc/config/run_config.h"
+#include "fcc/core/error.h"
+#include "fcc/engine/memory_estimate.h"
+
+namespace fcc {
+
+/// What decides how a run can be executed, besides the keys of `engine`.
+struct EngineContext {
+  const ModelConfig& model;
+  c10::Device device;
+  /// Documents of some data set begin inside a row and see no memory (`document_memory: reset`).
+  bool documents_reset = false;
+};
+
+/// Why the fused execution cannot run this; empty: it can. The error names the key.
+std::optional<ConfigError> fused_refusal(const EngineSection& engine, const EngineContext& context);
+
+/// What `engine.execution` comes down to: `auto` is `fused` on a GPU that the project's kernels
+/// serve, where fused takes the model and the options; else `reference`. Never `kAuto`.
+Execution choose_execution(const EngineSection& engine, const EngineContext& context);
+
+/// Refuses by name what the execution would ignore or cannot do: the keys of `fused` that are not
+/// at their defaults with `reference`, an `attention` with `fused`, a model that `fused` does not
+/// serve. `engine.execution` must be resolved. Errors: `ConfigError`.
+void check_engine_choice(const EngineSection& engine, const EngineContext& context);
+
+/// Resolves everything that says `auto`: `execution`; with `fused` also `activations` (store, if
+/// every one of `steps` fits in the budget as one chunk, else recompute) and, with recompute,
+/// `chunk_segments` (the most that fit; at most 32 where recompute was asked for by name). The
+/// budget is `memory_gib`, or else `available_bytes`. Errors: as `check_engine_choice`.
+EngineSection resolve_engine(
+    EngineSection engine,
+    const EngineContext& context,
+    const std::vector<StepShape>& steps,
+    std::int64_t available_bytes);
+
+/// The engine of a run that goes on: what `requested` leaves to `auto` is what it became before
+/// (`saved`, resolved). Errors: `ConfigError` where that cannot be had on this machine.
+EngineSection
+resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context);
+
+/// What a step on this device runs on.
+Processor processor_of(c10::Device device);
+
+/// What a run may plan for: a GPU's free memory, or the machine's available memory, less a tenth.
+/// Errors: `Error` where it cannot be read.
+std::int64_t available_memory_bytes(c10::Device device);
+
+} // namespace fcc

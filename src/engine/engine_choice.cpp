@@ -1,0 +1,186 @@
+#include "fcc/engine/engine_choice.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
+
+#include "ops/kernels.h"
+
+namespace fcc {
+namespace {
+
+constexpr std::int64_t kRecomputeChunkSegments = 32;
+
+/// The project's kernels run on this device.
+bool has_kernels(c10::Device device) {
+  return device.is_cuda() &&
+         kernel_ops::serves(at::empty({0}, at::TensorOptions(device).dtype(at::kBFloat16)));
+}
+
+void refuse_keys_of_fused(const EngineSection& engine) {
+  const EngineSection defaults;
+  const auto refuse = [](const char* key, bool is_default) {
+    if (!is_default) {
+      throw ConfigError(
+          std::string("engine.") + key,
+          "is for execution `fused`; this run's is `reference`",
+          {},
+          "leave it out, or set engine.execution to fused");
+    }
+  };
+  refuse("schedule", engine.schedule == defaults.schedule);
+  refuse("activations", engine.activations == defaults.activations);
+  refuse("chunk_segments", !engine.chunk_segments);
+  refuse("memory_gib", !engine.memory_gib);
+  refuse("boundary_memory_on_host", !engine.boundary_memory_on_host);
+  refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs);
+}
+
+} // namespace
+
+std::optional<ConfigError> fused_refusal(
+    const EngineSection& engine,
+    const EngineContext& context) {
+  if (context.model.arch() == Architecture::kLocalGlobal) {
+    return ConfigError(
+        "engine.execution",
+        "`fused` does not serve the architecture local_global",
+        "fused",
+        "use reference");
+  }
+  if (engine.attention != AttentionBackend::kAuto) {
+    return ConfigError(
+        "engine.attention",
+        "`fused` chooses by shape: its own kernel where that serves, plain operators elsewhere",
+        std::string(enum_name(engine.attention)),
+        "use auto");
+  }
+  if (context.documents_reset && context.model.fcc &&
+      context.model.fcc->first_memory != FirstMemory::kAbsent) {
+    return ConfigError(
+        "engine.execution",
+        "`fused` resets memory inside a row only with first_memory `absent`",
+        std::string(enum_name(context.model.fcc->first_memory)),
+        "use reference, or document_memory carry");
+  }
+  return std::nullopt;
+}
+
+Execution choose_execution(const EngineSection& engine, const EngineContext& context) {
+  if (engine.execution != Execution::kAuto) {
+    return engine.execution;
+  }
+  return has_kernels(context.device) && !fused_refusal(engine, context) ? Execution::kFused
+                                                                        : Execution::kReference;
+}
+
+void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
+  if (engine.execution == Execution::kReference) {
+    refuse_keys_of_fused(engine);
+  } else if (const auto refusal = fused_refusal(engine, context)) {
+    throw *refusal;
+  }
+}
+
+Processor processor_of(c10::Device device) {
+  if (device.is_cpu()) {
+    return Processor::kCpu;
+  }
+  return has_kernels(device) ? Processor::kGpuWithKernels : Processor::kGpu;
+}
+
+EngineSection resolve_engine(
+    EngineSection engine,
+    const EngineContext& context,
+    const std::vector<StepShape>& steps,
+    std::int64_t available_bytes) {
+  engine.execution = choose_execution(engine, context);
+  check_engine_choice(engine, context);
+  if (engine.execution == Execution::kReference || engine.activations == Activations::kStore) {
+    return engine;
+  }
+  std::int64_t longest = 1;
+  for (const StepShape& step : steps) {
+    longest = std::max(longest, step.num_segments);
+  }
+  if (!engine.chunk_segments) {
+    const std::int64_t budget = engine.memory_gib
+                                    ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30)
+                                    : available_bytes;
+    const bool asked = engine.activations == Activations::kRecompute;
+    std::int64_t fitting = asked ? std::min(longest, kRecomputeChunkSegments) : longest;
+    for (const StepShape& step : steps) {
+      const std::int64_t most = std::min(fitting, step.num_segments);
+      const std::int64_t count = segments_that_fit(
+          engine, context.model, step, most, processor_of(context.device), budget);
+      // A step that fits as a whole sets no bound for longer ones.
+      fitting = count < most ? count : fitting;
+    }
+    if (!asked && fitting == longest) {
+      engine.activations = Activations::kStore;
+      return engine;
+    }
+    engine.chunk_segments = fitting;
+  }
+  engine.activations =
+      *engine.chunk_segments < longest ? Activations::kRecompute : Activations::kStore;
+  return engine;
+}
+
+EngineSection
+resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context) {
+  if (requested.execution == Execution::kAuto) {
+    if (saved.execution == Execution::kFused &&
+        choose_execution(requested, context) != Execution::kFused) {
+      throw ConfigError(
+          "engine.execution",
+          "the run is `fused`, which `auto` cannot choose on this machine",
+          {},
+          "go on where it began, or set engine.execution to fused");
+    }
+    requested.execution = saved.execution;
+  }
+  if (requested.execution == saved.execution) {
+    if (requested.activations == Activations::kAuto) {
+      requested.activations = saved.activations;
+    }
+    if (!requested.chunk_segments) {
+      requested.chunk_segments = saved.chunk_segments;
+    }
+  }
+  check_engine_choice(requested, context);
+  return requested;
+}
+
+std::int64_t available_memory_bytes(c10::Device device) {
+  constexpr double kShare = 0.9; // the rest: other programs, and what no formula counts
+  std::int64_t free_bytes = 0;
+  if (device.is_cpu()) {
+    std::ifstream file("/proc/meminfo");
+    std::string key, unit;
+    for (std::int64_t kib = 0; file >> key >> kib && std::getline(file, unit);) {
+      if (key == "MemAvailable:") {
+        free_bytes = kib * 1024;
+      }
+    }
+  } else {
+    const auto index = device.has_index() ? device.index() : c10::DeviceIndex{0};
+    const at::Tensor started = at::empty({1}, at::TensorOptions(device));
+    free_bytes = static_cast<std::int64_t>(
+        c10::getDeviceAllocator(device.type())->getMemoryInfo(index).first);
+  }
+  if (free_bytes <= 0) {
+    throw Error(
+        "engine",
+        "the free memory of the device must be known",
+        device.str(),
+        "set engine.memory_gib");
+  }
+  return static_cast<std::int64_t>(kShare * static_cast<double>(free_bytes));
+}
+
+} // namespace fcc

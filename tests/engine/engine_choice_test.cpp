@@ -1,0 +1,170 @@
+// What `auto` becomes, what is refused by name, and how long chunks are under a budget.
+#include "fcc/engine/engine_choice.h"
+
+#include <functional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "fcc/engine/executor.h"
+#include "model/tiny_model.h"
+
+namespace fcc {
+namespace {
+
+using testing::condensation;
+using testing::local_global;
+using testing::tiny_config;
+
+std::string where_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const ConfigError& error) {
+    return error.where();
+  }
+  return "no error";
+}
+
+TEST(EngineChoice, AutoIsTheReferenceOnACpu) {
+  const ModelConfig model = tiny_config(condensation(4));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  EXPECT_EQ(choose_execution(EngineSection{}, context), Execution::kReference);
+  EngineSection fused;
+  fused.execution = Execution::kFused;
+  EXPECT_EQ(choose_execution(fused, context), Execution::kFused);
+  const EngineSection resolved = resolve_engine({}, context, {{}}, 1);
+  EXPECT_EQ(resolved.execution, Execution::kReference);
+  EXPECT_EQ(resolved.activations, Activations::kAuto); // nobody asks
+}
+
+TEST(EngineChoice, KeysThatTheReferenceIgnoresAreRefusedByName) {
+  const ModelConfig model = tiny_config(condensation(4));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  const std::vector<std::pair<std::string, std::function<void(EngineSection&)>>> cases = {
+      {"engine.schedule", [](EngineSection& e) { e.schedule = Schedule::kSequential; }},
+      {"engine.activations", [](EngineSection& e) { e.activations = Activations::kStore; }},
+      {"engine.chunk_segments", [](EngineSection& e) { e.chunk_segments = 3; }},
+      {"engine.memory_gib", [](EngineSection& e) { e.memory_gib = 1.5; }},
+      {"engine.boundary_memory_on_host",
+       [](EngineSection& e) { e.boundary_memory_on_host = true; }},
+      {"engine.cuda_graphs", [](EngineSection& e) { e.cuda_graphs = true; }}};
+  for (const auto& [key, set] : cases) {
+    for (const Execution execution : {Execution::kReference, Execution::kAuto}) {
+      EngineSection engine;
+      engine.execution = execution;
+      set(engine);
+      EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), key);
+      engine.execution = Execution::kFused;
+      EXPECT_EQ(
+          where_of([&] { resolve_engine(engine, context, {{}}, 1); }), std::string("no error"));
+    }
+  }
+}
+
+TEST(EngineChoice, WhatFusedDoesNotServeIsRefusedByName) {
+  EngineSection engine;
+  engine.execution = Execution::kFused;
+  const ModelConfig stacks = tiny_config(local_global(4, 1));
+  EXPECT_EQ(
+      where_of([&] { resolve_engine(engine, {.model = stacks, .device = at::kCPU}, {{}}, 1); }),
+      "engine.execution");
+  FccConfig learned = condensation(4);
+  learned.first_memory = FirstMemory::kLearned;
+  const ModelConfig model = tiny_config(learned);
+  EngineContext context{.model = model, .device = at::kCPU};
+  EXPECT_FALSE(fused_refusal(engine, context));
+  context.documents_reset = true;
+  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.execution");
+  context.documents_reset = false;
+  engine.attention = AttentionBackend::kFlash;
+  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.attention");
+}
+
+TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay) {
+  const ModelConfig model = tiny_config(condensation(5));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  EngineSection engine;
+  engine.execution = Execution::kFused;
+  const StepShape step{.batch = 3, .num_segments = 113, .segment_length = 5};
+  const auto bytes = [&](std::int64_t chunk) {
+    EngineSection tried = engine;
+    tried.chunk_segments = chunk;
+    return estimate_fused_memory(tried, model, step, Processor::kCpu).total_bytes();
+  };
+  const EngineSection roomy = resolve_engine(engine, context, {step}, bytes(113));
+  EXPECT_EQ(roomy.activations, Activations::kStore);
+  EXPECT_FALSE(roomy.chunk_segments);
+
+  const EngineSection tight = resolve_engine(engine, context, {step}, bytes(17));
+  EXPECT_EQ(tight.activations, Activations::kRecompute);
+  ASSERT_TRUE(tight.chunk_segments);
+  EXPECT_LE(bytes(*tight.chunk_segments), bytes(17));
+  EXPECT_GE(*tight.chunk_segments, 17);
+
+  // A short stage that fits as a whole does not shorten the chunks of a long one.
+  const StepShape brief{.batch = 3, .num_segments = 2, .segment_length = 5};
+  EXPECT_EQ(
+      resolve_engine(engine, context, {brief, step}, bytes(17)).chunk_segments,
+      tight.chunk_segments);
+
+  engine.memory_gib = 1e-9; // goes before what is available, and is too little for anything
+  EXPECT_EQ(resolve_engine(engine, context, {step}, bytes(113)).chunk_segments, 1);
+  engine.memory_gib.reset();
+  engine.chunk_segments = 7;
+  const EngineSection given = resolve_engine(engine, context, {step}, bytes(113));
+  EXPECT_EQ(given.activations, Activations::kRecompute);
+  EXPECT_EQ(given.chunk_segments, 7);
+  engine.chunk_segments.reset();
+  engine.activations = Activations::kRecompute;
+  EXPECT_EQ(resolve_engine(engine, context, {step}, bytes(113)).chunk_segments, 32);
+}
+
+TEST(EngineChoice, AResumedRunUsesWhatAutoBecame) {
+  const ModelConfig model = tiny_config(condensation(4));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  EngineSection saved;
+  saved.execution = Execution::kFused;
+  saved.activations = Activations::kRecompute;
+  saved.chunk_segments = 6;
+  EngineSection requested;
+  requested.execution = Execution::kFused;
+  const EngineSection resumed = resume_engine(requested, saved, context);
+  EXPECT_EQ(resumed.activations, Activations::kRecompute);
+  EXPECT_EQ(resumed.chunk_segments, 6);
+  // `auto` became fused on another machine; this one would not choose it.
+  EXPECT_EQ(where_of([&] { resume_engine(EngineSection{}, saved, context); }), "engine.execution");
+  EXPECT_EQ(
+      resume_engine(EngineSection{}, resolve_engine({}, context, {{}}, 1), context).execution,
+      Execution::kReference);
+}
+
+TEST(EngineChoice, TheMachineHasMemoryToPlanFor) {
+  EXPECT_GT(available_memory_bytes(at::kCPU), std::int64_t{1} << 20);
+}
+
+TEST(FusedExecutor, EvaluationLeavesThePrefixOutAsTheReferenceDoes) {
+  const auto parameters = testing::tiny_parameters(tiny_config(condensation(5)));
+  for (const std::int64_t total : {25, 23}) {
+    for (const std::int64_t prefix : {1, 3, 5}) {
+      MicroBatch batch = testing::random_batch(parameters->config(), 3, total);
+      batch.num_prefix_segments = prefix;
+      const auto evaluate = [&](Execution execution, MemoryState& state) {
+        EngineSection engine;
+        engine.dtype = ComputeDType::kFloat64;
+        engine.execution = execution;
+        return make_executor(*parameters, engine)->evaluate(batch, &state);
+      };
+      MemoryState want_state, got_state;
+      const PassResult want = evaluate(Execution::kReference, want_state);
+      const PassResult got = evaluate(Execution::kFused, got_state);
+      EXPECT_LT(testing::max_difference(got.token_losses, want.token_losses), 1e-11);
+      EXPECT_LT(testing::max_difference(got.loss, want.loss), 1e-10);
+      EXPECT_EQ(
+          got.token_losses.slice(1, 0, std::min(prefix * 5, total)).abs().max().item<double>(), 0);
+      EXPECT_EQ(got_state.position, want_state.position);
+    }
+  }
+}
+
+} // namespace
+} // namespace fcc

@@ -1,0 +1,160 @@
+// How a run settles what its engine's keys leave to `auto`, and what it saves of that.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/norm.h>
+#include <gtest/gtest.h>
+
+#include "fcc/config/strict_json.h"
+#include "fcc/core/error.h"
+#include "fcc/io/files.h"
+#include "fcc/train/resume.h"
+#include "fcc/train/trainer.h"
+#include "train/tiny_run.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+
+Trainer::End run(const RunConfig& config, const std::optional<std::string>& resume = {}) {
+  return Trainer(config, make_trainer_parts(config)).run(resume, {false});
+}
+
+std::string last_manifest(const RunConfig& config) {
+  const RunDirectory directory(config.output);
+  return read_file(directory.checkpoint(directory.checkpoint_steps().back()) / "manifest.json");
+}
+
+RunConfig saved_config(const RunConfig& config) {
+  const fs::path path = fs::path(config.output) / "config.json";
+  return read_config<RunConfig>(read_file(path), path.string());
+}
+
+TEST(RunEngine, IsWrittenAsItWasResolved) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.train.stages.resize(1);
+  config.train.stages[0].steps = 2;
+  run(config);
+  EXPECT_EQ(saved_config(config).engine.execution, Execution::kReference);
+
+  config.output = (folder / "fused").string();
+  config.engine.execution = Execution::kFused;
+  run(config);
+  EXPECT_EQ(saved_config(config).engine.activations, Activations::kStore);
+
+  config.output = (folder / "tight").string();
+  config.engine.memory_gib = 1e-6;
+  run(config);
+  EXPECT_EQ(saved_config(config).engine.activations, Activations::kRecompute);
+  EXPECT_EQ(saved_config(config).engine.chunk_segments, 1);
+}
+
+TEST(RunEngine, OfAResumedRunIsWhatAutoBecameBefore) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "whole");
+  config.engine.execution = Execution::kFused;
+  config.engine.activations = Activations::kRecompute;
+  config.engine.chunk_segments = 2;
+  config.checkpoint = {.every = 9, .keep_last = 10};
+  run(config);
+  const std::string expected = last_manifest(config);
+
+  // The same run by a configuration that leaves the lengths of chunks to the machine.
+  fs::remove_all(fs::path(config.output) / "checkpoints" / "step-00000030");
+  config.engine.activations = Activations::kAuto;
+  config.engine.chunk_segments.reset();
+  ASSERT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(last_manifest(config), expected);
+  EXPECT_EQ(saved_config(config).engine.chunk_segments, 2);
+
+  config.engine.execution = Execution::kAuto; // on a CPU: the reference
+  try {
+    run(config, "auto");
+    FAIL() << "must be refused";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.where(), "engine.execution");
+  }
+}
+
+TEST(RunEngine, FusedResumesBitForBitWithTwoStagesAndAccumulation) {
+  const TemporaryFolder folder;
+  RunConfig whole = tiny_run(folder / "whole");
+  whole.engine.execution = Execution::kFused;
+  whole.checkpoint = {.every = 10, .keep_last = 10};
+  run(whole);
+  for (const char* step : {"step-00000010", "step-00000020"}) {
+    RunConfig part = whole;
+    part.output = (folder / step).string();
+    ASSERT_EQ(
+        run(part, (fs::path(whole.output) / "checkpoints" / step).string()),
+        Trainer::End::kFinished);
+    EXPECT_EQ(last_manifest(part), last_manifest(whole)) << step;
+  }
+}
+
+TEST(RunEngine, BFloat16OnAGpuIsBitEqualTwiceAndAfterAResume) {
+  if (!at::globalContext().hasCUDA()) {
+    GTEST_SKIP() << "needs a GPU of compute capability 9.0";
+  }
+  const TemporaryFolder folder;
+  RunConfig first = tiny_run(folder / "first");
+  first.model.config->hidden_size = 64;
+  first.model.config->intermediate_size = 128;
+  first.model.config->num_hidden_layers = 3;
+  first.model.config->head_dim = 64;
+  first.engine.device = "cuda";
+  first.engine.dtype = ComputeDType::kBFloat16;
+  first.checkpoint = {.every = 10, .keep_last = 10};
+  RunConfig second = first, resumed = first;
+  second.output = (folder / "second").string();
+  resumed.output = (folder / "resumed").string();
+  run(first);
+  EXPECT_EQ(saved_config(first).engine.execution, Execution::kFused);
+  run(second);
+  EXPECT_EQ(last_manifest(second), last_manifest(first));
+  run(resumed, (fs::path(first.output) / "checkpoints" / "step-00000010").string());
+  EXPECT_EQ(last_manifest(resumed), last_manifest(first));
+}
+
+TEST(RunEngine, NewOutputProjectionsAreScaled) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  const auto norms = [&](double scale) {
+    config.model.init.outputs = scale;
+    const TrainerParts parts = make_trainer_parts(config);
+    std::vector<double> result;
+    for (const NamedTensor& named : parts.parameters->named(parts.parameters->master())) {
+      result.push_back(named.tensor.norm().item<double>());
+    }
+    return result;
+  };
+  const std::vector<double> whole = norms(1.0), half = norms(0.5);
+  int scaled = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    if (std::abs(half[i] - whole[i]) > 1e-6 * whole[i]) {
+      EXPECT_NEAR(half[i], 0.5 * whole[i], 1e-5 * whole[i]);
+      ++scaled;
+    }
+  }
+  EXPECT_EQ(scaled, 2); // o_proj and down_proj of the one layer
+}
+
+TEST(Trainer, ReportsTheShareOfPadding) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  Trainer passkeys(config, make_trainer_parts(config));
+  EXPECT_EQ(passkeys.step().padded_share, 0.0); // their rows are full
+  StepReport report;
+  report.padded_share = 0.125;
+  EXPECT_NE(progress_line(report, {}).find("padding 12.5 %"), std::string::npos);
+  report.padded_share = 0;
+  EXPECT_EQ(progress_line(report, {}).find("padding"), std::string::npos);
+}
+
+} // namespace
+} // namespace fcc
