@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <ATen/Context.h>
 
 #include "fcc/config/problems.h"
@@ -46,12 +48,9 @@ ModelConfig resolve_model_config(const ModelSection& section) {
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
   TokenizerConfig tokenizer = config.data.tokenizer;
   if (config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto) {
-    if (const auto saved = saved_tokenizer_config(*config.model.path)) {
-      return *saved;
-    }
     tokenizer.path = config.model.path;
   }
-  return tokenizer;
+  return with_saved_policy(std::move(tokenizer));
 }
 
 namespace {

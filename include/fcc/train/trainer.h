@@ -32,7 +32,8 @@ struct TrainerParts {
 /// Errors: `ConfigError`, `FormatError`, `IoError`.
 ModelConfig resolve_model_config(const ModelSection& section);
 
-/// `data.tokenizer`; the tokenizer of `model.path` where the section names none.
+/// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
+/// is the section's own, else the one that the tokenizer's directory was saved with.
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
 
 /// The parts that a configuration asks for.
