@@ -113,8 +113,7 @@ TEST(SavedPolicy, HoldsOnlyWhereTheConfigurationSaysNothingItself) {
     EXPECT_EQ(make_tokenizer(with_saved_policy(config))->kind(), "words");
   }
   // What another kind of tokenizer was saved with says nothing; neither does no file.
-  const auto other =
-      with_saved_policy(config_of(TokenizerKind::kHuggingFace, directory.path()));
+  const auto other = with_saved_policy(config_of(TokenizerKind::kHuggingFace, directory.path()));
   EXPECT_EQ(other.add_bos, false);
   EXPECT_EQ(other.add_eos, true);
   EXPECT_EQ(with_saved_policy({}).add_eos, true);

@@ -12,6 +12,10 @@
 namespace fcc::tools {
 namespace {
 
+std::string name_of(int argc, const char* const* argv) {
+  return argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+}
+
 int report(const std::string& program, const char* message, int exit_code) {
   std::fflush(stdout); // so that the error comes last where both go to one place
   std::fprintf(stderr, "%s: error: %s\n", program.c_str(), message);
@@ -21,8 +25,7 @@ int report(const std::string& program, const char* message, int exit_code) {
 } // namespace
 
 int run_program(int argc, const char* const* argv, const std::function<int()>& body) {
-  const std::string program =
-      argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+  const std::string program = name_of(argc, argv);
   try {
     return body();
   } catch (const ConfigError& error) {
@@ -39,6 +42,15 @@ int run_program(
     int argc,
     const char* const* argv,
     const std::function<int()>& body) {
+  const std::string program = name_of(argc, argv);
+  app.name(program);
+  app.failure_message([&program](const CLI::App* root, const CLI::Error& error) {
+    std::string command = program;
+    for (const CLI::App* chosen : root->get_subcommands()) {
+      command += ' ' + chosen->get_name();
+    }
+    return program + ": error: " + error.what() + " (see " + command + " --help)\n";
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
