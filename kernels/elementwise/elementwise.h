@@ -26,11 +26,15 @@ struct RmsNormParams {
   const void* weight = nullptr;               ///< bf16 [C, D]
   std::int64_t weight_cell = 0;
   float eps = 0.0F;
-  CellRows out; ///< bf16 [C, R, D]
+  CellRows memory;                     ///< bf16 [C, M, D], if num_memory_rows is not 0
+  int num_memory_rows = 0;             ///< M
+  const void* memory_weight = nullptr; ///< bf16 [C, D]
+  std::int64_t memory_weight_cell = 0;
+  CellRows out; ///< bf16 [C, M + R, D], the memory's rows first
   cudaStream_t stream = nullptr;
 };
 
-/// out = x / sqrt(mean(x²) + eps) ⊙ weight, rounded once.
+/// out = x / sqrt(mean(x²) + eps) ⊙ weight, rounded once; the memory's rows with their own weight.
 cudaError_t rms_norm_forward(const RmsNormParams& params);
 
 struct RmsNormBackwardParams {
@@ -72,14 +76,15 @@ cudaError_t rope(const RopeParams& params);
 struct SwigluParams {
   int num_cells = 1, num_rows = 0, width = 0; ///< width: F, multiple of 8
   CellRows gate_up;                           ///< bf16 [C, R, 2F]
-  CellRows hidden; ///< bf16 [C, R, F]: out of the forward, gradient in the backward
+  CellRows hidden; ///< bf16 [C, R, F]: out of the forward; in the backward its gradient, then it
   cudaStream_t stream = nullptr;
 };
 
 /// hidden = silu(gate) ⊙ up.
 cudaError_t swiglu_forward(const SwigluParams& params);
 
-/// gate_up becomes its gradient; `hidden` holds the gradient of the forward's output.
+/// gate_up becomes its gradient; `hidden`, the gradient of the forward's output, becomes that
+/// output again, bit for bit.
 cudaError_t swiglu_backward(const SwigluParams& params);
 
 struct CrossEntropyParams {

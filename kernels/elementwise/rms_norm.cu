@@ -17,12 +17,16 @@ row_of(const CellRows& tensor, int cell, int row, int width) {
 template <int V>
 __global__ void __launch_bounds__(32 * kWarps) forward_kernel(const RmsNormParams p) {
   const int row = blockIdx.x * kWarps + threadIdx.y, cell = blockIdx.y, lane = threadIdx.x;
-  if (row >= p.num_rows) {
+  if (row >= p.num_memory_rows + p.num_rows) {
     return;
   }
   const int vectors = p.width / 8;
-  const __nv_bfloat16* x = row_of(p.x, cell, row, p.width);
-  const auto* weight = static_cast<const __nv_bfloat16*>(p.weight) + cell * p.weight_cell;
+  const bool of_memory = row < p.num_memory_rows;
+  const __nv_bfloat16* x = of_memory ? row_of(p.memory, cell, row, p.width)
+                                     : row_of(p.x, cell, row - p.num_memory_rows, p.width);
+  const auto* weight =
+      of_memory ? static_cast<const __nv_bfloat16*>(p.memory_weight) + cell * p.memory_weight_cell
+                : static_cast<const __nv_bfloat16*>(p.weight) + cell * p.weight_cell;
   Vec8 held[V];
   float squares = 0.0F;
 #pragma unroll
@@ -197,11 +201,12 @@ cudaError_t by_width(int width, Launch launch) {
 } // namespace
 
 cudaError_t rms_norm_forward(const RmsNormParams& params) {
-  if (params.num_rows == 0) {
+  const int num_rows = params.num_memory_rows + params.num_rows;
+  if (num_rows == 0) {
     return cudaSuccess;
   }
   return by_width(params.width, [&]<int V>() {
-    const dim3 grid((params.num_rows + kWarps - 1) / kWarps, params.num_cells);
+    const dim3 grid((num_rows + kWarps - 1) / kWarps, params.num_cells);
     forward_kernel<V><<<grid, dim3(32, kWarps), 0, params.stream>>>(params);
   });
 }

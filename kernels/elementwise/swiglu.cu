@@ -4,7 +4,8 @@
 namespace fcc::kernels {
 namespace {
 
-/// A thread takes eight columns of one row. Backward: gate and up become their gradients.
+/// A thread takes eight columns of one row. Backward: gate and up become their gradients, and the
+/// gradient of the output becomes the output.
 template <bool Backward>
 __global__ void swiglu_kernel(const SwigluParams p) {
   const int per_row = p.width / 8;
@@ -20,26 +21,28 @@ __global__ void swiglu_kernel(const SwigluParams p) {
   auto* hidden_at = static_cast<__nv_bfloat16*>(p.hidden.data) + blockIdx.y * p.hidden.cell +
                     row * p.width + column;
   const Float8 gate = widen(load8(gate_at)), up = widen(load8(up_at));
+  Float8 hidden;
   if constexpr (Backward) {
     const Float8 grad = widen(load8(hidden_at));
     Float8 grad_gate, grad_up;
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
-      const float sigmoid = 1.0F / (1.0F + __expf(-gate.value[e]));
-      const float silu = gate.value[e] * sigmoid;
+      const float denominator = 1.0F + __expf(-gate.value[e]);
+      const float sigmoid = 1.0F / denominator;
+      const float silu = gate.value[e] / denominator;
       grad_gate.value[e] = grad.value[e] * up.value[e] * (sigmoid + silu * (1.0F - sigmoid));
       grad_up.value[e] = grad.value[e] * silu;
+      hidden.value[e] = silu * up.value[e];
     }
     store8(gate_at, narrow(grad_gate));
     store8(up_at, narrow(grad_up));
   } else {
-    Float8 hidden;
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
       hidden.value[e] = gate.value[e] / (1.0F + __expf(-gate.value[e])) * up.value[e];
     }
-    store8(hidden_at, narrow(hidden));
   }
+  store8(hidden_at, narrow(hidden));
 }
 
 template <bool Backward>

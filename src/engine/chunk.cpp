@@ -1,36 +1,91 @@
 #include "fcc/engine/chunk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/from_blob.h>
 
 namespace fcc {
+namespace {
+
+constexpr std::size_t kMostRecorded = 8;
+constexpr int kFirstReplay = 3; // libraries choose and load their kernels on first use
+
+std::int64_t ticks_per_layer(Schedule schedule) {
+  return schedule == Schedule::kWavefront ? 1 : 0;
+}
+
+/// Ticks whose cells wait for one round of weight products: as few rounds as make products of
+/// about `weight_product_rows`, all of them alike.
+std::int64_t window_ticks(const ChunkPlan& plan, std::int64_t num_segments) {
+  const std::int64_t ticks =
+      num_segments + (plan.shape.num_layers - 1) * ticks_per_layer(plan.schedule);
+  const std::int64_t rounds =
+      std::max<std::int64_t>(1, num_segments * plan.shape.rows() / plan.weight_product_rows);
+  return (ticks + rounds - 1) / rounds;
+}
+
+/// Entries `first` … of dimension 0 as rows [count·R, width]; undefined stays undefined.
+at::Tensor rows_of(const at::Tensor& kept, std::int64_t first, std::int64_t count) {
+  return kept.defined() ? kept.slice(0, first, first + count).flatten(0, 1) : kept;
+}
+
+at::Tensor layer_of(const at::Tensor& kept, std::int64_t layer) {
+  return kept.defined() ? kept.select(0, layer) : kept;
+}
+
+} // namespace
 
 Chunk::Chunk(
-    const ChunkPlan& plan,
+    ChunkPlan plan,
     std::int64_t num_segments,
     Keep keep,
-    const at::TensorOptions& options)
-    : plan_(plan),
+    const at::TensorOptions& options,
+    const at::Tensor& workspace)
+    : plan_(std::move(plan)),
       num_segments_(num_segments),
       keep_(keep),
-      first_column_(plan.has_memory ? 1 : 0),
-      memory_layer_(plan.memory_source == MemorySource::kOutput ? 1 : 0),
-      order_(make_schedule(plan.schedule, plan.shape.num_layers, num_segments)) {
-  const CellShape& shape = plan.shape;
+      first_column_(plan_.has_memory ? 1 : 0),
+      memory_layer_(plan_.memory_source == MemorySource::kOutput ? 1 : 0),
+      ticks_per_layer_(ticks_per_layer(plan_.schedule)),
+      window_(window_ticks(plan_, num_segments)),
+      order_(make_schedule(plan_.schedule, plan_.shape.num_layers, num_segments)) {
+  const CellShape& shape = plan_.shape;
   grid_ = at::empty(
       {shape.num_layers + 1, num_segments + first_column_, shape.rows(), shape.width}, options);
   const bool keeps = keep == Keep::kActivations;
-  activations_ = make_activations(shape, keeps ? num_segments : 1, plan.has_memory, options);
+  activations_ = make_activations(shape, keeps ? num_segments : 1, plan_.has_memory, options);
+  if (plan_.has_memory) {
+    visible_ = at::empty({num_segments, shape.batch}, options.dtype(at::kBool));
+  }
   if (keeps) {
-    waiting_ = make_cell_gradients(shape, num_segments, plan.has_memory, options);
+    waiting_ = place_cell_gradients(shape, window_, plan_.has_memory, workspace);
     grad_grid_ = at::empty_like(grid_);
-    if (plan.has_memory) {
+    if (plan_.has_memory) {
       grad_memory_ = at::empty({shape.num_layers, shape.rows(), shape.width}, options);
+      grad_memory_out_ = at::empty_like(grad_memory_);
     }
   }
+}
+
+std::int64_t Chunk::own_elements(const ChunkPlan& plan, std::int64_t num_segments, Keep keep) {
+  const CellShape& shape = plan.shape;
+  const std::int64_t columns = num_segments + (plan.has_memory ? 1 : 0);
+  const std::int64_t grid = (shape.num_layers + 1) * columns * shape.rows() * shape.width;
+  const std::int64_t layer_rows = shape.num_layers * shape.rows();
+  const std::int64_t width = activation_width(shape, plan.has_memory);
+  if (keep == Keep::kNothing) {
+    return grid + layer_rows * width;
+  }
+  const std::int64_t memory_gradients = plan.has_memory ? 2 * layer_rows * shape.width : 0;
+  return 2 * grid + layer_rows * num_segments * width + memory_gradients;
+}
+
+std::int64_t Chunk::workspace_elements(const ChunkPlan& plan, std::int64_t num_segments) {
+  return plan.shape.num_layers * window_ticks(plan, num_segments) * plan.shape.rows() *
+         gradient_width(plan.shape, plan.has_memory);
 }
 
 at::Tensor Chunk::x0() const {
@@ -66,64 +121,142 @@ at::Tensor Chunk::memory_layers(const at::Tensor& grid, std::int64_t segment) co
       .slice(0, memory_layer_, memory_layer_ + plan_.shape.num_layers);
 }
 
-CellBlock Chunk::block_of(const Diagonal& diagonal, const ChunkMemory& memory) const {
+void Chunk::write_visibility(const ChunkMemory& memory) {
+  if (!plan_.has_memory) {
+    visibility_ = Visibility::kNone;
+    return;
+  }
+  std::vector<std::uint8_t> rows;
+  for (auto segment = memory.visible.rbegin(); segment != memory.visible.rend(); ++segment) {
+    rows.insert(rows.end(), segment->begin(), segment->end());
+  }
+  const auto num_visible = std::count(rows.begin(), rows.end(), std::uint8_t{1});
+  if (num_visible == static_cast<std::int64_t>(rows.size())) {
+    visibility_ = Visibility::kAll;
+    return;
+  }
+  visibility_ = num_visible == 0 ? Visibility::kNone : Visibility::kSome;
+  if (rows != visible_rows_) {
+    visible_.copy_(at::from_blob(rows.data(), visible_.sizes(), at::kByte));
+    visible_rows_ = std::move(rows);
+  }
+}
+
+std::int64_t Chunk::tick_of(const Diagonal& diagonal) const {
+  return diagonal.first_segment + diagonal.first_layer * ticks_per_layer_;
+}
+
+CellBlock Chunk::block_of(const Diagonal& diagonal) const {
+  const auto cells = [&](const at::Tensor& kept) { // [N, S, …] → [C, …]
+    if (!kept.defined()) {
+      return kept;
+    }
+    // Where nothing is kept, every layer has one place for all its segments.
+    return keep_ == Keep::kActivations
+               ? diagonal_view(kept, diagonal)
+               : kept.select(1, 0).slice(
+                     0, diagonal.first_layer, diagonal.first_layer + diagonal.num_cells);
+  };
   CellBlock block;
   block.diagonal = diagonal;
   block.x = diagonal_view(grid_, diagonal, 0, first_column_);
-  if (!plan_.has_memory) {
-    return block;
+  block.activations = {
+      cells(activations_.qkv),
+      cells(activations_.kv_memory),
+      cells(activations_.attention),
+      cells(activations_.lse),
+      cells(activations_.mid),
+      cells(activations_.gate_up)};
+  if (visibility_ != Visibility::kNone) {
+    block.memory = diagonal_view(grid_, diagonal, memory_layer_, first_column_ - 1);
   }
-  const auto batch = static_cast<std::size_t>(plan_.shape.batch);
-  std::int64_t num_visible = 0;
-  std::vector<std::uint8_t> flags;
-  for (std::int64_t cell = 0; cell < diagonal.num_cells && !memory.visible.empty(); ++cell) {
-    const auto& rows = memory.visible[static_cast<std::size_t>(diagonal.segment(cell))];
-    num_visible += std::count(rows.begin(), rows.end(), true);
-    flags.insert(flags.end(), rows.begin(), rows.end());
-  }
-  if (!flags.empty() && num_visible == 0) {
-    return block;
-  }
-  block.memory = diagonal_view(grid_, diagonal, memory_layer_, first_column_ - 1);
-  if (num_visible < static_cast<std::int64_t>(flags.size())) {
-    block.has_memory = at::tensor(flags, at::kByte)
-                           .to(grid_.device(), at::kBool)
-                           .view({diagonal.num_cells, static_cast<std::int64_t>(batch)});
+  if (visibility_ == Visibility::kSome) {
+    const std::int64_t first = num_segments_ - 1 - diagonal.first_segment;
+    block.has_memory = visible_.slice(0, first, first + diagonal.num_cells);
   }
   return block;
 }
 
+CellGradients Chunk::waiting_of(const Diagonal& diagonal) const {
+  const std::int64_t slot = tick_of(diagonal) % window_;
+  const auto cells = [&](const at::Tensor& kept) { // [N, W, R, …] → [C, R, …]
+    return kept.defined() ? kept.select(1, slot).slice(
+                                0, diagonal.first_layer, diagonal.first_layer + diagonal.num_cells)
+                          : kept;
+  };
+  return {
+      cells(waiting_.qkv),
+      cells(waiting_.kv_memory),
+      cells(waiting_.mid),
+      cells(waiting_.mlp_hidden)};
+}
+
+void Chunk::run(const Course& course, const std::function<void()>& work) {
+  if (!plan_.record_graphs || !WorkGraph::serves(grid_.device())) {
+    work();
+    return;
+  }
+  const auto same = [&](const Recorded& each) { return each.course == course; };
+  auto found = std::find_if(recorded_.begin(), recorded_.end(), same);
+  if (found == recorded_.end()) {
+    if (recorded_.size() == kMostRecorded) {
+      recorded_.erase(recorded_.begin());
+    }
+    recorded_.push_back({course});
+    found = recorded_.end() - 1;
+  }
+  ++found->num_uses;
+  if (found->num_uses < kFirstReplay) {
+    work();
+    return;
+  }
+  if (!found->graph.recorded()) {
+    const auto neighbour = std::find_if(
+        recorded_.begin(), recorded_.end(), [](const Recorded& r) { return r.graph.recorded(); });
+    found->graph.record(work, neighbour == recorded_.end() ? nullptr : &neighbour->graph);
+  }
+  found->graph.replay();
+}
+
 void Chunk::forward(const ChunkMemory& memory) {
+  write_visibility(memory);
+  run({.backward = false, .visibility = visibility_}, [this] { forward_diagonals(); });
+}
+
+void Chunk::forward_diagonals() {
   for (const Diagonal& diagonal : order_) {
     forward_cells(
         plan_.shape,
         plan_.weights,
         plan_.rotary,
-        block_of(diagonal, memory),
-        activations_,
+        block_of(diagonal),
         diagonal_view(grid_, diagonal, 1, first_column_));
   }
 }
 
-void Chunk::add_memory_gradient(const Diagonal& diagonal, const ChunkMemory& memory) {
-  // Runs of cells whose memory gradient flows; a cut segment's does not (bptt_segments).
-  const auto cut = [&](std::int64_t cell) {
-    return !memory.cut.empty() && memory.cut[static_cast<std::size_t>(diagonal.segment(cell))];
-  };
+void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut) {
   const at::Tensor target = diagonal_view(grad_grid_, diagonal, memory_layer_, first_column_ - 1);
-  for (std::int64_t first = 0; first < diagonal.num_cells;) {
-    std::int64_t last = first;
-    while (last < diagonal.num_cells && !cut(last)) {
-      ++last;
+  for (std::int64_t cell = 0; cell < diagonal.num_cells; ++cell) {
+    if (!cut[static_cast<std::size_t>(diagonal.segment(cell))]) {
+      target.select(0, cell).add_(grad_memory_.select(0, cell));
     }
-    if (last > first) {
-      target.slice(0, first, last).add_(grad_memory_.slice(0, first, last));
-    }
-    first = last + 1;
   }
 }
 
 void Chunk::backward(const ChunkMemory& memory, const at::Tensor& grad_memory_out) {
+  write_visibility(memory);
+  const bool receives = plan_.has_memory && grad_memory_out.defined();
+  if (receives) {
+    grad_memory_out_.copy_(grad_memory_out);
+  }
+  run({.backward = true,
+       .visibility = visibility_,
+       .cut = memory.cut,
+       .receives_gradient = receives},
+      [&] { backward_diagonals(memory.cut, receives); });
+}
+
+void Chunk::backward_diagonals(const std::vector<bool>& cut, bool receives_gradient) {
   const std::int64_t layers = plan_.shape.num_layers;
   // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and
   // from the memory of cell (n-1, s+1), on the same diagonal, after it. In any other order the
@@ -138,10 +271,10 @@ void Chunk::backward(const ChunkMemory& memory, const at::Tensor& grad_memory_ou
   }
   const auto receive = [&](std::int64_t row) { // the gradient of the memory out, in grid row `row`
     const std::int64_t layer = row - memory_layer_;
-    if (grad_memory_out.defined() && layer >= 0 && layer < layers) {
+    if (receives_gradient && layer >= 0 && layer < layers) {
       grad_grid_.select(0, row)
           .select(0, num_segments_ - 1 + first_column_)
-          .add_(grad_memory_out.select(0, layer));
+          .add_(grad_memory_out_.select(0, layer));
     }
   };
   receive(layers);
@@ -150,46 +283,80 @@ void Chunk::backward(const ChunkMemory& memory, const at::Tensor& grad_memory_ou
   }
 
   for (auto diagonal = order_.rbegin(); diagonal != order_.rend(); ++diagonal) {
-    const CellBlock block = block_of(*diagonal, memory);
-    const at::Tensor grad_memory =
-        block.memory.defined() ? grad_memory_.slice(0, 0, diagonal->num_cells) : at::Tensor();
-    if (plan_.has_memory && !block.memory.defined()) {
-      diagonal_view(waiting_.kv_memory, *diagonal).zero_();
+    const CellBlock block = block_of(*diagonal);
+    // A cut segment's memory gets no gradient (bptt_segments), while the weights that read it do.
+    bool some_cut = false;
+    for (std::int64_t cell = 0; cell < diagonal->num_cells && !cut.empty(); ++cell) {
+      some_cut = some_cut || cut[static_cast<std::size_t>(diagonal->segment(cell))];
+    }
+    GradTarget to_memory;
+    if (block.memory.defined()) {
+      to_memory = some_cut
+                      ? GradTarget{grad_memory_.slice(0, 0, diagonal->num_cells)}
+                      : GradTarget{
+                            diagonal_view(grad_grid_, *diagonal, memory_layer_, first_column_ - 1),
+                            GradInput::kAccumulate};
     }
     backward_cells(
         plan_.shape,
         plan_.weights,
         plan_.rotary,
         block,
-        activations_,
-        waiting_,
         diagonal_view(grad_grid_, *diagonal, 1, first_column_),
-        /*accumulate_x=*/adds,
-        diagonal_view(grad_grid_, *diagonal, 0, first_column_),
-        grad_memory,
+        {diagonal_view(grad_grid_, *diagonal, 0, first_column_),
+         adds ? GradInput::kAccumulate : GradInput::kOverwrite},
+        to_memory,
+        waiting_of(*diagonal),
         plan_.grads);
-    if (block.memory.defined()) {
-      add_memory_gradient(*diagonal, memory);
+    if (block.memory.defined() && some_cut) {
+      add_memory_gradient(*diagonal, cut);
     }
     // The last segment's cell has just written X's gradient: the next chunk's part comes on top.
     if (!adds && diagonal->first_segment == num_segments_ - 1) {
       receive(diagonal->first_layer);
     }
+    const auto next = diagonal + 1;
+    const std::int64_t tick = tick_of(*diagonal);
+    if (tick % window_ == 0 && (next == order_.rend() || tick_of(*next) != tick)) {
+      add_weight_gradients(tick);
+    }
   }
+}
 
-  const auto segments = [&](const at::Tensor& grid, std::int64_t first_row, std::int64_t shift) {
-    return grid.slice(0, first_row, first_row + layers)
-        .slice(1, first_column_ + shift, first_column_ + shift + num_segments_);
-  };
-  weight_gradients(
-      plan_.shape,
-      plan_.weights,
-      segments(grid_, 0, 0),
-      plan_.has_memory ? segments(grid_, memory_layer_, -1) : at::Tensor(),
-      segments(grad_grid_, 1, 0),
-      activations_,
-      waiting_,
-      plan_.grads);
+void Chunk::add_weight_gradients(std::int64_t first_tick) {
+  for (std::int64_t n = 0; n < plan_.shape.num_layers; ++n) {
+    // The segments of layer n in ticks first_tick … first_tick + W - 1.
+    const std::int64_t shift = n * ticks_per_layer_ - first_tick;
+    const std::int64_t first = std::max<std::int64_t>(0, -shift);
+    const std::int64_t last = std::min(num_segments_, window_ - shift);
+    if (last <= first) {
+      continue;
+    }
+    const auto kept = [&](const at::Tensor& by_segment) {
+      return rows_of(layer_of(by_segment, n), first, last - first);
+    };
+    const auto waited = [&](const at::Tensor& by_slot) {
+      return rows_of(layer_of(by_slot, n), first + shift, last - first);
+    };
+    const auto grid_rows = [&](const at::Tensor& grid, std::int64_t layer, std::int64_t column) {
+      return rows_of(grid.select(0, layer), first + column, last - first);
+    };
+    LayerRows rows;
+    rows.x = grid_rows(grid_, n, first_column_);
+    rows.grad_out = grid_rows(grad_grid_, n + 1, first_column_);
+    if (visibility_ != Visibility::kNone) {
+      rows.memory = grid_rows(grid_, n + memory_layer_, first_column_ - 1);
+    }
+    rows.activations.attention = kept(activations_.attention);
+    rows.activations.mid = kept(activations_.mid);
+    rows.activations.gate_up = kept(activations_.gate_up);
+    rows.waiting = {
+        waited(waiting_.qkv),
+        waited(waiting_.kv_memory),
+        waited(waiting_.mid),
+        waited(waiting_.mlp_hidden)};
+    weight_gradients(plan_.shape, plan_.weights, n, rows, plan_.grads);
+  }
 }
 
 } // namespace fcc

@@ -1,7 +1,6 @@
 #include "fcc/engine/fused_executor.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,82 +8,24 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include "engine/chunk_cache.h"
+#include "engine/rotary_tables.h"
+#include "engine/segmented_batch.h"
 #include "fcc/core/error.h"
 #include "fcc/engine/memory_estimate.h"
 #include "fcc/ops/cell_ops.h"
 #include "fcc/ops/cross_entropy.h"
-#include "fcc/ops/rope.h"
 
 namespace fcc {
 namespace {
 
 constexpr std::int64_t kForwardChunkSegments = 32;
 constexpr std::int64_t kRecomputeChunkSegments = 32;
-constexpr std::int64_t kHeadBytes = std::int64_t{1} << 30; // logits of a chunk of tokens
-
-/// [B, T] → [S, B, L], the last segment filled up with `fill`.
-at::Tensor by_segment(const at::Tensor& tokens, std::int64_t length, const at::Scalar& fill) {
-  const std::int64_t batch = tokens.size(0), total = tokens.size(1);
-  const std::int64_t segments = (total + length - 1) / length;
-  at::Tensor padded = tokens;
-  if (segments * length != total) {
-    padded = at::full({batch, segments * length}, fill, tokens.options());
-    padded.slice(1, 0, total).copy_(tokens);
-  }
-  return padded.view({batch, segments, length}).transpose(0, 1).contiguous();
-}
-
-/// [S, B, L] → [B, T], without the filling.
-at::Tensor by_row(const at::Tensor& segments, std::int64_t total) {
-  return segments.transpose(0, 1).reshape({segments.size(1), -1}).slice(1, 0, total).contiguous();
-}
-
-/// Tables [L, E/2] of positions first … first + L - 1.
-std::pair<at::Tensor, at::Tensor> half_tables(
-    const std::vector<double>& frequencies,
-    std::int64_t first,
-    std::int64_t length,
-    const at::TensorOptions& options) {
-  const RopeTable table = make_rope_table(frequencies, first, length, options);
-  const std::int64_t half = table.cos.size(1) / 2;
-  return {table.cos.slice(1, 0, half).contiguous(), table.sin.slice(1, half).contiguous()};
-}
-
-RotaryTables make_rotary(
-    const ModelConfig& config,
-    std::int64_t length,
-    bool with_memory,
-    const at::TensorOptions& options) {
-  const auto sums = options.dtype(options.dtype() == at::kDouble ? at::kDouble : at::kFloat);
-  std::optional<RopeLlama3Scaling> scaling;
-  if (config.rope_scaling) {
-    scaling = RopeLlama3Scaling{
-        config.rope_scaling->factor,
-        config.rope_scaling->low_freq_factor,
-        config.rope_scaling->high_freq_factor,
-        config.rope_scaling->original_max_position_embeddings};
-  }
-  const auto frequencies = rope_frequencies(config.head_dim, config.rope_theta, scaling);
-  RotaryTables tables;
-  // RoPE is relative, so `global` positions are those of the window.
-  const MemoryPositions positions =
-      config.fcc ? config.fcc->memory_positions : MemoryPositions::kWindow;
-  const bool window =
-      positions == MemoryPositions::kWindow || positions == MemoryPositions::kGlobal;
-  std::tie(tables.cos, tables.sin) =
-      half_tables(frequencies, window && with_memory ? length : 0, length, sums);
-  if (with_memory && positions != MemoryPositions::kNone) {
-    std::tie(tables.cos_memory, tables.sin_memory) = half_tables(frequencies, 0, length, sums);
-  }
-  return tables;
-}
 
 /// Undefines the gradients of frozen parameters: nobody computes them.
 void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
@@ -109,28 +50,24 @@ void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
 
 } // namespace
 
-/// One micro-batch laid out by segment.
+/// One micro-batch on its way through the chunks.
 struct FusedExecutor::Pass {
+  SegmentedBatch batch;
   ChunkPlan plan;
-  std::int64_t total = 0;                ///< T
-  at::Tensor ids, targets, coefficients; ///< [S, B, L]
-  at::Tensor token_losses;               ///< [S, B, L]
-  at::Tensor loss;                       ///< []
-  ChunkMemory memory;                    ///< of all segments
+  at::Tensor token_losses; ///< [S, B, L]
+  at::Tensor loss;         ///< []
 
   std::int64_t num_segments() const {
-    return ids.size(0);
+    return batch.num_segments();
   }
 
-  ChunkMemory memory_of(std::int64_t first, std::int64_t count) const {
-    ChunkMemory part;
-    part.visible.assign(memory.visible.begin() + first, memory.visible.begin() + first + count);
-    part.cut.assign(memory.cut.begin() + first, memory.cut.begin() + first + count);
-    return part;
+  /// [S, B, L] → [count·R] of the segments from `first` on.
+  at::Tensor rows(const at::Tensor& segments, std::int64_t first, std::int64_t count) const {
+    return segments.slice(0, first, first + count).reshape({count * plan.shape.rows()});
   }
 
   PassResult result() const {
-    return {loss, by_row(token_losses, total)};
+    return {loss, batch.by_row(token_losses)};
   }
 };
 
@@ -138,7 +75,8 @@ FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& en
     : parameters_(parameters),
       engine_(engine),
       weights_(parameters.view(parameters.compute())),
-      grads_(parameters.view(parameters.grad())) {
+      grads_(parameters.view(parameters.grad())),
+      chunks_(std::make_unique<ChunkCache>()) {
   leave_out_frozen(grads_, parameters.regions().no_decay);
   if (parameters.config().arch() == Architecture::kLocalGlobal) {
     throw ConfigError(
@@ -156,74 +94,36 @@ FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& en
   }
 }
 
-FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemoryState* state) const {
+FusedExecutor::~FusedExecutor() = default;
+
+const RotaryTables& FusedExecutor::rotary_tables(std::int64_t length, bool with_memory) {
+  if (!rotary_.cos.defined() || rotary_.cos.size(0) != length ||
+      rotary_with_memory_ != with_memory) {
+    rotary_ =
+        make_rotary_tables(parameters_.config(), length, with_memory, weights_.norm.options());
+    rotary_with_memory_ = with_memory;
+  }
+  return rotary_;
+}
+
+FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemoryState* state) {
   const ModelConfig& config = parameters_.config();
   const bool llama = config.arch() == Architecture::kLlama;
-  const std::int64_t rows = batch.ids.size(0), total = batch.ids.size(1);
-  const std::int64_t length = llama ? total : config.fcc->segment_length;
+  const bool absent = llama || config.fcc->first_memory == FirstMemory::kAbsent;
+  const std::int64_t length = llama ? batch.ids.size(1) : config.fcc->segment_length;
 
   Pass pass;
-  pass.total = total;
-  pass.ids = by_segment(batch.ids, length, 0);
-  pass.targets = by_segment(batch.targets, length, -100);
-  pass.coefficients = by_segment(batch.coefficients, length, 0.0);
+  pass.batch = cut_into_segments(batch, length, state, absent, engine_.bptt_segments);
+  const bool wide = weights_.norm.scalar_type() == at::kDouble;
   pass.token_losses = at::zeros(
-      pass.ids.sizes(),
-      weights_.norm.options().dtype(
-          weights_.norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
-  const std::int64_t segments = pass.num_segments();
-
-  // Who sees memory: everyone but the first segment (unless something precedes it), and segments
-  // that begin a document.
-  const bool absent = llama || config.fcc->first_memory == FirstMemory::kAbsent;
-  const bool incoming = state != nullptr && state->memory.defined();
-  std::vector<bool> first(static_cast<std::size_t>(rows), incoming || !absent);
-  if (incoming && state->present.defined() && absent) {
-    const at::Tensor present = state->present.to(at::kCPU, at::kBool).contiguous();
-    first.assign(present.data_ptr<bool>(), present.data_ptr<bool>() + rows);
-  }
-  pass.memory.visible.assign(
-      static_cast<std::size_t>(segments), std::vector<bool>(static_cast<std::size_t>(rows), true));
-  pass.memory.visible[0] = first;
-  if (batch.segment_starts_document.defined()) {
-    const at::Tensor starts = batch.segment_starts_document.to(at::kCPU, at::kBool);
-    if (starts.size(1) != segments) {
-      throw Error(
-          "FusedExecutor",
-          "segment_starts_document must be [B, S]; a plain Llama has one segment",
-          std::to_string(starts.size(1)) + " segments for " + std::to_string(segments));
-    }
-    const auto begins = starts.accessor<bool, 2>();
-    for (std::int64_t b = 0; b < rows; ++b) {
-      for (std::int64_t s = 0; s < segments; ++s) {
-        if (!begins[b][s]) {
-          continue;
-        }
-        if (absent) {
-          pass.memory.visible[static_cast<std::size_t>(s)][static_cast<std::size_t>(b)] = false;
-        } else if (s > 0 || incoming) {
-          throw Error(
-              "FusedExecutor",
-              "a document that resets memory inside a row needs first_memory: absent",
-              "row " + std::to_string(b) + ", segment " + std::to_string(s),
-              "set engine.execution to reference");
-        }
-      }
-    }
-  }
-
-  // Where the gradient into memory is cut, counted from the first segment with gradient.
-  pass.memory.cut.assign(static_cast<std::size_t>(segments), false);
-  for (std::int64_t s = batch.num_prefix_segments + 1; engine_.bptt_segments && s < segments; ++s) {
-    pass.memory.cut[static_cast<std::size_t>(s)] =
-        (s - batch.num_prefix_segments) % *engine_.bptt_segments == 0;
-  }
+      pass.batch.ids.sizes(), weights_.norm.options().dtype(wide ? at::kDouble : at::kFloat));
 
   ChunkPlan& plan = pass.plan;
-  plan.has_memory = !llama && (segments > 1 || incoming || !absent);
+  const bool incoming = state != nullptr && state->memory.defined();
+  plan.has_memory = !llama && (pass.num_segments() > 1 || incoming || !absent);
   plan.shape = {
       .num_layers = config.num_hidden_layers,
-      .batch = rows,
+      .batch = batch.ids.size(0),
       .length = length,
       .width = config.hidden_size,
       .heads = config.num_attention_heads,
@@ -234,9 +134,11 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
       .memory_norm = llama ? MemoryNorm::kShared : config.fcc->memory_norm};
   plan.weights = weights_.layers;
   plan.grads = grads_.layers;
-  plan.rotary = make_rotary(config, length, plan.has_memory, weights_.norm.options());
+  plan.rotary = rotary_tables(length, plan.has_memory);
   plan.schedule = engine_.schedule;
   plan.memory_source = llama ? MemorySource::kOutput : config.fcc->memory_source;
+  plan.weight_product_rows = weight_product_rows_;
+  plan.record_graphs = engine_.cuda_graphs;
   return pass;
 }
 
@@ -280,7 +182,9 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
     return num_segments;
   }
   const auto budget = static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30) -
-                      state_bytes(parameters_.num_parameters(), engine_.dtype) - kHeadBytes;
+                      state_bytes(parameters_.num_parameters(), engine_.dtype) -
+                      head_workspace_elements(weights_.lm_head, num_segments * plan.shape.rows()) *
+                          static_cast<std::int64_t>(weights_.norm.element_size());
   return segments_that_fit(
       plan.shape,
       num_segments,
@@ -289,12 +193,21 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
       budget);
 }
 
+Chunk& FusedExecutor::chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep) {
+  return chunks_->get(
+      pass.plan,
+      num_segments,
+      keep,
+      weights_.norm.options(),
+      head_workspace_elements(weights_.lm_head, num_segments * pass.plan.shape.rows()));
+}
+
 void FusedExecutor::load(
     const Pass& pass,
     std::int64_t first,
     const at::Tensor& memory,
     const Chunk& chunk) const {
-  const at::Tensor ids = pass.ids.slice(0, first, first + chunk.num_segments()).reshape({-1});
+  const at::Tensor ids = pass.rows(pass.batch.ids, first, chunk.num_segments());
   chunk.x0().copy_(at::index_select(weights_.embed_tokens, 0, ids).view(chunk.x0().sizes()));
   if (pass.plan.has_memory) {
     chunk.memory_in().copy_(memory);
@@ -308,18 +221,21 @@ void FusedExecutor::run_head(
     bool with_gradient) {
   const CellShape& shape = pass.plan.shape;
   const std::int64_t count = chunk.num_segments(), rows = count * shape.rows();
-  const auto part = [&](const at::Tensor& segments) {
-    return segments.slice(0, first, first + count).reshape({rows});
-  };
   const at::Tensor last = chunk.x_last().view({1, rows, shape.width});
   const at::Tensor hidden = at::empty_like(last);
   const at::Tensor norm = weights_.norm.unsqueeze(0);
   rms_norm_forward(last, norm, shape.eps, hidden);
   const at::Tensor flat = hidden.select(0, 0);
-  const at::Tensor targets = part(pass.targets), coefficients = part(pass.coefficients);
+  const at::Tensor targets = pass.rows(pass.batch.targets, first, count);
+  const at::Tensor coefficients = pass.rows(pass.batch.coefficients, first, count);
   const CrossEntropyResult result =
       with_gradient ? linear_cross_entropy_with_gradient(
-                          flat, weights_.lm_head, targets, coefficients, grads_.lm_head)
+                          flat,
+                          weights_.lm_head,
+                          targets,
+                          coefficients,
+                          grads_.lm_head,
+                          {.workspace = chunks_->workspace()})
                     : linear_cross_entropy(flat, weights_.lm_head, targets, coefficients);
   pass.loss = pass.loss.defined() ? pass.loss + result.loss : result.loss;
   pass.token_losses.slice(0, first, first + count)
@@ -331,8 +247,7 @@ void FusedExecutor::run_head(
         norm,
         shape.eps,
         {},
-        GradInput::kOverwrite,
-        chunk.grad_x_last().view({1, rows, shape.width}),
+        {chunk.grad_x_last().view({1, rows, shape.width})},
         grads_.norm.defined() ? grads_.norm.unsqueeze(0) : at::Tensor());
   }
 }
@@ -341,17 +256,15 @@ void FusedExecutor::add_input_gradients(const Pass& pass, std::int64_t first, co
   if (!grads_.embed_tokens.defined()) {
     return;
   }
-  const CellShape& shape = pass.plan.shape;
-  const at::Tensor ids = pass.ids.slice(0, first, first + chunk.num_segments()).reshape({-1});
+  const at::Tensor ids = pass.rows(pass.batch.ids, first, chunk.num_segments());
   const at::Tensor rows =
-      chunk.grad_x0().reshape({-1, shape.width}).to(grads_.embed_tokens.scalar_type());
+      chunk.grad_x0().reshape({-1, pass.plan.shape.width}).to(grads_.embed_tokens.scalar_type());
   grads_.embed_tokens.index_put_({ids}, rows, /*accumulate=*/true);
 }
 
 PassResult FusedExecutor::train(const MicroBatch& batch) {
   const c10::AutoGradMode no_graph(false);
   Pass pass = begin(batch, nullptr);
-  const auto options = weights_.norm.options();
   const std::int64_t prefix = batch.num_prefix_segments;
   const std::int64_t segments = pass.num_segments();
   check(prefix < segments, "FusedExecutor::train", "the prefix must leave segments to train on");
@@ -370,24 +283,18 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
   };
   std::vector<at::Tensor> borders;
   at::Tensor memory = incoming_memory(pass, nullptr);
-  std::optional<Chunk> chunk;
-  const auto resize = [&](std::int64_t count, Chunk::Keep keep) -> Chunk& {
-    if (!chunk || chunk->num_segments() != count || chunk->keep() != keep) {
-      chunk.reset();
-      chunk.emplace(pass.plan, count, keep, options);
-    }
-    return *chunk;
-  };
   for (std::int64_t first = 0; first < last_first;) {
     const std::int64_t end = first < prefix ? prefix : last_first;
     const std::int64_t count = std::min(step, end - first);
     if (first >= prefix) {
       borders.push_back(at_rest(memory));
     }
-    Chunk& forward_only = resize(count, Chunk::Keep::kNothing);
-    load(pass, first, memory, forward_only);
-    forward_only.forward(pass.memory_of(first, count));
-    memory = forward_only.memory_out().clone();
+    // A whole chunk may as well go through the one that will keep its activations later.
+    Chunk& chunk =
+        chunk_of(pass, count, count == step ? Chunk::Keep::kActivations : Chunk::Keep::kNothing);
+    load(pass, first, memory, chunk);
+    chunk.forward(pass.batch.memory_of(first, count));
+    memory = chunk.memory_out().clone();
     first += count;
   }
   borders.push_back(memory);
@@ -396,15 +303,15 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
   at::Tensor grad_memory;
   for (std::int64_t j = num_chunks - 1; j >= 0; --j) {
     const std::int64_t first = prefix + j * step, count = std::min(step, segments - first);
-    Chunk& kept = resize(count, Chunk::Keep::kActivations);
-    const ChunkMemory seen = pass.memory_of(first, count);
-    load(pass, first, borders[static_cast<std::size_t>(j)], kept);
-    kept.forward(seen);
-    run_head(pass, first, kept, /*with_gradient=*/true);
-    kept.backward(seen, grad_memory);
-    add_input_gradients(pass, first, kept);
+    Chunk& chunk = chunk_of(pass, count, Chunk::Keep::kActivations);
+    const ChunkMemory seen = pass.batch.memory_of(first, count);
+    load(pass, first, borders[static_cast<std::size_t>(j)], chunk);
+    chunk.forward(seen);
+    run_head(pass, first, chunk, /*with_gradient=*/true);
+    chunk.backward(seen, grad_memory);
+    add_input_gradients(pass, first, chunk);
     if (pass.plan.has_memory) {
-      grad_memory = kept.grad_memory_in().clone();
+      grad_memory = chunk.grad_memory_in().clone();
     }
   }
 
@@ -434,24 +341,20 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
   }
   const CellShape& shape = pass.plan.shape;
   const std::int64_t segments = pass.num_segments();
-  const std::int64_t full = pass.total / shape.length; // whole segments
+  const std::int64_t full = pass.batch.total / shape.length; // whole segments
   at::Tensor memory = incoming_memory(pass, state);
   const bool had_memory = state != nullptr && state->memory.defined();
   at::Tensor after_full = had_memory ? memory : at::Tensor();
 
-  std::optional<Chunk> chunk;
   for (std::int64_t first = 0; first < segments;) {
     // A shorter last segment is a chunk of its own: the state keeps the memory before it.
     const std::int64_t end = first < full ? full : segments;
     const std::int64_t count = std::min(kForwardChunkSegments, end - first);
-    if (!chunk || chunk->num_segments() != count) {
-      chunk.reset();
-      chunk.emplace(pass.plan, count, Chunk::Keep::kNothing, weights_.norm.options());
-    }
-    load(pass, first, memory, *chunk);
-    chunk->forward(pass.memory_of(first, count));
-    run_head(pass, first, *chunk, /*with_gradient=*/false);
-    memory = chunk->memory_out().clone();
+    Chunk& chunk = chunk_of(pass, count, Chunk::Keep::kNothing);
+    load(pass, first, memory, chunk);
+    chunk.forward(pass.batch.memory_of(first, count));
+    run_head(pass, first, chunk, /*with_gradient=*/false);
+    memory = chunk.memory_out().clone();
     first += count;
     if (first <= full) {
       after_full = memory;
@@ -463,7 +366,7 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
       state->present = at::Tensor();
     }
     state->position += full * shape.length;
-    state->partial_ids = pass.total > full * shape.length
+    state->partial_ids = pass.batch.total > full * shape.length
                              ? batch.ids.slice(1, full * shape.length).clone()
                              : at::Tensor();
   }

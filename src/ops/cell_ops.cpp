@@ -34,8 +34,13 @@ void linear_forward(
   }
 }
 
-void linear_backward_input(const at::Tensor& grad_out, const at::Tensor& w, at::Tensor grad_a) {
-  at::bmm_out(grad_a, grad_out, w);
+void linear_backward_input(const at::Tensor& grad_out, const at::Tensor& w, const GradTarget& a) {
+  at::Tensor grad_a = a.grad;
+  if (a.mode == GradInput::kAccumulate) {
+    grad_a.baddbmm_(grad_out, w);
+  } else {
+    at::bmm_out(grad_a, grad_out, w);
+  }
 }
 
 void linear_backward_weight(const at::Tensor& grad_out, const at::Tensor& a, at::Tensor grad_w) {
@@ -60,17 +65,32 @@ void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps,
   at::mul_out(out, normed, weight.unsqueeze(1));
 }
 
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out) {
+  if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
+    kernel_ops::rms_norm_forward_with_memory(memory, memory_weight, x, weight, eps, out);
+    return;
+  }
+  const std::int64_t num_memory = memory.size(1);
+  rms_norm_forward(memory, memory_weight, eps, out.slice(1, 0, num_memory));
+  rms_norm_forward(x, weight, eps, out.slice(1, num_memory));
+}
+
 void rms_norm_backward(
     const at::Tensor& grad_out,
     const at::Tensor& x,
     const at::Tensor& weight,
     double eps,
     const at::Tensor& residual,
-    GradInput mode,
-    at::Tensor grad_x,
+    const GradTarget& grad_x,
     at::Tensor grad_weight) {
   if (kernel_ops::serves(x) && kernel_ops::serves_width(x.size(2))) {
-    kernel_ops::rms_norm_backward(grad_out, x, weight, eps, residual, mode, grad_x, grad_weight);
+    kernel_ops::rms_norm_backward(grad_out, x, weight, eps, residual, grad_x, grad_weight);
     return;
   }
   const auto dtype = wide_type(x.scalar_type());
@@ -86,10 +106,10 @@ void rms_norm_backward(
   if (residual.defined()) {
     grad = grad + residual.to(dtype);
   }
-  if (mode == GradInput::kAccumulate) {
-    grad = grad + grad_x.to(dtype);
+  if (grad_x.mode == GradInput::kAccumulate) {
+    grad = grad + grad_x.grad.to(dtype);
   }
-  grad_x.copy_(grad);
+  grad_x.grad.copy_(grad);
 }
 
 void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
@@ -102,20 +122,22 @@ void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
   out.copy_(at::silu(halves[0].to(dtype)) * halves[1].to(dtype));
 }
 
-void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up) {
-  if (kernel_ops::serves(gate_up) && grad_out.size(2) % 8 == 0) {
-    kernel_ops::swiglu_backward(grad_out, gate_up);
+void swiglu_backward(at::Tensor hidden, at::Tensor gate_up) {
+  if (kernel_ops::serves(gate_up) && hidden.size(2) % 8 == 0) {
+    kernel_ops::swiglu_backward(hidden, gate_up);
     return;
   }
   const auto dtype = wide_type(gate_up.scalar_type());
   const auto halves = gate_up.chunk(2, -1);
   const at::Tensor gate = halves[0].to(dtype), up = halves[1].to(dtype);
-  const at::Tensor grad = grad_out.to(dtype);
+  const at::Tensor grad = hidden.to(dtype);
   const at::Tensor sigmoid = at::sigmoid(gate);
-  const at::Tensor silu = gate * sigmoid;
+  const at::Tensor silu = at::silu(gate);
   const at::Tensor grad_gate = grad * up * (sigmoid + silu * (1 - sigmoid));
+  const at::Tensor output = silu * up;
   halves[1].copy_(grad * silu);
   halves[0].copy_(grad_gate);
+  hidden.copy_(output);
 }
 
 void rope_in_place(

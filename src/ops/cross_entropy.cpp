@@ -33,6 +33,14 @@ void add_weight_gradient(
   }
 }
 
+bool served(const at::Tensor& weight) {
+  return kernel_ops::serves(weight) && weight.size(0) % 8 == 0;
+}
+
+std::int64_t chunk_with_kernels(std::int64_t num_tokens, std::int64_t vocab_size) {
+  return std::min(num_tokens, std::max<std::int64_t>(kChunkLogitsBf16 / vocab_size, 64));
+}
+
 /// The same sweep where the project's kernels serve: logits stay bfloat16, their gradient takes
 /// their place, and chunks are long enough for the weight's float32 product (4,186 tokens at a
 /// vocabulary of 128,256).
@@ -42,12 +50,12 @@ CrossEntropyResult sweep_with_kernels(
     const at::Tensor& targets,
     const at::Tensor& coefficients,
     const at::Tensor& grad_weight,
-    std::int64_t chunk_tokens,
+    const CrossEntropyOptions& options,
     bool with_gradient) {
   const at::NoGradGuard no_grad;
   const std::int64_t M = hidden.size(0), V = weight.size(0);
-  const std::int64_t chunk = std::min(
-      M, chunk_tokens > 0 ? chunk_tokens : std::max<std::int64_t>(kChunkLogitsBf16 / V, 64));
+  const std::int64_t chunk =
+      options.chunk_tokens > 0 ? std::min(M, options.chunk_tokens) : chunk_with_kernels(M, V);
   const auto sums = hidden.options().dtype(at::kFloat);
   const at::Tensor factors = coefficients.to(sums).contiguous();
   const at::Tensor all_targets = targets.contiguous();
@@ -56,7 +64,9 @@ CrossEntropyResult sweep_with_kernels(
   if (with_gradient) {
     result.grad_hidden = at::empty_like(hidden);
   }
-  const at::Tensor buffer = at::empty({chunk, V}, hidden.options());
+  const bool fits = options.workspace.defined() && options.workspace.numel() >= chunk * V;
+  const at::Tensor buffer = fits ? options.workspace.slice(0, 0, chunk * V).view({chunk, V})
+                                 : at::empty({chunk, V}, hidden.options());
   for (std::int64_t start = 0; start < M; start += chunk) {
     const std::int64_t count = std::min(chunk, M - start);
     const at::Tensor rows = hidden.narrow(0, start, count); // [C, D]
@@ -86,17 +96,18 @@ CrossEntropyResult sweep(
     const at::Tensor& targets,
     const at::Tensor& coefficients,
     const at::Tensor& grad_weight,
-    std::int64_t chunk_tokens,
+    const CrossEntropyOptions& options,
     bool with_gradient) {
-  if (kernel_ops::serves(hidden) && weight.size(0) % 8 == 0) {
+  if (served(weight)) {
     return sweep_with_kernels(
-        hidden, weight, targets, coefficients, grad_weight, chunk_tokens, with_gradient);
+        hidden, weight, targets, coefficients, grad_weight, options, with_gradient);
   }
   const at::NoGradGuard no_grad;
   const std::int64_t M = hidden.size(0);
   const at::ScalarType wide = wide_type(hidden.scalar_type());
-  const std::int64_t chunk =
-      chunk_tokens > 0 ? chunk_tokens : std::max<std::int64_t>(kChunkLogits / weight.size(0), 64);
+  const std::int64_t chunk = options.chunk_tokens > 0
+                                 ? options.chunk_tokens
+                                 : std::max<std::int64_t>(kChunkLogits / weight.size(0), 64);
 
   CrossEntropyResult result;
   result.loss = at::zeros({}, hidden.options().dtype(wide));
@@ -131,13 +142,17 @@ CrossEntropyResult sweep(
 
 } // namespace
 
+std::int64_t head_workspace_elements(const at::Tensor& weight, std::int64_t num_tokens) {
+  return served(weight) ? chunk_with_kernels(num_tokens, weight.size(0)) * weight.size(0) : 0;
+}
+
 CrossEntropyResult linear_cross_entropy(
     const at::Tensor& hidden,
     const at::Tensor& weight,
     const at::Tensor& targets,
     const at::Tensor& coefficients,
-    std::int64_t chunk_tokens) {
-  return sweep(hidden, weight, targets, coefficients, {}, chunk_tokens, false);
+    const CrossEntropyOptions& options) {
+  return sweep(hidden, weight, targets, coefficients, {}, options, false);
 }
 
 CrossEntropyResult linear_cross_entropy_with_gradient(
@@ -146,8 +161,8 @@ CrossEntropyResult linear_cross_entropy_with_gradient(
     const at::Tensor& targets,
     const at::Tensor& coefficients,
     const at::Tensor& grad_weight,
-    std::int64_t chunk_tokens) {
-  return sweep(hidden, weight, targets, coefficients, grad_weight, chunk_tokens, true);
+    const CrossEntropyOptions& options) {
+  return sweep(hidden, weight, targets, coefficients, grad_weight, options, true);
 }
 
 } // namespace fcc

@@ -19,17 +19,23 @@ bool serves_width(std::int64_t width);
 bool serves_attention(const at::Tensor& q);
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out);
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out);
 void rms_norm_backward(
     const at::Tensor& grad_out,
     const at::Tensor& x,
     const at::Tensor& weight,
     double eps,
     const at::Tensor& residual,
-    GradInput mode,
-    at::Tensor grad_x,
+    const GradTarget& grad_x,
     at::Tensor grad_weight);
 void swiglu_forward(const at::Tensor& gate_up, at::Tensor out);
-void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up);
+void swiglu_backward(at::Tensor hidden, at::Tensor gate_up);
 void rope_in_place(
     at::Tensor x,
     std::int64_t heads,

@@ -183,6 +183,29 @@ TEST_P(FusedExecutorEquals, TheReferenceUnderEverySchedule) {
   }
 }
 
+TEST_P(FusedExecutorEquals, TheReferenceHoweverLongWeightProductsWait) {
+  const Case& c = GetParam();
+  at::manual_seed(7);
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/3);
+  const MicroBatch batch = batch_of(c);
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  engine.bptt_segments = c.bptt_segments;
+  engine.execution = Execution::kReference;
+  const Outcome want = run(parameters, *make_executor(parameters, engine), batch);
+  engine.execution = Execution::kFused;
+  for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
+    engine.schedule = schedule;
+    for (const std::int64_t rows : {1, 12, 25}) {
+      FusedExecutor executor(parameters, engine);
+      executor.set_weight_product_rows(rows);
+      expect_equal(
+          run(parameters, executor, batch), want, "products of " + std::to_string(rows) + " rows");
+      expect_equal(run(parameters, executor, batch), want, "the same buffers again");
+    }
+  }
+}
+
 TEST_P(FusedExecutorEquals, TheReferenceWhenItOnlyEvaluates) {
   const Case& c = GetParam();
   at::manual_seed(8);

@@ -1,5 +1,6 @@
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
@@ -21,15 +22,23 @@ double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kCPU, at::kDouble) - b.to(at::kCPU, at::kDouble)).abs().max().item<double>();
 }
 
-// Logits of the full pass in float64 on the CPU, of weights rounded to bfloat16 first.
-at::Tensor exact_logits(
+// ‖a - exact‖ / ‖exact‖ over all rows, tokens and logits.
+double relative_error(const at::Tensor& a, const at::Tensor& exact) {
+  return ((a.to(at::kCPU, at::kDouble) - exact).norm() / exact.norm()).item<double>();
+}
+
+// Logits of the full pass on the CPU in `dtype`, of weights rounded to their own type first.
+at::Tensor full_pass_logits(
     const ModelConfig& config,
-    const FlatParameters& rounded,
-    at::Tensor compute,
+    const FlatParameters& parameters,
+    at::ScalarType dtype,
     const at::Tensor& ids,
-    const MemoryState& state) {
+    MemoryState state) {
   const at::NoGradGuard no_gradients;
-  const ModelWeights weights = rounded.view(compute.to(at::kCPU, at::kDouble));
+  const ModelWeights weights = parameters.view(parameters.compute().to(at::kCPU, dtype));
+  if (state.memory.defined()) {
+    state.memory = state.memory.to(at::kCPU, dtype);
+  }
   return reference_logits(weights, reference_forward(config, weights, ids, state).hidden);
 }
 
@@ -48,7 +57,7 @@ TEST_P(CudaStream, InFloat64ItEqualsTheFullPassOnTheCpu) {
   const ModelConfig config = gpu_config(GetParam());
   FlatParameters parameters = test::tiny_parameters(config);
   const at::Tensor ids = test::tiny_ids(config, 2, 18);
-  const at::Tensor expected = exact_logits(config, parameters, parameters.compute(), ids, {});
+  const at::Tensor expected = full_pass_logits(config, parameters, at::kDouble, ids, {});
   const ModelWeights weights = parameters.view(parameters.compute().to(at::kCUDA));
   TokenStream stream(config, weights, 2);
   for (std::int64_t i = 0; i < ids.size(1); ++i) {
@@ -56,7 +65,9 @@ TEST_P(CudaStream, InFloat64ItEqualsTheFullPassOnTheCpu) {
   }
 }
 
-TEST_P(CudaStream, InBFloat16ItStaysCloseAlsoWithRowsThatHaveNoMemory) {
+// Weights of this size double small differences many times over, so the bar is the error of the
+// plain full pass in bfloat16, not a share of the logits.
+TEST_P(CudaStream, InBFloat16ItErrsAtMostTwiceAsMuchAsTheFullPassAlsoWithRowsWithoutMemory) {
   const at::NoGradGuard no_gradients;
   const ModelConfig config = gpu_config(GetParam());
   FlatParameters parameters = test::tiny_parameters(config, ComputeDType::kBFloat16);
@@ -69,19 +80,18 @@ TEST_P(CudaStream, InBFloat16ItStaysCloseAlsoWithRowsThatHaveNoMemory) {
     state.present = at::tensor({1, 0, 1}, at::kLong).to(at::kBool);
   }
   const at::Tensor ids = test::tiny_ids(config, 3, 18);
-  MemoryState on_cpu = state;
-  if (state.memory.defined()) {
-    on_cpu.memory = state.memory.to(at::kCPU, at::kDouble);
-  }
-  const at::Tensor expected = exact_logits(config, parameters, parameters.compute(), ids, on_cpu);
-  const double scale = expected.abs().max().item<double>();
+  const at::Tensor exact = full_pass_logits(config, parameters, at::kDouble, ids, state);
+  const at::Tensor plain = full_pass_logits(config, parameters, at::kBFloat16, ids, state);
   TokenStream by_token(config, weights, 3, state), at_once(config, weights, 3, state);
+  std::vector<at::Tensor> logits;
   for (std::int64_t i = 0; i < ids.size(1); ++i) {
-    EXPECT_LT(
-        largest_difference(by_token.feed(ids.narrow(1, i, 1)), expected.select(1, i)),
-        0.05 * scale);
+    logits.push_back(by_token.feed(ids.narrow(1, i, 1)));
   }
-  EXPECT_LT(largest_difference(at_once.feed(ids), expected.select(1, 17)), 0.05 * scale);
+  EXPECT_LT(relative_error(at::stack(logits, 1), exact), 2 * relative_error(plain, exact) + 0.01);
+  const at::Tensor last = exact.select(1, 17);
+  EXPECT_LT(
+      relative_error(at_once.feed(ids), last),
+      2 * relative_error(plain.select(1, 17), last) + 0.01);
 }
 
 INSTANTIATE_TEST_SUITE_P(

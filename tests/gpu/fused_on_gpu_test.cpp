@@ -48,14 +48,22 @@ TEST(CellOpsOnGpu, RmsNormEqualsItsReference) {
       rms_norm_forward(wide(x), wide(weight), 1e-5, want);
       EXPECT_LT(relative(out, want), 4e-3);
 
+      const at::Tensor memory = random_bf16({3, 7, width}), memory_weight = random_bf16({3, width});
+      at::Tensor both = at::full({3, 7 + rows, width}, NAN, gpu(at::kBFloat16));
+      rms_norm_forward_with_memory(memory, memory_weight, x, weight, 1e-5, both);
+      at::Tensor want_memory = at::empty_like(memory);
+      rms_norm_forward(memory, memory_weight, 1e-5, want_memory);
+      EXPECT_TRUE(at::equal(both.slice(1, 0, 7), want_memory)) << width << " " << rows;
+      EXPECT_TRUE(at::equal(both.slice(1, 7), out)) << width << " " << rows;
+
       for (const GradInput mode : {GradInput::kOverwrite, GradInput::kAccumulate}) {
         at::Tensor grad_x = random_bf16({3, rows, width});
         at::Tensor want_x = wide(grad_x);
         at::Tensor grad_w = at::ones({3, width}, gpu(at::kFloat));
         at::Tensor want_w = at::ones({3, width}, gpu(at::kDouble));
-        rms_norm_backward(grad, x, weight, 1e-5, residual, mode, grad_x, grad_w);
+        rms_norm_backward(grad, x, weight, 1e-5, residual, {grad_x, mode}, grad_w);
         rms_norm_backward(
-            wide(grad), wide(x), wide(weight), 1e-5, wide(residual), mode, want_x, want_w);
+            wide(grad), wide(x), wide(weight), 1e-5, wide(residual), {want_x, mode}, want_w);
         EXPECT_LT(relative(grad_x, want_x), 4e-3) << width << " " << rows;
         EXPECT_LT(relative(grad_w, want_w), 1e-5) << width << " " << rows;
       }
@@ -73,10 +81,12 @@ TEST(CellOpsOnGpu, SwigluAndRopeEqualTheirReferences) {
   swiglu_forward(gate_up, out);
   swiglu_forward(wide_gate_up, want);
   EXPECT_LT(relative(out, want), 4e-3);
-  const at::Tensor grad = random_bf16({2, 113, 80});
-  swiglu_backward(grad, gate_up);
+  const at::Tensor grad = random_bf16({2, 113, 80}), hidden = out.clone();
+  out.copy_(grad);
+  swiglu_backward(out, gate_up);
   swiglu_backward(wide(grad), wide_gate_up);
   EXPECT_LT(relative(gate_up, wide_gate_up), 4e-3);
+  EXPECT_TRUE(at::equal(out, hidden)) << "the output made again must be the same to the bit";
 
   at::Tensor x = random_bf16({2, 3 * 17, 5 * 64});
   at::Tensor wide_x = wide(x);
@@ -96,8 +106,8 @@ TEST(CellOpsOnGpu, TheHeadEqualsItsReference) {
   const at::Tensor factors = at::rand({239}, gpu(at::kFloat));
   at::Tensor grad_w = at::zeros({1000, 64}, gpu(at::kFloat));
   at::Tensor want_w = at::zeros({1000, 64}, gpu(at::kDouble));
-  const auto got =
-      linear_cross_entropy_with_gradient(hidden, weight, targets, factors, grad_w, 100);
+  const auto got = linear_cross_entropy_with_gradient(
+      hidden, weight, targets, factors, grad_w, {.chunk_tokens = 100});
   const auto want = linear_cross_entropy_with_gradient(
       hidden.to(at::kDouble), weight.to(at::kDouble), targets, factors.to(at::kDouble), want_w);
   EXPECT_LT(relative(got.loss, want.loss), 2e-3);
@@ -234,6 +244,35 @@ TEST(FusedExecutorOnGpu, TwoRunsAreBitEqual) {
   EXPECT_EQ(first.loss, second.loss);
   for (std::size_t i = 0; i < first.grads.size(); ++i) {
     EXPECT_TRUE(at::equal(first.grads[i].tensor, second.grads[i].tensor)) << first.grads[i].name;
+  }
+}
+
+TEST(FusedExecutorOnGpu, ReplayedLaunchesEqualThoseMadeOneByOne) {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t chunk : {7, 3}) {
+    FlatParameters parameters(small_model(), ComputeDType::kBFloat16, at::kCUDA, /*seed=*/3);
+    EngineSection engine;
+    engine.dtype = ComputeDType::kBFloat16;
+    engine.execution = Execution::kFused;
+    engine.chunk_segments = chunk;
+    const auto plain = make_executor(parameters, engine);
+    engine.cuda_graphs = true;
+    const auto replayed = make_executor(parameters, engine);
+    for (int step = 0; step < 8; ++step) {
+      MicroBatch batch = small_batch(7 * 96 - 11);
+      batch.ids = batch.ids.add(step).remainder(512);
+      if (step >= 4) { // documents begin elsewhere each time: the same launches, other flags
+        batch.segment_starts_document = at::zeros({2, 7}, at::TensorOptions().dtype(at::kBool));
+        batch.segment_starts_document[step % 2][1 + step % 5].fill_(true);
+      }
+      parameters.grad().zero_();
+      const PassResult want = plain->train(batch);
+      const at::Tensor want_grad = parameters.grad().clone();
+      parameters.grad().zero_();
+      const PassResult got = replayed->train(batch);
+      EXPECT_TRUE(at::equal(got.token_losses, want.token_losses)) << chunk << ", step " << step;
+      EXPECT_TRUE(at::equal(parameters.grad(), want_grad)) << chunk << ", step " << step;
+    }
   }
 }
 

@@ -102,7 +102,7 @@ TEST(CrossEntropy, AgreesWithAutogradOverWholeLogits) {
   loss.backward();
   at::Tensor grad_weight = at::ones({29, 7}, at::kDouble);
   const CrossEntropyResult result = linear_cross_entropy_with_gradient(
-      head.hidden, head.weight, head.targets, head.coefficients, grad_weight, 10);
+      head.hidden, head.weight, head.targets, head.coefficients, grad_weight, {.chunk_tokens = 10});
   EXPECT_LT(max_difference(result.loss, loss), 1e-11);
   EXPECT_LT(max_difference(result.token_losses, -(chosen * counted)), 1e-12);
   EXPECT_LT(max_difference(result.grad_hidden, hidden.grad()), 1e-12);
@@ -114,8 +114,8 @@ TEST(CrossEntropy, DoesNotDependOnTheChunk) {
   const CrossEntropyResult whole =
       linear_cross_entropy(head.hidden, head.weight, head.targets, head.coefficients);
   for (const std::int64_t chunk : {1, 64, 113, 239}) {
-    const CrossEntropyResult result =
-        linear_cross_entropy(head.hidden, head.weight, head.targets, head.coefficients, chunk);
+    const CrossEntropyResult result = linear_cross_entropy(
+        head.hidden, head.weight, head.targets, head.coefficients, {.chunk_tokens = chunk});
     EXPECT_LT(max_difference(result.loss, whole.loss), 1e-11);
     EXPECT_LT(max_difference(result.token_losses, whole.token_losses), 1e-13);
   }

@@ -134,7 +134,8 @@ struct EngineSection {
   std::optional<std::int64_t> chunk_segments; ///< fused: segments a chunk; default by `activations`
   std::optional<double> memory_gib;           ///< fused, auto: GiB to plan for; null: keep all
   bool boundary_memory_on_host =
-      false; ///< fused: memory between chunks waits in pinned host memory
+      false;                ///< fused: memory between chunks waits in pinned host memory
+  bool cuda_graphs = false; ///< fused, GPU: a chunk's launches are recorded and replayed
 };
 
 struct CheckpointSection {

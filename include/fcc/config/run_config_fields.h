@@ -334,6 +334,10 @@ void visit(Visitor& v, EngineSection& c) {
       "boundary_memory_on_host",
       c.boundary_memory_on_host,
       {.doc = "fused: memory between chunks waits in pinned host memory."});
+  v.field(
+      "cuda_graphs",
+      c.cuda_graphs,
+      {.doc = "fused, on a GPU: launches that repeat are recorded and replayed as CUDA graphs."});
 }
 
 template <typename Visitor>

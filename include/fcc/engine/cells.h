@@ -7,6 +7,7 @@
 
 #include "fcc/engine/diagonal.h"
 #include "fcc/model/parameters.h"
+#include "fcc/ops/cell_ops.h"
 
 namespace fcc {
 
@@ -20,6 +21,8 @@ struct CellShape {
   std::int64_t mlp_width = 0;                       ///< F
   double eps = 1e-5;
   MemoryNorm memory_norm = MemoryNorm::kShared;
+
+  bool operator==(const CellShape&) const = default;
 
   std::int64_t rows() const { ///< B·L, rows of one cell
     return batch * length;
@@ -38,17 +41,29 @@ struct RotaryTables {
   at::Tensor cos_memory, sin_memory;
 };
 
-/// What the backward pass reads of the forward pass, [N, S, …] each. S is the number of segments of
-/// the chunk, or 1 where nothing is kept (then every diagonal writes over the last).
+/// What the backward pass reads of the forward pass: [N, S, R, …] for a chunk, [C, R, …] for the
+/// cells of one block.
 struct CellActivations {
-  at::Tensor qkv;        ///< [N, S, R, (H + 2G)·E], rotated
-  at::Tensor kv_memory;  ///< [N, S, R, 2G·E], rotated; undefined: no memory
-  at::Tensor attention;  ///< [N, S, R, H·E]
-  at::Tensor lse;        ///< [N, S, B, H, L]
-  at::Tensor mid;        ///< [N, S, R, D], Y of docs/method.md
-  at::Tensor gate_up;    ///< [N, S, R, 2F]; the backward pass overwrites it with its gradient
-  at::Tensor mlp_hidden; ///< [N, S, R, F]
+  at::Tensor qkv;       ///< (H + 2G)·E wide, rotated
+  at::Tensor kv_memory; ///< 2G·E, rotated; undefined: no memory
+  at::Tensor attention; ///< H·E
+  at::Tensor lse;       ///< [N, S, B, H, L]
+  at::Tensor mid;       ///< D, Y of docs/method.md
+  at::Tensor gate_up;   ///< 2F; the backward pass overwrites it with its gradient
 };
+
+/// What the backward pass leaves for the weight products, as wide as above; [N, W, R, …] for a
+/// window of W ticks (`Chunk`), [C, R, …] for one block.
+struct CellGradients {
+  at::Tensor qkv;
+  at::Tensor kv_memory;
+  at::Tensor mid;
+  at::Tensor mlp_hidden; ///< F: silu(gate) ⊙ up, made again on the way back
+};
+
+/// Columns of one cell's row in `CellActivations` (without lse) and in `CellGradients`.
+std::int64_t activation_width(const CellShape& shape, bool with_memory);
+std::int64_t gradient_width(const CellShape& shape, bool with_memory);
 
 CellActivations make_activations(
     const CellShape& shape,
@@ -56,64 +71,60 @@ CellActivations make_activations(
     bool with_memory,
     const at::TensorOptions& options);
 
-/// Gradients that wait for the weight products, [N, S, …] each.
-struct CellGradients {
-  at::Tensor qkv;       ///< [N, S, R, (H + 2G)·E]
-  at::Tensor kv_memory; ///< [N, S, R, 2G·E]
-  at::Tensor mid;       ///< [N, S, R, D]
-};
-
-CellGradients make_cell_gradients(
+/// Lays the gradients of `num_slots` ticks out in `workspace`, a flat buffer of at least
+/// N·num_slots·R·gradient_width elements.
+CellGradients place_cell_gradients(
     const CellShape& shape,
-    std::int64_t num_segments,
+    std::int64_t num_slots,
     bool with_memory,
-    const at::TensorOptions& options);
+    const at::Tensor& workspace);
 
-/// The cells of one diagonal: views of the hidden grid and of what surrounds it.
+/// One block's cells: views of the hidden grid and of what surrounds it.
 struct CellBlock {
   Diagonal diagonal;
   at::Tensor x;          ///< [C, R, D] inputs X[n][s]
   at::Tensor memory;     ///< [C, R, D] X[n+1][s-1] (or X[n][s-1]); undefined: no cell has memory
   at::Tensor has_memory; ///< [C, B] bool; undefined: every row has
+  CellActivations activations;
 };
 
 /// One block forward (arXiv 2405.04620, eq. 14-16; docs/method.md): writes `out`
-/// [C, R, D] and the activations of its cells.
+/// [C, R, D] and the block's activations.
 void forward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
     const CellBlock& block,
-    const CellActivations& activations,
     at::Tensor out);
 
-/// One block backward: from grad_out [C, R, D] to grad_x (written, or added to with
-/// `accumulate_x`) and grad_memory [C, R, D] (written; undefined where the block has none), the
-/// gradients of the norms' weights (added to `grads`), and what `weight_gradients` needs.
+/// One block backward: from grad_out [C, R, D] to the gradients of its input and of its memory
+/// (undefined where the block has none), the gradients of the norms' weights (added to `grads`),
+/// and `waiting`, what the weight products need.
 void backward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
     const CellBlock& block,
-    const CellActivations& activations,
-    const CellGradients& waiting,
     const at::Tensor& grad_out,
-    bool accumulate_x,
-    at::Tensor grad_x,
-    at::Tensor grad_memory,
+    const GradTarget& x,
+    const GradTarget& memory,
+    const CellGradients& waiting,
     const StackWeights& grads);
 
-/// The products that were put off: every matrix's gradient over all cells of a chunk, one product
-/// of S·R rows a layer and matrix, summed in the dtype of `grads`.
-/// x, memory, grad_out: [N, S, R, D] views of the grids (memory undefined: none).
+/// The rows of one layer over neighbouring segments, [rows, …] each.
+struct LayerRows {
+  at::Tensor x, memory, grad_out; ///< D; memory undefined: none
+  CellActivations activations;    ///< gate_up: its gradient by now; lse is not read
+  CellGradients waiting;
+};
+
+/// The products that were put off: the gradient of every matrix of layer `layer` over `rows`,
+/// summed in the dtype of `grads`.
 void weight_gradients(
     const CellShape& shape,
     const StackWeights& weights,
-    const at::Tensor& x,
-    const at::Tensor& memory,
-    const at::Tensor& grad_out,
-    const CellActivations& activations,
-    const CellGradients& waiting,
+    std::int64_t layer,
+    const LayerRows& rows,
     const StackWeights& grads);
 
 } // namespace fcc

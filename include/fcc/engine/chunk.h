@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "fcc/engine/cells.h"
+#include "fcc/ops/work_graph.h"
 
 namespace fcc {
 
@@ -18,6 +20,10 @@ struct ChunkPlan {
   Schedule schedule = Schedule::kWavefront;
   MemorySource memory_source = MemorySource::kOutput;
   bool has_memory = true; ///< false: plain Llama, no memory column and no memory products
+  /// Rows that one weight product should cover at least: below some 4,096 it is bound by reading
+  /// and writing the gradient (docs/performance.md).
+  std::int64_t weight_product_rows = 8192;
+  bool record_graphs = false; ///< replay a chunk's launches as CUDA graphs from its third use on
 };
 
 /// Which memories a chunk's segments see, and where their gradient is cut.
@@ -31,15 +37,28 @@ struct ChunkMemory {
 /// A chunk of S segments as a function (X0, memory in) → (X_N, memory out) with its backward pass
 /// (dX_N, dmemory out) → (dX0, dmemory in, dweights), over one hidden grid X [N+1, S+1, R, D]:
 /// column 0 is the incoming memory, column s+1 segment s. Buffers are made once and used again.
+///
+/// The weight products wait until they are worth their while: cells of one tick (a diagonal; a
+/// segment where the schedule is sequential) leave their gradients in one slot, and when W ticks
+/// are done, each layer's rows of all of them go into one product.
 class Chunk {
  public:
   enum class Keep { kActivations, kNothing };
 
+  /// workspace: flat, of at least `workspace_elements`, in the dtype of `options`; in use from the
+  /// start to the end of `backward` only, so others may write to it in between.
   Chunk(
-      const ChunkPlan& plan,
+      ChunkPlan plan,
       std::int64_t num_segments,
       Keep keep,
-      const at::TensorOptions& options);
+      const at::TensorOptions& options,
+      const at::Tensor& workspace);
+
+  /// Elements of such a chunk's own buffers (the log-sum-exps, a few in a thousand, left out).
+  static std::int64_t own_elements(const ChunkPlan& plan, std::int64_t num_segments, Keep keep);
+
+  /// Elements that the backward pass of such a chunk needs beside its own buffers.
+  static std::int64_t workspace_elements(const ChunkPlan& plan, std::int64_t num_segments);
 
   std::int64_t num_segments() const {
     return num_segments_;
@@ -71,21 +90,52 @@ class Chunk {
   void backward(const ChunkMemory& memory, const at::Tensor& grad_memory_out);
 
  private:
-  CellBlock block_of(const Diagonal& diagonal, const ChunkMemory& memory) const;
-  at::Tensor memory_layers(const at::Tensor& grid, std::int64_t segment) const;
-  void add_memory_gradient(const Diagonal& diagonal, const ChunkMemory& memory);
+  enum class Visibility { kAll, kSome, kNone };
+  /// What decides which launches a pass consists of.
+  struct Course {
+    bool backward = false;
+    Visibility visibility = Visibility::kAll;
+    std::vector<bool> cut = {};
+    bool receives_gradient = false;
 
-  const ChunkPlan& plan_;
+    bool operator==(const Course&) const = default;
+  };
+  struct Recorded {
+    Course course;
+    int num_uses = 0;
+    WorkGraph graph = {};
+  };
+
+  void write_visibility(const ChunkMemory& memory);
+  void run(const Course& course, const std::function<void()>& work);
+  void forward_diagonals();
+  void backward_diagonals(const std::vector<bool>& cut, bool receives_gradient);
+
+  std::int64_t tick_of(const Diagonal& diagonal) const;
+  CellBlock block_of(const Diagonal& diagonal) const;
+  CellGradients waiting_of(const Diagonal& diagonal) const;
+  at::Tensor memory_layers(const at::Tensor& grid, std::int64_t segment) const;
+  void add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut);
+  void add_weight_gradients(std::int64_t first_tick);
+
+  ChunkPlan plan_;
   std::int64_t num_segments_;
   Keep keep_;
   std::int64_t first_column_; ///< of segment 0: 1 with a memory column, else 0
   std::int64_t memory_layer_; ///< layer offset of what is remembered: 1 for outputs, 0 for inputs
+  std::int64_t ticks_per_layer_; ///< cell (n, s) is at tick s + n · this: 1, or 0 when sequential
+  std::int64_t window_;          ///< W, ticks between two rounds of weight products
   std::vector<Diagonal> order_;
-  at::Tensor grid_;        ///< [N+1, columns, R, D]
-  at::Tensor grad_grid_;   ///< as grid_
-  at::Tensor grad_memory_; ///< [N, R, D] of one diagonal
+  at::Tensor grid_;            ///< [N+1, columns, R, D]
+  at::Tensor grad_grid_;       ///< as grid_
+  at::Tensor grad_memory_;     ///< [N, R, D]: of one diagonal where some of it is cut
+  at::Tensor grad_memory_out_; ///< [N, R, D]: what `backward` was given
   CellActivations activations_;
   CellGradients waiting_;
+  Visibility visibility_ = Visibility::kAll;
+  std::vector<std::uint8_t> visible_rows_; ///< as visible_, on the host
+  at::Tensor visible_; ///< [S, B] bool, last segment first: a diagonal's cells are neighbours
+  std::vector<Recorded> recorded_;
 };
 
 } // namespace fcc

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "fcc/engine/chunk.h"
 #include "fcc/engine/executor.h"
 
 namespace fcc {
+
+class ChunkCache;
 
 /// Hand-written forward and backward over diagonals of the hidden grid, in chunks of segments.
 ///
@@ -22,24 +25,36 @@ class FusedExecutor : public Executor {
  public:
   /// `parameters` outlives the executor.
   FusedExecutor(FlatParameters& parameters, const EngineSection& engine);
+  ~FusedExecutor() override;
 
   PassResult train(const MicroBatch& batch) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 
+  /// Rows that one weight product should cover; smaller ones take less memory and more time.
+  void set_weight_product_rows(std::int64_t rows) {
+    weight_product_rows_ = rows;
+  }
+
  private:
   struct Pass;
-  Pass begin(const MicroBatch& batch, const MemoryState* state) const;
+  Pass begin(const MicroBatch& batch, const MemoryState* state);
+  const RotaryTables& rotary_tables(std::int64_t length, bool with_memory);
   at::Tensor first_memory(const Pass& pass) const;
   at::Tensor incoming_memory(const Pass& pass, const MemoryState* state) const;
+  std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;
+  Chunk& chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep);
   void load(const Pass& pass, std::int64_t first, const at::Tensor& memory, const Chunk& chunk)
       const;
   void run_head(Pass& pass, std::int64_t first, const Chunk& chunk, bool with_gradient);
   void add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk);
-  std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;
 
   FlatParameters& parameters_;
   EngineSection engine_;
   ModelWeights weights_, grads_;
+  std::int64_t weight_product_rows_ = 8192;
+  RotaryTables rotary_; ///< of the length that came last
+  bool rotary_with_memory_ = false;
+  std::unique_ptr<ChunkCache> chunks_;
 };
 
 } // namespace fcc

@@ -32,6 +32,21 @@ int to_int(std::int64_t value) {
   return static_cast<int>(value);
 }
 
+kernels::RmsNormParams
+norm_of(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& out) {
+  kernels::RmsNormParams params;
+  params.num_cells = to_int(x.size(0));
+  params.num_rows = to_int(x.size(1));
+  params.width = to_int(x.size(2));
+  params.x = rows_of(x);
+  params.weight = weight.data_ptr();
+  params.weight_cell = weight.stride(0);
+  params.eps = static_cast<float>(eps);
+  params.out = rows_of(out);
+  params.stream = stream();
+  return params;
+}
+
 } // namespace
 
 bool serves(const at::Tensor& tensor) {
@@ -44,17 +59,22 @@ bool serves_width(std::int64_t width) {
 }
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {
-  kernels::RmsNormParams params;
-  params.num_cells = to_int(x.size(0));
-  params.num_rows = to_int(x.size(1));
-  params.width = to_int(x.size(2));
-  params.x = rows_of(x);
-  params.weight = weight.data_ptr();
-  params.weight_cell = weight.stride(0);
-  params.eps = static_cast<float>(eps);
-  params.out = rows_of(out);
-  params.stream = stream();
-  check_launch("rms_norm_forward", kernels::rms_norm_forward(params));
+  check_launch("rms_norm_forward", kernels::rms_norm_forward(norm_of(x, weight, eps, out)));
+}
+
+void rms_norm_forward_with_memory(
+    const at::Tensor& memory,
+    const at::Tensor& memory_weight,
+    const at::Tensor& x,
+    const at::Tensor& weight,
+    double eps,
+    at::Tensor out) {
+  kernels::RmsNormParams params = norm_of(x, weight, eps, out);
+  params.memory = rows_of(memory);
+  params.num_memory_rows = to_int(memory.size(1));
+  params.memory_weight = memory_weight.data_ptr();
+  params.memory_weight_cell = memory_weight.stride(0);
+  check_launch("rms_norm_forward_with_memory", kernels::rms_norm_forward(params));
 }
 
 void rms_norm_backward(
@@ -63,8 +83,7 @@ void rms_norm_backward(
     const at::Tensor& weight,
     double eps,
     const at::Tensor& residual,
-    GradInput mode,
-    at::Tensor grad_x,
+    const GradTarget& grad_x,
     at::Tensor grad_weight) {
   kernels::RmsNormBackwardParams params;
   params.num_cells = to_int(x.size(0));
@@ -76,8 +95,8 @@ void rms_norm_backward(
   params.weight_cell = weight.stride(0);
   params.eps = static_cast<float>(eps);
   params.residual = rows_of(residual);
-  params.accumulate = mode == GradInput::kAccumulate;
-  params.grad_x = rows_of(grad_x);
+  params.accumulate = grad_x.mode == GradInput::kAccumulate;
+  params.grad_x = rows_of(grad_x.grad);
   params.stream = stream();
   at::Tensor partials;
   if (grad_weight.defined()) {
@@ -104,13 +123,13 @@ void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
   check_launch("swiglu_forward", kernels::swiglu_forward(params));
 }
 
-void swiglu_backward(const at::Tensor& grad_out, at::Tensor gate_up) {
+void swiglu_backward(at::Tensor hidden, at::Tensor gate_up) {
   const kernels::SwigluParams params{
-      to_int(grad_out.size(0)),
-      to_int(grad_out.size(1)),
-      to_int(grad_out.size(2)),
+      to_int(hidden.size(0)),
+      to_int(hidden.size(1)),
+      to_int(hidden.size(2)),
       rows_of(gate_up),
-      rows_of(grad_out),
+      rows_of(hidden),
       stream()};
   check_launch("swiglu_backward", kernels::swiglu_backward(params));
 }

@@ -28,14 +28,23 @@ void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, at::Tensor) 
   absent("rms_norm_forward");
 }
 
+void rms_norm_forward_with_memory(
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    const at::Tensor&,
+    double,
+    at::Tensor) {
+  absent("rms_norm_forward_with_memory");
+}
+
 void rms_norm_backward(
     const at::Tensor&,
     const at::Tensor&,
     const at::Tensor&,
     double,
     const at::Tensor&,
-    GradInput,
-    at::Tensor,
+    const GradTarget&,
     at::Tensor) {
   absent("rms_norm_backward");
 }
@@ -44,7 +53,7 @@ void swiglu_forward(const at::Tensor&, at::Tensor) {
   absent("swiglu_forward");
 }
 
-void swiglu_backward(const at::Tensor&, at::Tensor) {
+void swiglu_backward(at::Tensor, at::Tensor) {
   absent("swiglu_backward");
 }
 

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <c10/core/Device.h>
+
+namespace fcc {
+
+/// GPU work recorded once and launched again as a whole (a CUDA graph): a diagonal of small cells
+/// costs some thirty launches, which the host issues more slowly than the card runs them.
+///
+/// The work must do the same each time: the same shapes, the same addresses of what it reads and
+/// writes beyond its own temporaries, no copy to or from pageable host memory, no wait for the
+/// device. Its temporaries keep their memory as long as the graph lives.
+class WorkGraph {
+ public:
+  WorkGraph();
+  ~WorkGraph();
+  WorkGraph(WorkGraph&& other) noexcept;
+  WorkGraph& operator=(WorkGraph&& other) noexcept;
+
+  /// Can work on `device` be recorded? False on a CPU and in a build without GPU code.
+  static bool serves(const c10::Device& device);
+
+  /// Runs `work` so that it is recorded and not executed. `neighbour`: a graph whose temporaries'
+  /// memory this one may use too, since the two never run at the same time.
+  /// Errors: what `work` throws; `Error` where the device refuses the recording.
+  void record(const std::function<void()>& work, const WorkGraph* neighbour = nullptr);
+
+  bool recorded() const {
+    return recording_ != nullptr;
+  }
+
+  /// Executes the recorded work on the current stream.
+  void replay() const;
+
+ private:
+  struct Recording;
+  std::unique_ptr<Recording> recording_;
+};
+
+} // namespace fcc

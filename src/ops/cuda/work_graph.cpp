@@ -1,0 +1,61 @@
+#include "fcc/ops/work_graph.h"
+
+#include <exception>
+
+#include <ATen/cuda/CUDAContextLight.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "fcc/core/error.h"
+
+namespace fcc {
+
+struct WorkGraph::Recording {
+  at::cuda::CUDAGraph graph;
+};
+
+WorkGraph::WorkGraph() = default;
+WorkGraph::~WorkGraph() = default;
+WorkGraph::WorkGraph(WorkGraph&&) noexcept = default;
+WorkGraph& WorkGraph::operator=(WorkGraph&&) noexcept = default;
+
+bool WorkGraph::serves(const c10::Device& device) {
+  return device.is_cuda();
+}
+
+void WorkGraph::record(const std::function<void()>& work, const WorkGraph* neighbour) {
+  auto recording = std::make_unique<Recording>();
+  // A capture cannot run on the default stream.
+  const c10::cuda::CUDAStreamGuard side(c10::cuda::getStreamFromPool());
+  const at::MempoolId_t pool = neighbour != nullptr && neighbour->recording_
+                                   ? neighbour->recording_->graph.pool()
+                                   : at::cuda::graph_pool_handle();
+  // cuBLAS keeps a workspace for every stream it met: the recording's must come from its own pool,
+  // and no later work may keep it.
+  at::cuda::clearCublasWorkspaces();
+  // Only this thread records: a loader or a logger beside it may go on allocating.
+  recording->graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+  try {
+    work();
+  } catch (...) {
+    const std::exception_ptr cause = std::current_exception();
+    try {
+      recording->graph.capture_end();
+    } catch (const std::exception&) {
+      // The recording is void because of `cause`, which says more.
+    }
+    at::cuda::clearCublasWorkspaces();
+    std::rethrow_exception(cause);
+  }
+  recording->graph.capture_end();
+  at::cuda::clearCublasWorkspaces();
+  recording_ = std::move(recording);
+}
+
+void WorkGraph::replay() const {
+  check(recording_ != nullptr, "WorkGraph::replay", "nothing was recorded");
+  recording_->graph.replay();
+}
+
+} // namespace fcc

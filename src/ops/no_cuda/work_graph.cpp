@@ -1,0 +1,26 @@
+#include "fcc/ops/work_graph.h"
+
+#include "fcc/core/error.h"
+
+namespace fcc {
+
+struct WorkGraph::Recording {};
+
+WorkGraph::WorkGraph() = default;
+WorkGraph::~WorkGraph() = default;
+WorkGraph::WorkGraph(WorkGraph&&) noexcept = default;
+WorkGraph& WorkGraph::operator=(WorkGraph&&) noexcept = default;
+
+bool WorkGraph::serves(const c10::Device&) {
+  return false;
+}
+
+void WorkGraph::record(const std::function<void()>&, const WorkGraph*) {
+  throw Error("WorkGraph", "this build has no GPU code", {}, "configure with FCC_CUDA=ON");
+}
+
+void WorkGraph::replay() const {
+  throw Error("WorkGraph", "this build has no GPU code", {}, "configure with FCC_CUDA=ON");
+}
+
+} // namespace fcc
