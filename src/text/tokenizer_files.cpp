@@ -178,7 +178,7 @@ std::shared_ptr<const Tokenizer> load_directory(TokenizerKind kind, const fs::pa
 } // namespace
 
 std::string read_tokenizer_file(const fs::path& file) {
-  constexpr std::uintmax_t kMaxBytes = std::uintmax_t{256} << 20;
+  constexpr std::uintmax_t kMaxBytes = std::uintmax_t{128} << 20;
   std::error_code error; // without a size, reading tells what is wrong
   const std::uintmax_t size = fs::file_size(file, error);
   if (!error && size > kMaxBytes) {

@@ -151,7 +151,7 @@ int run_tokenize(Arguments arguments) {
   }
   refuse_input_as_output(options.files, options.output);
   refuse_input_as_output(options.files, options.holdout);
-  const bool unfinished = fs::exists(options.output.string() + ".partial/state.json");
+  const bool unfinished = fs::exists(options.output.string() + ".partial");
   for (const fs::path& output : {options.output, options.holdout}) {
     if (output.empty() || !fs::exists(output)) {
       continue;
