@@ -239,7 +239,8 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
           "--max-document-bytes",
           options.corpus.max_document_bytes,
           "Longest document or JSONL line, as 64MB, 1GB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->type_name("SIZE")
       ->default_str("256MB");
   command->add_flag(
       "--allow-invalid-utf8",
@@ -251,7 +252,8 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
   command
       ->add_option(
           "--sync-bytes", options.sync_bytes, "Text between two points to go on from, as 64MB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->type_name("SIZE")
       ->default_str("64MB");
   command->add_flag("--overwrite", arguments->overwrite, "Replace the output if it exists");
   command->add_flag("--restart", options.restart, "Forget what an interrupted run left");
