@@ -18,7 +18,8 @@ struct TokenizerConfig {
   TokenizerKind type = TokenizerKind::kAuto; ///< auto: by the files found in `path`
   std::optional<std::string> path;           ///< file or model directory (not for bytes)
   /// Absent: as the tokenizer was saved with a model (fcc_tokenizer.json), else BOS no, EOS yes.
-  std::optional<bool> add_bos, add_eos;
+  std::optional<bool> add_bos = std::nullopt;
+  std::optional<bool> add_eos = std::nullopt;
 
   bool begins_with_bos() const {
     return add_bos.value_or(false);
