@@ -77,7 +77,8 @@ void add_options(CLI::App& app, Options& options) {
 int run(Options options) {
   const LoadedModel model = load_model(options.model);
   const PairFile pairs(options.pairs);
-  const PairTemplate prompts(model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
+  const PairTemplate prompts(
+      model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
       {"model", model.hash},
