@@ -27,10 +27,29 @@ run() { # OUTPUT, more arguments
   exec "$build/bin/fcc-train" "${settings[@]}" --set output="$output" "$@"
 }
 
+newest() { # of the killed run's checkpoints
+  (compgen -G "$work/killed/checkpoints/step-*" || true) | sort | tail -n 1
+}
+
+# How long a run takes to its first checkpoint here: half of the kills shall come later.
+start=$(date +%s%N)
+(run "$work/first") >"$work/log" 2>&1 &
+process=$!
+until compgen -G "$work/first/checkpoints/step-*" >/dev/null; do
+  kill -0 "$process" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
+  sleep 0.05
+done
+startup_ms=$((($(date +%s%N) - start) / 1000000))
+kill -KILL "$process"
+wait "$process" 2>/dev/null || true
+
+moved=0 # kills of runs that had gone on by at least a step
 for ((i = 1; i <= kills; ++i)); do
+  before=$(newest)
   (run "$work/killed" --resume auto) >"$work/log" 2>&1 &
   process=$!
-  sleep "0.$((RANDOM % 900 + 100))"
+  delay_ms=$(((RANDOM * 32768 + RANDOM) % (2 * startup_ms)))
+  sleep "$((delay_ms / 1000)).$(printf '%03d' $((delay_ms % 1000)))"
   kill -KILL "$process" 2>/dev/null || true
   code=0
   wait "$process" 2>/dev/null || code=$?
@@ -39,7 +58,13 @@ for ((i = 1; i <= kills; ++i)); do
     cat "$work/log" >&2
     exit 1
   fi
+  if [[ $(newest) != "$before" ]]; then moved=$((moved + 1)); fi
+  if [[ $code -eq 0 && $i -lt $kills ]]; then rm -r "$work/killed"; fi # it came to its end
 done
+if [[ $moved -eq 0 ]]; then
+  echo "no killed run had gone on by a step: nothing was tested" >&2
+  exit 1
+fi
 
 (run "$work/killed" --resume auto) >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 (run "$work/whole") >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
@@ -48,4 +73,4 @@ if ! cmp "$work/killed/$manifest" "$work/whole/$manifest"; then
   echo "the killed run's last checkpoint differs from the uninterrupted run's" >&2
   exit 1
 fi
-echo "killed $kills times: the last checkpoint equals the uninterrupted run's"
+echo "killed $kills times, $moved of them past a new checkpoint: the last checkpoint equals the uninterrupted run's"

@@ -15,7 +15,7 @@
 
 namespace fcc::tools {
 
-void write_report(const std::string& path, const std::string& content) {
+void prepare_report(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) {
     std::error_code failure;
@@ -24,6 +24,11 @@ void write_report(const std::string& path, const std::string& content) {
       throw IoError(folder.string(), "must be a directory", failure.message());
     }
   }
+  require_writable(path);
+}
+
+void write_report(const std::string& path, const std::string& content) {
+  prepare_report(path);
   write_file_atomic(path, content);
   std::fprintf(stderr, "wrote %s\n", path.c_str());
 }

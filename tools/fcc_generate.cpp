@@ -11,6 +11,7 @@
 #include <ATen/ops/tensor.h>
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "common/model_options.h"
 #include "common/program.h"
 #include "fcc/core/error.h"
@@ -20,10 +21,12 @@
 
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t interrupted = 0; // the signal
 
-void on_interrupt(int) {
-  interrupted = 1;
+/// The first signal lets the token end and saves; a second one ends the program at once.
+extern "C" void on_interrupt(int signal) {
+  interrupted = signal;
+  std::signal(signal, SIG_DFL);
 }
 
 struct Options {
@@ -49,7 +52,7 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Text");
   app.add_option("-n,--max-tokens", options.max_tokens, "Tokens to generate, at most")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(fcc::tools::whole_number(0))
       ->type_name("N")
       ->group("Text");
   app.add_flag("--ignore-eos", options.ignore_eos, "Go on past the end-of-text token")
@@ -71,6 +74,7 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Drawing");
   app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal texts")
       ->capture_default_str()
+      ->check(fcc::tools::whole_number(0))
       ->type_name("N")
       ->group("Drawing");
   app.add_option(
@@ -82,7 +86,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option(
          "--save-state",
          options.save_state,
-         "Save the state after the last token (also when interrupted by Ctrl-C)")
+         "Save the state after the last token (also on Ctrl-C or SIGTERM)")
       ->type_name("FILE")
       ->group("State");
 }
@@ -125,6 +129,9 @@ std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
 
 int generate(const Options& options) {
   const fcc::Sampler sampler(options.sampler);
+  if (!options.save_state.empty()) {
+    fcc::require_writable(options.save_state);
+  }
   const fcc::LoadedModel model = fcc::tools::load_model(options.model);
   fcc::MemoryState start;
   if (!options.load_state.empty()) {
@@ -156,6 +163,7 @@ int generate(const Options& options) {
   }
 
   std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
   std::int64_t generated = 0;
   bool ended = false;
   while (generated < options.max_tokens && interrupted == 0) {
@@ -190,7 +198,7 @@ int generate(const Options& options) {
         : ended          ? " (end of text)"
                          : "");
   }
-  return interrupted != 0 ? 130 : 0;
+  return interrupted != 0 ? 128 + interrupted : 0;
 }
 
 } // namespace

@@ -21,6 +21,9 @@ std::string read_all(int file, const std::string& name) {
   std::array<char, 65536> buffer{};
   for (;;) {
     const ssize_t count = ::read(file, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
     if (count < 0) {
       throw IoError(name, "must be readable", std::strerror(errno));
     }
@@ -85,18 +88,25 @@ SweepLog::SweepLog(const std::filesystem::path& path, const json& settings) : pa
         ::lseek(file_, 0, SEEK_END) < 0) {
       throw IoError(path.string(), "must be writable", std::strerror(errno));
     }
+    json found; // the settings of the run before
     std::size_t number = 0;
     for (std::size_t begin = 0; begin < content.size();) {
       const std::size_t end = content.find('\n', begin);
       json line = parse_line(content.substr(begin, end - begin), path.string(), ++number);
       begin = end + 1;
-      if (number == 1) {
-        check_settings(line, settings, path.string());
-      } else {
+      if (number > 1) {
         entries_.push_back(std::move(line));
+      } else {
+        found = std::move(line);
       }
     }
-    if (number == 0) {
+    if (!entries_.empty()) {
+      check_settings(found, settings, path.string());
+    } else if (found != settings) {
+      // A run that ended before its first result binds nobody to its settings.
+      if (::ftruncate(file_, 0) != 0 || ::lseek(file_, 0, SEEK_SET) < 0) {
+        throw IoError(path.string(), "must be writable", std::strerror(errno));
+      }
       write_line(settings);
     }
   } catch (...) {

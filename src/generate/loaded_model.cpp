@@ -7,6 +7,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 
 #include "fcc/core/error.h"
+#include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
 
 namespace fcc {
@@ -82,6 +83,8 @@ LoadedModel load_model(const LoadOptions& options) {
         std::to_string(tokenizer->vocab_size()) + " in " + tokenizer_path,
         "give the tokenizer that the model was trained with");
   }
+  // Before a buffer of the size that config.json says: its numbers may not be the weights'.
+  check_weights(config, SafetensorsDirectory(options.directory), where);
   LoadedModel model{
       .parameters = FlatParameters(config, options.dtype, options.device, /*seed=*/0),
       .weights = {},

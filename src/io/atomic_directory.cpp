@@ -111,6 +111,28 @@ void put_back_old(const fs::path& target) {
   }
 }
 
+/// One file against what the manifest says of it.
+void verify_file(
+    const fs::path& path,
+    const std::pair<std::int64_t, std::string>& entry,
+    const std::string& hint) {
+  const auto& [bytes, hash] = entry;
+  if (size_of(path) != bytes) {
+    throw FormatError(
+        path.string(),
+        "must have the " + std::to_string(bytes) + " bytes that the manifest says",
+        std::to_string(size_of(path)),
+        hint);
+  }
+  const std::string actual = sha256_hex_of_file(path);
+  if (actual != hash) {
+    throw FormatError(
+        path.string(), "must have the SHA-256 that the manifest says, " + hash, actual, hint);
+  }
+}
+
+constexpr const char* kDamaged = "the file was changed or damaged after it was written";
+
 } // namespace
 
 AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)) {
@@ -164,7 +186,7 @@ void AtomicDirectory::commit() {
     std::error_code ignored; // the new one is in place: a leftover goes with the next writer
     fs::remove_all(temporary_, ignored);
   } else {
-    replace_by_renaming(errno != ENOENT);
+    replace_by_renaming(fs::exists(fs::symlink_status(target_)));
   }
   ::close(lock_);
   lock_ = -1;
@@ -201,26 +223,31 @@ void verify_manifest(const fs::path& directory) {
     if (entry == manifest.end()) {
       throw FormatError(path.string(), "must be listed in the directory's manifest");
     }
-    const auto& [bytes, hash] = entry->second;
-    if (size_of(path) != bytes) {
-      throw FormatError(
-          path.string(),
-          "must have the " + std::to_string(bytes) + " bytes that the manifest says",
-          std::to_string(size_of(path)));
-    }
-    const std::string actual = sha256_hex_of_file(path);
-    if (actual != hash) {
-      throw FormatError(
-          path.string(),
-          "must have the SHA-256 that the manifest says, " + hash,
-          actual,
-          "the file was changed or damaged after it was written");
-    }
+    verify_file(path, entry->second, kDamaged);
     found.insert(name);
   }
   for (const auto& [name, entry] : manifest) {
     if (!found.contains(name)) {
       throw FormatError((directory / name).string(), "must be there: the manifest lists it");
+    }
+  }
+}
+
+void verify_listed_files(
+    const fs::path& directory,
+    const std::function<bool(const std::string&)>& wanted) {
+  const fs::path manifest = directory / kManifest;
+  std::error_code ignored; // what cannot be looked at cannot be read either
+  if (!fs::exists(manifest, ignored)) {
+    return;
+  }
+  for (const auto& [name, entry] : read_manifest(manifest)) {
+    const bool plain = name.find('/') == std::string::npos;
+    if (plain && wanted(name) && fs::exists(directory / name, ignored)) {
+      verify_file(
+          directory / name,
+          entry,
+          std::string(kDamaged) + "; if it was changed on purpose, remove manifest.json");
     }
   }
 }

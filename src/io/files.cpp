@@ -167,6 +167,14 @@ void AtomicFile::commit() {
   sync_path(parent_of(target_));
 }
 
+void require_writable(const fs::path& path) {
+  std::error_code ignored; // then the attempt tells
+  if (fs::is_directory(path, ignored)) {
+    throw IoError(path.string(), "must be a file", "a folder");
+  }
+  const AtomicFile attempt(path);
+}
+
 void write_file_atomic(const fs::path& path, std::string_view content) {
   AtomicFile file(path);
   file.write(content);

@@ -1,14 +1,17 @@
 #include "fcc/model/hugging_face.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 #include <system_error>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/aminmax.h>
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
+#include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/tensor_io.h"
@@ -45,6 +48,13 @@ void check_weight(const TensorView& source, const WeightShape& target, const std
   }
 }
 
+void require_finite(const at::Tensor& values, const std::string& name, const std::string& where) {
+  const auto [least, largest] = at::aminmax(values.flatten()); // either is NaN where a value is
+  if (!std::isfinite(least.item<double>()) || !std::isfinite(largest.item<double>())) {
+    throw FormatError(where, name + " must hold finite numbers", "NaN or infinity");
+  }
+}
+
 // What older files hold beside the weights, without effect on the model: RoPE's frequencies, and
 // the head of a tied model if it is the embedding once more.
 bool is_harmless(
@@ -69,6 +79,14 @@ std::vector<std::string> check_weights(
     const ModelConfig& config,
     const SafetensorsDirectory& files,
     const std::string& where) {
+  // Compared before the weights are named one by one: a damaged count would name them for hours.
+  if (config.num_hidden_layers > static_cast<std::int64_t>(files.tensors().size())) {
+    throw FormatError(
+        where,
+        "must hold the weights of num_hidden_layers = " + std::to_string(config.num_hidden_layers) +
+            " layers",
+        std::to_string(files.tensors().size()) + " weights");
+  }
   std::vector<std::string> fresh, names;
   std::set<std::string> known;
   for (const WeightShape& weight : weight_shapes(config)) {
@@ -98,11 +116,18 @@ std::vector<std::string> load_weights(
     FlatParameters& parameters,
     const std::filesystem::path& directory) {
   const at::NoGradGuard no_grad;
+  // A flipped bit in a weight changes the model in silence. What a run wrote can be proved whole;
+  // the optimizer's states, several times as large, are not read here.
+  verify_listed_files(directory, [](const std::string& name) {
+    return name != "optimizer.safetensors" && name != "trainer.json";
+  });
   const SafetensorsDirectory files(directory);
   std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
   for (const NamedTensor& weight : parameters.named(parameters.master())) {
     if (files.contains(weight.name)) {
-      weight.tensor.copy_(read_tensor(files.at(weight.name)));
+      const at::Tensor values = read_tensor(files.at(weight.name));
+      require_finite(values, weight.name, directory.string());
+      weight.tensor.copy_(values);
     }
   }
   parameters.update_compute();

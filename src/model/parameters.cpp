@@ -12,6 +12,15 @@
 namespace fcc {
 namespace {
 
+/// a · b + c of three sizes, none below 0.
+std::int64_t product_sum(std::int64_t a, std::int64_t b, std::int64_t c = 0) {
+  std::int64_t result = 0;
+  if (__builtin_mul_overflow(a, b, &result) || __builtin_add_overflow(result, c, &result)) {
+    throw ConfigError("model", "must have fewer than 2^63 parameters");
+  }
+  return result;
+}
+
 constexpr std::int64_t kAlignment = 64; // elements: 256 bytes of float32
 
 at::ScalarType master_type(ComputeDType dtype) {
@@ -30,7 +39,7 @@ bool matches(const std::string& pattern, const std::string& name) {
 std::int64_t FlatParameters::Slot::numel() const {
   std::int64_t product = 1;
   for (const std::int64_t size : shape) {
-    product *= size;
+    product = product_sum(product, size);
   }
   return product;
 }
@@ -45,8 +54,8 @@ std::string FlatParameters::Slot::name_of(std::size_t part, std::int64_t layer) 
 
 std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& config) {
   const std::int64_t D = config.hidden_size, F = config.intermediate_size, V = config.vocab_size;
-  const std::int64_t queries = config.num_attention_heads * config.head_dim; // H·E
-  const std::int64_t keys = config.num_key_value_heads * config.head_dim;    // G·E
+  const std::int64_t queries = product_sum(config.num_attention_heads, config.head_dim); // H·E
+  const std::int64_t keys = product_sum(config.num_key_value_heads, config.head_dim);    // G·E
   std::vector<Slot> slots;
   const auto top =
       [&](at::Tensor ModelWeights::*member, const char* name, std::vector<std::int64_t> shape) {
@@ -70,7 +79,7 @@ std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& 
       slot.names = std::move(names);
       slot.shape = {N, 0};
       for (const std::int64_t count : rows) {
-        slot.shape[1] += count;
+        slot.shape[1] = product_sum(1, count, slot.shape[1]);
       }
       slot.rows = std::move(rows);
       if (columns > 0) {
@@ -112,6 +121,9 @@ std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& 
 }
 
 void FlatParameters::freeze_matching(const std::vector<std::string>& patterns) {
+  if (patterns.empty()) {
+    return;
+  }
   std::vector<bool> used(patterns.size(), false);
   for (Slot& slot : slots_) {
     std::string covered, left_out;
@@ -154,7 +166,8 @@ void FlatParameters::place_slots() {
     for (Slot& slot : slots_) {
       if (belongs(slot)) {
         slot.offset = end;
-        end += (slot.numel() + kAlignment - 1) / kAlignment * kAlignment;
+        const std::int64_t pieces = product_sum(1, slot.numel(), kAlignment - 1) / kAlignment;
+        end = product_sum(pieces, kAlignment, end);
       }
     }
     return end;
@@ -250,7 +263,7 @@ void FlatParameters::update_compute() {
 std::int64_t count_parameters(const ModelConfig& config) {
   std::int64_t count = 0;
   for (const FlatParameters::Slot& slot : FlatParameters::make_slots(config)) {
-    count += slot.numel();
+    count = product_sum(1, slot.numel(), count);
   }
   return count;
 }

@@ -67,8 +67,14 @@ TEST_F(SweepLogTest, AFileCutAtAnyByteGoesOnWithItsWholeLines) {
   }
 }
 
-TEST_F(SweepLogTest, OtherSettingsAreRefusedByName) {
+TEST_F(SweepLogTest, WithoutAResultOtherSettingsTakeItsPlace) {
+  { SweepLog log(path_, {{"a longer line of settings than the next one's", 1}, {"seed", 1}}); }
   { SweepLog log(path_, settings_); }
+  EXPECT_EQ(content(), settings_.dump() + "\n");
+}
+
+TEST_F(SweepLogTest, OtherSettingsAreRefusedByName) {
+  { SweepLog(path_, settings_).append({{"cell", 1}}); }
   try {
     SweepLog(path_, {{"trials", 20}, {"seed", 8}, {"extra", true}});
     FAIL() << "must be refused";

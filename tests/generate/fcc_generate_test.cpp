@@ -108,6 +108,12 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   refused(model + " -p a --temperature -1", "temperature");
   refused(model + " -p a -t 1 --top-p 1.5", "top_p");
   refused(model + " -p a --dtype float8", "float8");
+  const ProgramResult usage = run(model + " -p a -n -3");
+  EXPECT_EQ(usage.exit_code, 2);
+  EXPECT_NE(usage.err.find("at least 0; got -3"), std::string::npos) << usage.err;
+  const ProgramResult unwritable = run(model + " -p a -n 3 --save-state " + (folder_ / "no/state"));
+  EXPECT_EQ(unwritable.exit_code, 1);
+  EXPECT_EQ(unwritable.out, "") << "refused before the work";
   refused("--model " + model_ + " -p a --device gpu", "device");
   refused(model + " -p a --tokenizer " + (folder_ / "no.json"), "no.json");
 

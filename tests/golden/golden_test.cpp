@@ -48,8 +48,18 @@ TEST_P(Golden, LossAndEveryGradientAgreeInFloat64) {
   }
 }
 
+// GoogleTest takes letters, digits and underscores only.
 std::string stem(const ::testing::TestParamInfo<std::filesystem::path>& info) {
-  return info.param.stem().string();
+  std::string name = info.param.stem().string();
+  for (char& c : name) {
+    const bool allowed = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    c = allowed ? c : '_';
+  }
+  return name;
+}
+
+TEST(GoldenCases, AreThere) {
+  EXPECT_FALSE(GoldenCase::all().empty()) << "FCC_GOLDEN_DIR must hold .safetensors files";
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Golden, ::testing::ValuesIn(GoldenCase::all()), stem);

@@ -233,5 +233,20 @@ TEST_F(DamagedDirectory, MissingAddedAndCutFilesAreFound) {
       error_of_verifying(directory_).find("manifest.json: must be readable"), std::string::npos);
 }
 
+TEST_F(DamagedDirectory, ListedFilesAreCheckedIfWantedAndThere) {
+  const auto check = [&](const std::string& wanted) {
+    verify_listed_files(directory_, [&](const std::string& name) { return name == wanted; });
+  };
+  write_plain(directory_ / "added.txt", "not of the writer");
+  EXPECT_NO_THROW(check("a.txt"));
+  write_plain(directory_ / "a.txt", "Content");
+  EXPECT_THROW(check("a.txt"), FormatError);
+  EXPECT_NO_THROW(check("another"));
+  fs::remove(directory_ / "a.txt");
+  EXPECT_NO_THROW(check("a.txt"));
+  fs::remove(directory_ / "manifest.json");
+  EXPECT_NO_THROW(check("a.txt"));
+}
+
 } // namespace
 } // namespace fcc

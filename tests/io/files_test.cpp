@@ -59,6 +59,18 @@ TEST(WriteFileAtomic, AnAbsentDirectoryIsAnError) {
   EXPECT_THROW(write_file_atomic(directory / "absent/a", "x"), IoError);
 }
 
+TEST(RequireWritable, RefusesWhatCannotBeWrittenAndLeavesNothing) {
+  const TemporaryDirectory directory;
+  write_plain(directory / "old", "content");
+  EXPECT_NO_THROW(require_writable(directory / "old"));
+  EXPECT_NO_THROW(require_writable(directory / "new"));
+  EXPECT_THROW(require_writable(directory.path()), IoError);
+  EXPECT_THROW(require_writable(directory / "absent/new"), IoError);
+  EXPECT_THROW(require_writable(directory / "old/new"), IoError);
+  EXPECT_EQ(read_plain(directory / "old"), "content");
+  EXPECT_FALSE(std::filesystem::exists(directory / "new"));
+}
+
 TEST(AtomicFile, WithoutCommitTheOldContentStaysAndNothingElse) {
   const TemporaryDirectory directory;
   write_plain(directory / "a", "old");

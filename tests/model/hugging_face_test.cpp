@@ -1,10 +1,13 @@
 #include <filesystem>
+#include <fstream>
+#include <limits>
 
 #include <gtest/gtest.h>
 
 #include <ATen/ops/equal.h>
 
 #include "fcc/core/error.h"
+#include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
@@ -117,6 +120,46 @@ TEST_F(HuggingFace, AModelReadsBackBitForBitShardedOrNot) {
     EXPECT_EQ(model_hash(loaded), model_hash(*saved));
     EXPECT_EQ(std::filesystem::exists(directory_ / "model.safetensors"), shard_bytes > 2000);
   }
+}
+
+TEST_F(HuggingFace, ADamagedFileOfARunIsRefused) {
+  const ModelConfig config = tiny_config(condensation(4));
+  const auto saved = tiny_parameters(config, ComputeDType::kFloat32);
+  AtomicDirectory writer(directory_);
+  save_model(*saved, saved->compute(), DType::kF32, writer.path());
+  writer.commit();
+  FlatParameters loaded(config, ComputeDType::kFloat32, at::kCPU, 99);
+  EXPECT_NO_THROW(load_weights(loaded, directory_));
+  std::fstream file(directory_ / "model.safetensors", std::ios::in | std::ios::out);
+  file.seekp(-5, std::ios::end); // one byte of the last weight
+  file.put('\x41');
+  file.close();
+  EXPECT_THROW(load_weights(loaded, directory_), FormatError);
+}
+
+TEST_F(HuggingFace, AWeightThatIsNoNumberIsRefusedByName) {
+  const ModelConfig config = tiny_config(condensation(4));
+  const auto saved = tiny_parameters(config, ComputeDType::kFloat32);
+  saved->named(saved->master())[1].tensor.view(-1)[3] = std::numeric_limits<double>::quiet_NaN();
+  save_model(*saved, saved->compute(), DType::kBF16, directory_);
+  FlatParameters loaded(config, ComputeDType::kFloat32, at::kCPU, 99);
+  try {
+    load_weights(loaded, directory_);
+    FAIL() << "must be refused";
+  } catch (const FormatError& error) {
+    const std::string name = saved->named(saved->master())[1].name;
+    EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(HuggingFace, ACountOfLayersBeyondTheFileIsRefusedAtOnce) {
+  ModelConfig config = tiny_config(condensation(4));
+  const auto saved = tiny_parameters(config, ComputeDType::kFloat32);
+  save_model(*saved, saved->compute(), DType::kF32, directory_);
+  config.num_hidden_layers = std::int64_t{1} << 40;
+  EXPECT_THROW(check_weights(config, SafetensorsDirectory(directory_), "it"), FormatError);
+  config.num_hidden_layers = std::int64_t{1} << 55;
+  EXPECT_THROW(count_parameters(config), ConfigError);
 }
 
 TEST_F(HuggingFace, NarrowTypesAreReadAndWritten) {

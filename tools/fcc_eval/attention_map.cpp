@@ -75,6 +75,7 @@ void fill_defaults(AttentionMapOptions& maps, std::int64_t num_layers, std::int6
 }
 
 int run(Options options) {
+  prepare_report(options.output);
   const LoadedModel model = load_model(options.model);
   const std::vector<std::int32_t> ids = encode_prompt(model, read_file(options.text));
   if (model.config().fcc) {

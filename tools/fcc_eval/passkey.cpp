@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "common/model_options.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
@@ -36,9 +38,11 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("-s,--segments", options.segments, "Lengths of the text, in segments")
           ->delimiter(',')
           ->capture_default_str()
+          ->check(whole_number(1, kMaxSegments))
           ->group("Sweep");
   app.add_option("--lengths", options.lengths, "Lengths of the text, in tokens")
       ->delimiter(',')
+      ->check(whole_number(1, std::numeric_limits<std::int32_t>::max()))
       ->excludes(segments)
       ->group("Sweep");
   app.add_option(
@@ -50,12 +54,15 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Sweep");
   app.add_option("-n,--trials", options.sweep.trials, "Texts for each length and depth")
       ->capture_default_str()
+      ->check(whole_number(1))
       ->group("Sweep");
   app.add_option("--batch-size", options.sweep.batch_size, "Texts that run at once, at most")
       ->capture_default_str()
+      ->check(whole_number(1))
       ->group("Sweep");
   app.add_option("--seed", options.sweep.seed, "Equal seeds hide equal keys")
       ->capture_default_str()
+      ->check(whole_number(0))
       ->group("Sweep");
   app.add_option(
          "--config",
@@ -81,7 +88,7 @@ void add_options(CLI::App& app, Options& options) {
          "--trained-segments",
          options.trained_segments,
          "Mark this length in the picture (default: from --config)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->group("Output");
 }
 

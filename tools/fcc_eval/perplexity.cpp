@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "common/model_options.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
@@ -55,17 +56,17 @@ void add_options(CLI::App& app, Options& options) {
          options.segments,
          "Segments of a sequence; 0: the whole file is one sequence")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0, kMaxSegments))
       ->group("Data");
   app.add_option("-n,--sequences", options.sequences, "Sequences, from the start; 0: all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->group("Data");
   app.add_option(
          "--segment-length",
          options.segment_length,
          "Tokens of a segment in the report, for a plain Llama (others have their own)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0, kMaxSegments))
       ->group("Data");
   auto* cut = app.add_flag(
                      "--cut-memory",
@@ -77,14 +78,14 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Measure");
   app.add_option("--batch-size", options.batch_size, "Sequences that run at once")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->group("Measure");
   app.add_option(
          "--chunk-segments",
          options.chunk_segments,
          "Segments that run at once; 0: about 4096 tokens. The result does not depend on it")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->group("Measure");
   app.add_option("--json", options.json, "Write the results as JSON")
       ->type_name("FILE")
@@ -169,6 +170,11 @@ Rows rows_of_run(const Options& options, const LoadedModel& model, std::int64_t 
 }
 
 int run(const Options& options) {
+  for (const std::string* report : {&options.json, &options.csv}) {
+    if (!report->empty()) {
+      prepare_report(*report);
+    }
+  }
   LoadedModel model = load_model(options.model, /*for_executor=*/true);
   const ModelConfig& config = model.config();
   const bool llama = config.arch() == Architecture::kLlama;

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "common/model_options.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/summarize.h"
@@ -36,17 +37,17 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("FILE")
       ->group("Data");
   app.add_option("-n,--num-pairs", options.summaries.num_pairs, "Texts, from the start; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->group("Data");
   app.add_option(
          "--max-length",
          options.summaries.max_length_tokens,
          "Tokens of text and summary: longer texts are cut; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->group("Data");
   app.add_option("--max-tokens", options.max_tokens, "Tokens of a generated summary, at most")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->group("Generation");
   app.add_option("-t,--temperature", options.sampler.temperature, "0: always the likeliest token")
       ->capture_default_str()
@@ -59,6 +60,7 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Generation");
   app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal summaries")
       ->capture_default_str()
+      ->check(whole_number(0))
       ->group("Generation");
   app.add_option("--edges", options.edges, "Borders between the reported input lengths, tokens")
       ->delimiter(',')
@@ -74,7 +76,20 @@ void add_options(CLI::App& app, Options& options) {
       ->group("Output");
 }
 
+/// What a summary is drawn by and sorted into, before hours of generation.
+void check_options(const Options& options) {
+  [[maybe_unused]] const Sampler refuses_bad_options(options.sampler);
+  std::int64_t edge_before = 0;
+  for (const std::int64_t edge : options.edges) {
+    if (edge <= edge_before) {
+      throw ConfigError("--edges", "must ascend from above 0", std::to_string(edge));
+    }
+    edge_before = edge;
+  }
+}
+
 int run(Options options) {
+  check_options(options);
   const LoadedModel model = load_model(options.model);
   const PairFile pairs(options.pairs);
   const PairTemplate prompts(
@@ -83,6 +98,7 @@ int run(Options options) {
   options.summaries.identity = {
       {"model", model.hash},
       {"tokenizer", model.tokenizer->hash()},
+      {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))},
       {"pairs", sha256_hex_of_file(options.pairs)},
       {"max_tokens", std::to_string(options.max_tokens)},
       {"temperature", format_number(options.sampler.temperature, 6)},

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <string>
 
 namespace fcc {
 
@@ -36,5 +38,11 @@ class AtomicDirectory {
 /// Checks every file of `directory` against its `manifest.json` (size and SHA-256; no file missing,
 /// none added). Errors: `FormatError` naming the file.
 void verify_manifest(const std::filesystem::path& directory);
+
+/// Checks those files of `directory` that are there, that its manifest lists and that `wanted`
+/// chooses by name; without a manifest, none. Errors: `FormatError` naming the file.
+void verify_listed_files(
+    const std::filesystem::path& directory,
+    const std::function<bool(const std::string&)>& wanted);
 
 } // namespace fcc

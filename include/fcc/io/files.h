@@ -52,6 +52,10 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+/// Refuses a path that `AtomicFile` could not write, before hours of work for it. Writes nothing.
+/// Errors: `IoError`.
+void require_writable(const std::filesystem::path& path);
+
 /// Writes a whole file by `AtomicFile`.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include <CLI/CLI.hpp>
+
+namespace fcc::tools {
+
+/// Most segments of a sequence that a command line may ask for, as in a run's configuration.
+inline constexpr std::int64_t kMaxSegments = std::int64_t{1} << 24;
+
+/// Lets a whole number in [least, most] pass; anything else is bad usage that names the rule and
+/// the value.
+CLI::Validator whole_number(
+    std::int64_t least,
+    std::int64_t most = std::numeric_limits<std::int64_t>::max());
+
+} // namespace fcc::tools
