@@ -24,7 +24,7 @@ endforeach()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(ArrowParquet
   REQUIRED_VARS ArrowParquet_parquet_LIBRARY ArrowParquet_arrow_LIBRARY ArrowParquet_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "run scripts/setup.sh --parquet first, or set FCC_ARROW_ROOT")
+  REASON_FAILURE_MESSAGE "run scripts/setup.sh --parquet first, or set FCC_ARROW_ROOT to the folder `pyarrow` of an unpacked pyarrow 26.0.1 wheel")
 
 if(ArrowParquet_FOUND AND NOT TARGET ArrowParquet::parquet)
   foreach(_part arrow parquet)

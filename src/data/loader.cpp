@@ -28,6 +28,17 @@ Batch empty_batch(const BatchShape& shape) {
         std::to_string(shape.batch_size) + " rows of " + std::to_string(shape.all_segments()) +
             " segments of " + std::to_string(shape.segment_length) + " tokens");
   }
+  constexpr double kMaxTokens = 2147483648.0; // 2^31: the arrays of such a batch take 28 GB
+  const double num_tokens = static_cast<double>(shape.batch_size) *
+                            static_cast<double>(shape.all_segments()) *
+                            static_cast<double>(shape.segment_length);
+  if (num_tokens > kMaxTokens) {
+    throw ConfigError(
+        "batch",
+        "may have at most 2^31 tokens",
+        std::to_string(shape.batch_size) + " rows of " + std::to_string(shape.all_segments()) +
+            " segments of " + std::to_string(shape.segment_length) + " tokens");
+  }
   const auto rows = static_cast<std::size_t>(shape.batch_size);
   const auto tokens = rows * static_cast<std::size_t>(shape.length_tokens());
   Batch batch;

@@ -138,8 +138,12 @@ PasskeyTask::PasskeyTask(
   const std::string intro = config.intro.value_or(kIntro);
   const std::string filler = config.filler.value_or(kFiller);
   const std::string question = config.question.value_or(kQuestion);
-  if (num_digits_ < 1) {
-    throw ConfigError("passkey digits", "must be at least 1", std::to_string(num_digits_));
+  constexpr std::int64_t kMaxDigits = 18;
+  if (num_digits_ < 1 || num_digits_ > kMaxDigits) {
+    throw ConfigError(
+        "passkey digits",
+        "must lie in 1.." + std::to_string(kMaxDigits),
+        std::to_string(num_digits_));
   }
   if (needle_text_.find(kKey) == std::string::npos) {
     throw ConfigError(

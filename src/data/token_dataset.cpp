@@ -212,6 +212,20 @@ TokenFile open_file(
   };
   require_mark("add_bos", file.info().add_bos, marks.bos);
   require_mark("add_eos", file.info().add_eos, marks.eos);
+  // What another program wrote: a model that meets two BOS, or none, learns something else.
+  constexpr std::int64_t kDocumentsLookedAt = 256;
+  const MarkReport report = check_marks(file, tokenizer, kDocumentsLookedAt);
+  if (report.first_bad_bos >= 0) {
+    throw FormatError(
+        path,
+        file.info().add_bos ? "says add_bos true: every document must begin with one BOS"
+                            : "says add_bos false: no document may begin with BOS",
+        "document " + std::to_string(report.first_bad_bos) + " begins with " +
+            (report.missing_bos > 0   ? "none"
+             : report.doubled_bos > 0 ? "two"
+                                      : "one"),
+        "`fcc-data inspect` counts them");
+  }
   return file;
 }
 

@@ -172,6 +172,31 @@ bool keep(
   return false;
 }
 
+std::string dropped_text(const TokenizeSummary& summary) {
+  return std::to_string(summary.num_documents) + " read, of them " +
+         std::to_string(summary.num_empty) + " empty, " + std::to_string(summary.num_duplicates) +
+         " duplicate, " + std::to_string(summary.num_too_short) + " too short, " +
+         std::to_string(summary.num_too_long) + " too long";
+}
+
+/// Removes a folder in which nothing is to go on from: of a run that failed before its first point.
+class EmptyFolderRemoval {
+ public:
+  EmptyFolderRemoval(fs::path folder, fs::path state)
+      : folder_(std::move(folder)), state_(std::move(state)) {}
+  ~EmptyFolderRemoval() {
+    std::error_code ignored;
+    if (!fs::exists(state_, ignored)) {
+      fs::remove_all(folder_, ignored);
+    }
+  }
+  EmptyFolderRemoval(const EmptyFolderRemoval&) = delete;
+  EmptyFolderRemoval& operator=(const EmptyFolderRemoval&) = delete;
+
+ private:
+  fs::path folder_, state_;
+};
+
 /// The token file, and the one that is held out.
 void write_files(const TokenizeOptions& options, TokenSpool& spool, const TokenFileInfo& info) {
   const std::int64_t num_documents = spool.size().num_documents;
@@ -199,6 +224,9 @@ TokenizeSummary tokenize_corpus(
     const TokenizeOptions& options,
     const Tokenizer& tokenizer,
     const std::function<void(const TokenizeProgress&)>& progress) {
+  if (options.holdout == options.output) {
+    throw ConfigError("holdout", "must be another file than the output", options.holdout.string());
+  }
   const fs::path folder = options.output.string() + ".partial";
   const fs::path state_path = folder / "state.json";
   const Encoder encoder(options, tokenizer);
@@ -208,6 +236,7 @@ TokenizeSummary tokenize_corpus(
     throw IoError(folder.string(), "cannot create the folder", error.message());
   }
   const FolderLock lock(folder);
+  const EmptyFolderRemoval removal(folder, state_path);
   if (options.restart) {
     fs::remove(state_path);
   }
@@ -249,8 +278,9 @@ TokenizeSummary tokenize_corpus(
     }
   }
   if (state.summary.num_kept == 0) {
-    fs::remove_all(folder);
-    throw Error(options.output.string(), "no document was left to write");
+    fs::remove(state_path);
+    throw Error(
+        options.output.string(), "no document was left to write", dropped_text(state.summary));
   }
   sync();
   write_files(options, spool, token_file_info(tokenizer, options.add_bos, options.add_eos));

@@ -73,10 +73,7 @@ LoadedModel load_model(const LoadOptions& options) {
   const ModelConfig config = load_model_config(options.directory);
   // The tokenizer first: its errors should not come after minutes of reading weights.
   const std::string tokenizer_path = options.tokenizer.value_or(where);
-  const auto saved = std::filesystem::is_directory(tokenizer_path)
-                         ? saved_tokenizer_config(tokenizer_path)
-                         : std::nullopt;
-  const TokenizerConfig policy = saved.value_or(TokenizerConfig{.path = tokenizer_path});
+  const TokenizerConfig policy = with_saved_policy({.path = tokenizer_path});
   std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer({.path = tokenizer_path});
   if (tokenizer->vocab_size() > config.vocab_size) {
     throw ConfigError(
@@ -109,7 +106,7 @@ LoadedModel load_model(const LoadOptions& options) {
 
 std::vector<std::int32_t> encode_prompt(const LoadedModel& model, const std::string& text) {
   std::vector<std::int32_t> ids;
-  if (model.tokenizer_policy.add_bos && model.tokenizer->bos_id()) {
+  if (model.tokenizer_policy.begins_with_bos() && model.tokenizer->bos_id()) {
     ids.push_back(*model.tokenizer->bos_id());
   }
   model.tokenizer->encode(text, ids);

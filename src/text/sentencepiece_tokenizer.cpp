@@ -275,7 +275,7 @@ std::string SentencePieceTokenizer::decode(std::span<const std::int32_t> ids) co
 } // namespace
 
 std::shared_ptr<const Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& file) {
-  return std::make_shared<SentencePieceTokenizer>(read_file(file), file.string());
+  return std::make_shared<SentencePieceTokenizer>(read_tokenizer_file(file), file.string());
 }
 
 } // namespace fcc

@@ -6,7 +6,6 @@
 
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
-#include "fcc/io/files.h"
 #include "text/bpe_tokenizer.h"
 #include "text/token_table.h"
 #include "text/tokenizer_loaders.h"
@@ -214,7 +213,7 @@ std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(const std::filesystem::
   BpeSpec spec;
   spec.kind = "tiktoken";
   spec.source = file.string();
-  std::string content = read_file(file);
+  std::string content = read_tokenizer_file(file);
   spec.tokens = read_ranks(content, spec.source);
   spec.files.emplace_back("tokenizer.model", std::move(content));
   const std::size_t num_ranks = spec.tokens.size();
@@ -239,7 +238,7 @@ std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(const std::filesystem::
 
   const auto settings_file = file.parent_path() / kSettingsName;
   if (std::filesystem::is_regular_file(settings_file)) {
-    std::string settings = read_file(settings_file);
+    std::string settings = read_tokenizer_file(settings_file);
     read_settings(settings, settings_file.string(), spec);
     spec.files.emplace_back(kSettingsName, std::move(settings));
   } else {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "fcc/core/error.h"
@@ -77,7 +79,11 @@ Saved read_saved(const fs::path& file) {
 /// Whether a file is tiktoken's: its first line is a token in base64, a space and a rank, where
 /// SentencePiece's protobuf begins with the bytes of a field header.
 bool is_tiktoken(const fs::path& file) {
-  const std::string content = read_file(file);
+  constexpr std::size_t kMaxLineBytes = 1024;
+  std::string content(kMaxLineBytes, '\0');
+  std::ifstream stream(file, std::ios::binary);
+  stream.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<std::size_t>(stream.gcount()));
   const std::string_view line = std::string_view(content).substr(0, content.find('\n'));
   const std::size_t space = line.find(' ');
   const auto is_base64 = [](char c) {
@@ -146,7 +152,9 @@ std::shared_ptr<const Tokenizer> load_directory(TokenizerKind kind, const fs::pa
       throw ConfigError(
           "tokenizer", "a directory must hold the file of its type", file.string() + ", absent");
     }
-    return load(kind, file);
+    const bool is_saved = fs::is_regular_file(directory / kSavedName) &&
+                          read_saved(directory / kSavedName).kind == kind;
+    return is_saved ? load_saved(directory) : load(kind, file);
   }
   if (fs::is_regular_file(directory / kSavedName)) {
     return load_saved(directory);
@@ -168,6 +176,19 @@ std::shared_ptr<const Tokenizer> load_directory(TokenizerKind kind, const fs::pa
 }
 
 } // namespace
+
+std::string read_tokenizer_file(const fs::path& file) {
+  constexpr std::uintmax_t kMaxBytes = std::uintmax_t{128} << 20;
+  std::error_code error; // without a size, reading tells what is wrong
+  const std::uintmax_t size = fs::file_size(file, error);
+  if (!error && size > kMaxBytes) {
+    throw FormatError(
+        file.string(),
+        "a tokenizer's file may have at most " + std::to_string(kMaxBytes) + " bytes",
+        std::to_string(size));
+  }
+  return read_file(file);
+}
 
 std::shared_ptr<const Tokenizer> make_tokenizer(const TokenizerConfig& config) {
   if (config.type == TokenizerKind::kBytes ||
@@ -195,8 +216,8 @@ void save_tokenizer(
   tokenizer.save(directory);
   JsonValue::Object object;
   object.push_back({"kind", {tokenizer.kind()}});
-  object.push_back({"add_bos", {config.add_bos}});
-  object.push_back({"add_eos", {config.add_eos}});
+  object.push_back({"add_bos", {config.begins_with_bos()}});
+  object.push_back({"add_eos", {config.ends_with_eos()}});
   object.push_back({"hash", {tokenizer.hash()}});
   write_file_atomic(directory / kSavedName, json_text({std::move(object)}) + '\n');
 }
@@ -213,6 +234,19 @@ std::optional<TokenizerConfig> saved_tokenizer_config(const fs::path& directory)
   }
   config.add_bos = saved.add_bos;
   config.add_eos = saved.add_eos;
+  return config;
+}
+
+TokenizerConfig with_saved_policy(TokenizerConfig config) {
+  const auto saved = config.path ? saved_tokenizer_config(*config.path) : std::nullopt;
+  if (saved && (config.type == TokenizerKind::kAuto || config.type == saved->type)) {
+    config.type = saved->type;
+    config.path = saved->path;
+    config.add_bos = config.add_bos.value_or(*saved->add_bos);
+    config.add_eos = config.add_eos.value_or(*saved->add_eos);
+  }
+  config.add_bos = config.begins_with_bos();
+  config.add_eos = config.ends_with_eos();
   return config;
 }
 

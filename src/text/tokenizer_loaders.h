@@ -2,10 +2,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
+
+/// The whole file. Real ones have up to some 40 MB, and reading takes several times the size in
+/// memory: one over 128 MiB is refused. Errors: `IoError`, `FormatError`.
+std::string read_tokenizer_file(const std::filesystem::path& file);
 
 // One function a kind of file, for `make_tokenizer`. `file` is there; errors: `FormatError`.
 

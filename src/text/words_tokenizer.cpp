@@ -199,7 +199,7 @@ std::shared_ptr<const Tokenizer> make_words_tokenizer(
 }
 
 std::shared_ptr<const Tokenizer> load_words_tokenizer(const std::filesystem::path& file) {
-  const std::string content = read_file(file);
+  const std::string content = read_tokenizer_file(file);
   std::vector<std::string> vocabulary;
   for (std::size_t i = 0; i < content.size();) {
     const std::size_t end = std::min(content.find('\n', i), content.size());

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <ATen/Context.h>
 
@@ -44,12 +45,9 @@ ModelConfig resolve_model_config(const ModelSection& section) {
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
   TokenizerConfig tokenizer = config.data.tokenizer;
   if (config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto) {
-    if (const auto saved = saved_tokenizer_config(*config.model.path)) {
-      return *saved;
-    }
     tokenizer.path = config.model.path;
   }
-  return tokenizer;
+  return with_saved_policy(std::move(tokenizer));
 }
 
 namespace {

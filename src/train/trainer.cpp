@@ -51,7 +51,7 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
         datasets,
         parts_.tokenizer,
         loader_seed(config_.train.seed, loaders_.size()),
-        {.bos = config_.data.tokenizer.add_bos, .eos = config_.data.tokenizer.add_eos}));
+        marks_of(config_.data.tokenizer)));
     return loaders_.size() - 1;
   };
   std::optional<std::size_t> shared;

@@ -77,7 +77,7 @@ Validator::Validator(
         {dataset},
         tokenizer,
         static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed,
-        {.bos = config.data.tokenizer.add_bos, .eos = config.data.tokenizer.add_eos});
+        marks_of(config.data.tokenizer));
     std::string name = loader.datasets().at(0)->name();
     const bool taken = std::any_of(sources_.begin(), sources_.end(), [&](const Source& source) {
       return source.name == name;

@@ -194,7 +194,7 @@ TEST_F(Convert, BadUsageIsSaidWithExitCode2) {
   expect_error(arguments + " --dtype int8", 2, "--dtype");
   expect_error(arguments + " --fcc '{\"segment_lenght\": 5}'", 2, "segment_length");
   expect_error(arguments + " --fcc '{\"arch\": \"llama\"}'", 2, "condensation");
-  expect_error("check " + (folder_ / "none"), 2, "config.json");
+  expect_error("check " + (folder_ / "none"), 2, "got nothing there");
   for (const std::string& usage :
        {std::string(), "convert " + model, arguments + " --max-shard 0"}) {
     EXPECT_EQ(run(usage).exit_code, 2) << usage;

@@ -3,49 +3,30 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <thread>
 
-#include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "data/helpers.h"
+#include "data/program.h"
+#include "fcc/core/error.h"
+#include "fcc/data/loader.h"
 #include "fcc/io/files.h"
 
 namespace fcc {
 namespace {
 
 namespace fs = std::filesystem;
+using test::bytes_tokenizer;
+using test::has;
+using test::Result;
+using test::run;
+using test::start;
 using test::TemporaryFolder;
 
-const std::string kProgram = FCC_BINARY_DIR "/bin/fcc-data";
 const std::string kBook = FCC_SOURCE_DIR "/tests/data/pride_and_prejudice.txt";
-
-struct Result {
-  int exit_code = -1;
-  std::string output; ///< standard output and error
-};
-
-Result run(const std::string& arguments) {
-  Result result;
-  FILE* pipe = ::popen((kProgram + " " + arguments + " 2>&1").c_str(), "r");
-  std::array<char, 4096> buffer;
-  for (std::size_t got = 0; (got = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    result.output.append(buffer.data(), got);
-  }
-  const int status = ::pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
-
-bool has(const Result& result, const std::string& text) {
-  return result.output.find(text) != std::string::npos;
-}
 
 TEST(FccData, TokenizesABookAndShowsIt) {
   const TemporaryFolder folder;
@@ -132,22 +113,97 @@ TEST(FccData, SaysWhatIsWrongWithItsExitCode) {
   }
 }
 
-/// Starts the program by itself, so that it can be killed.
-pid_t start(const std::vector<std::string>& arguments) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const int nothing = ::open("/dev/null", O_WRONLY);
-    ::dup2(nothing, 1);
-    ::dup2(nothing, 2);
-    std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
-    for (const std::string& argument : arguments) {
-      argv.push_back(const_cast<char*>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
-    ::execv(kProgram.c_str(), argv.data());
-    ::_exit(127);
+TEST(FccData, RefusesWhatMakesNoSenseNamingTheValueAndTheRule) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "empty");
+  fs::create_directories(folder / "out.d");
+  write_file_atomic(folder / "a.txt", "some text");
+  write_file_atomic(folder / "none.jsonl", "\n\n");
+  const std::string a = folder / "a.txt", out = " -o " + (folder / "out").string();
+  const std::string tokens = folder / "a.safetensors";
+  ASSERT_EQ(run("tokenize " + a + " -o " + tokens).exit_code, 0);
+  struct Case {
+    std::string arguments;
+    int exit_code;
+    std::string expected;
+  };
+  for (const Case& c : std::vector<Case>{
+           {"tokenize " + a, 2, "--output is required"},
+           {"tokenize " + a + " -o " + a + " --overwrite", 2, "must not be one of the inputs"},
+           {"tokenize " + a + " -o " + (folder / "out.d").string(), 2, "got a folder"},
+           {"tokenize " + a + " -o /dev/null", 2, "got a device"},
+           {"tokenize " + a + " -o /dev/null/out", 1, "/dev/null/out.partial: cannot create"},
+           {"tokenize " + (folder / "empty").string() + out, 2, "a folder must hold .txt"},
+           {"tokenize " + (folder / "none.jsonl").string() + out, 1, "0 read, of them 0 empty"},
+           {"tokenize " + a + out + " --min-tokens 99", 1, "1 too short"},
+           {"tokenize " + a + out + " --min-tokens 9 --max-tokens 5", 2, "--min-tokens 9; got 5"},
+           {"tokenize " + a + out + " --min-tokens x", 2, "a whole number, 0 or more; got x"},
+           {"tokenize " + a + out + " --threads 0", 2, "1 to 4096; got 0"},
+           {"tokenize " + a + out + " --holdout h", 2, "go together; got a share of 0"},
+           {"tokenize " + a + out + " --holdout-share 0.5 --holdout " + (folder / "out").string(),
+            2,
+            "must be another file"},
+           {"tokenize " + a + out + " --max-document-bytes 3", 1, "at most 3 bytes"},
+           {"tokenize " + a + out + " --tokenizer " + (folder / "empty").string(),
+            2,
+            "a directory must hold fcc_tokenizer.json"},
+           {"tokenize " + a + out + " --tokenizer " + tokens, 1, "must be a SentencePiece model"},
+           {"tokenize " + a + out + " --nonsense", 2, "--nonsense"},
+           {"inspect " + a, 1, "must be a token file"},
+           {"inspect " + (folder / "empty").string(), 1, "must be a regular file"},
+           {"inspect " + (folder / "absent").string(), 1, "No such file"},
+           {"inspect " + tokens + " --type tokns", 2, "tokens|documents|passkey|pairs; got tokns"},
+           {"inspect " + tokens + " --type passkey", 2, "no path; got"},
+           {"inspect " + tokens + " --loss-on answer", 2, "--type tokens"},
+           {"inspect " + tokens + " --add-bos", 2, "says itself"},
+           {"inspect " + tokens + " --position -1", 2, "0 or more; got -1"},
+           {"inspect " + tokens + " --segments 9999999 --segment-length 9999999", 2, "2^31 tokens"},
+           {"words " + (folder / "none.jsonl").string() + out, 1, "must hold a word"},
+           {"words " + a + " -o " + a, 2, "must not be one of the inputs"},
+           {"words " + a + out + " --min-count 0", 2, "1 or more; got 0"},
+           {"passkey -o x.txt", 2, ".jsonl or .safetensors; got x.txt"},
+           {"passkey --digits 99 -o x.jsonl", 2, "1 to 18; got 99"},
+           {"nonsense", 2, "fcc-data --help"}}) {
+    const Result result = run(c.arguments);
+    EXPECT_EQ(result.exit_code, c.exit_code) << c.arguments << "\n" << result.output;
+    EXPECT_TRUE(has(result, c.expected)) << c.arguments << "\n" << result.output;
+    EXPECT_TRUE(has(result, "fcc-data: error: ")) << c.arguments << "\n" << result.output;
+    EXPECT_FALSE(fs::exists(folder / "out.partial")) << c.arguments;
+    EXPECT_EQ(read_file(a), "some text");
   }
-  return child;
+  const Result help = run("inspect --help");
+  EXPECT_TRUE(has(help, "tokens|documents|passkey|pairs")) << help.output;
+  EXPECT_FALSE(has(help, "->")) << help.output;
+  EXPECT_TRUE(has(help, "Usage: fcc-data inspect")) << help.output;
+}
+
+TEST(FccData, CountsMarksThatAreMissingOrDoubled) {
+  const TemporaryFolder folder;
+  const auto tokenizer = bytes_tokenizer();
+  const std::int32_t bos = *tokenizer->bos_id(), eos = *tokenizer->eos_id();
+  TokenSpool spool(folder / "spool", tokenizer->vocab_size(), {});
+  for (const std::vector<std::int32_t>& ids : std::vector<std::vector<std::int32_t>>{
+           {bos, 1, 2, eos}, {bos, bos, 1, eos}, {1, 2, eos}, {bos, 1, eos, eos}, {bos, 1}}) {
+    spool.append(ids);
+  }
+  const std::string path = folder / "marks.safetensors";
+  spool.write_token_file(path, token_file_info(*tokenizer, true, true));
+  Result result = run("inspect " + path);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(has(result, "BOS        missing in 1 documents")) << result.output;
+  EXPECT_TRUE(has(result, "BOS        doubled in 1 documents")) << result.output;
+  EXPECT_TRUE(has(result, "EOS        missing in 1 documents")) << result.output;
+  EXPECT_TRUE(has(result, "EOS        doubled in 1 documents")) << result.output;
+  const MarkReport report = check_marks(TokenFile(path), *tokenizer);
+  EXPECT_EQ(report.first_bad_bos, 1);
+  EXPECT_EQ(check_marks(TokenFile(path), *tokenizer, 1).first_bad_bos, -1);
+  try {
+    make_loader(
+        {test::dataset_of(DatasetKind::kTokens, path)}, tokenizer, 0, {.bos = true, .eos = true});
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_NE(std::string(error.what()).find("document 1 begins with"), std::string::npos);
+  }
 }
 
 TEST(FccData, KilledAtAnyMomentAndStartedAgainItEndsInTheSameFile) {
@@ -196,25 +252,6 @@ TEST(FccData, KilledAtAnyMomentAndStartedAgainItEndsInTheSameFile) {
     EXPECT_EQ(status, 0);
   }
   EXPECT_EQ(read_file(resumed), read_file(whole));
-}
-
-TEST(FccData, ALineWithoutEndIsRefusedInBoundedMemory) {
-  const TemporaryFolder folder;
-  {
-    // A sparse file: 1 GB of zero bytes, no line end.
-    const int file = ::open((folder / "line.jsonl").c_str(), O_WRONLY | O_CREAT, 0644);
-    ASSERT_EQ(::ftruncate(file, off_t{1} << 30), 0);
-    ::close(file);
-  }
-  const Result result =
-      run("tokenize " + (folder / "line.jsonl").string() + " -o " + (folder / "out").string() +
-          " --max-document-bytes 16MB");
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_TRUE(has(result, "may have at most 16777216 bytes")) << result.output;
-  rusage usage{};
-  ::getrusage(RUSAGE_CHILDREN, &usage);
-  // Every run of this program so far, the largest: far below the line.
-  EXPECT_LT(usage.ru_maxrss, 700 * 1024) << "kB";
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -74,6 +75,25 @@ inline DatasetConfig dataset_of(DatasetKind type, const std::filesystem::path& p
     config.path = path.string();
   }
   return config;
+}
+
+/// What make_parquet.py wrote into documents.parquet.
+inline std::vector<std::string> parquet_documents() {
+  const std::array<std::string, 5> endings{
+      "",
+      "two\nlines\n",
+      "\"quoted\" \\ \t",
+      "gr\u00fc\u00df \U0001F600",
+      "\u65e5\u672c\u8a9e\r\n"};
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < 113; ++i) {
+    std::string& text = texts.emplace_back();
+    for (std::size_t k = 0; i != 40 && k < 1 + i * i % 97; ++k) {
+      text += "document " + std::to_string(i) + " ";
+    }
+    text += i != 40 ? endings[i % 5] : "";
+  }
+  return texts;
 }
 
 /// Documents of these lengths, ids counting up from 0 modulo `vocab_size` over all of them.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes documents.parquet, which corpus_test.cpp reads (pyarrow 26.0.1).
+"""Makes documents.parquet, which parquet_test.cpp and formats_test.cpp read (pyarrow 26.0.1).
 
 usage: tests/data/make_parquet.py OUTPUT
 
-113 rows in three row groups; `text` holds "document <i> " repeated 1 + i * i % 97 times, null in row
-40; `label` an integer; `tags` a list; `raw` bytes that are not UTF-8.
+113 rows in three row groups; `text` holds "document <i> " repeated 1 + i * i % 97 times and one of five
+endings that are easily lost on the way, null in row 40; `label` an integer; `tags` a list; `raw` bytes that are not UTF-8.
 """
 
 import sys
@@ -12,7 +12,8 @@ import sys
 import pyarrow
 import pyarrow.parquet
 
-texts = [f"document {i} " * (1 + i * i % 97) for i in range(113)]
+ENDINGS = ["", "two\nlines\n", "\"quoted\" \\ \t", "grüß \U0001F600", "日本語\r\n"]
+texts = [f"document {i} " * (1 + i * i % 97) + ENDINGS[i % 5] for i in range(113)]
 texts[40] = None
 table = pyarrow.table({
     "label": list(range(113)),

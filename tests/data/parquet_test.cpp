@@ -5,29 +5,16 @@
 #include "data/helpers.h"
 #include "fcc/core/error.h"
 #include "fcc/data/corpus.h"
-#include "fcc/data/tokenize.h"
 #include "fcc/io/files.h"
 
 namespace fcc {
 namespace {
 
 namespace fs = std::filesystem;
-using test::bytes_tokenizer;
+using test::parquet_documents;
 using test::TemporaryFolder;
 
 const fs::path kFile = FCC_SOURCE_DIR "/tests/data/documents.parquet";
-
-/// What make_parquet.py wrote.
-std::vector<std::string> documents() {
-  std::vector<std::string> texts;
-  for (int i = 0; i < 113; ++i) {
-    std::string& text = texts.emplace_back();
-    for (int k = 0; i != 40 && k < 1 + i * i % 97; ++k) {
-      text += "document " + std::to_string(i) + " ";
-    }
-  }
-  return texts;
-}
 
 std::vector<std::string>
 read_all(const fs::path& path, const CorpusOptions& options = {}, Corpus::Position from = {}) {
@@ -52,7 +39,7 @@ TEST(Parquet, GivesEveryRowAlsoFromTheMiddle) {
   if (refused_by_this_build()) {
     return;
   }
-  const auto expected = documents();
+  const auto expected = parquet_documents();
   EXPECT_EQ(read_all(kFile), expected);
   Corpus corpus({kFile}, {});
   std::string text;
@@ -63,26 +50,6 @@ TEST(Parquet, GivesEveryRowAlsoFromTheMiddle) {
             expected.begin() + static_cast<std::ptrdiff_t>(row), expected.end()));
     ASSERT_TRUE(corpus.next(text));
   }
-}
-
-TEST(Parquet, GivesTheTokenFileThatJsonlGives) {
-  if (refused_by_this_build()) {
-    return;
-  }
-  const TemporaryFolder folder;
-  std::string lines;
-  for (const std::string& text : documents()) {
-    lines += "{\"text\": \"" + text + "\"}\n";
-  }
-  write_file_atomic(folder / "a.jsonl", lines);
-  TokenizeOptions options;
-  options.output = folder / "from_jsonl";
-  options.files = {folder / "a.jsonl"};
-  tokenize_corpus(options, *bytes_tokenizer());
-  options.output = folder / "from_parquet";
-  options.files = {kFile};
-  EXPECT_EQ(tokenize_corpus(options, *bytes_tokenizer()).num_empty, 1);
-  EXPECT_EQ(read_file(folder / "from_parquet"), read_file(folder / "from_jsonl"));
 }
 
 TEST(Parquet, RefusesColumnsThatHoldNoText) {

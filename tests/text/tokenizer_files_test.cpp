@@ -89,10 +89,34 @@ TEST(SaveTokenizer, OpensTheSameTokenizerAgainWithItsPolicy) {
     EXPECT_EQ(again->eos_id(), tokenizer->eos_id());
     const auto saved = saved_tokenizer_config(directory.path());
     ASSERT_TRUE(saved.has_value());
-    EXPECT_TRUE(saved->add_bos);
-    EXPECT_FALSE(saved->add_eos);
+    EXPECT_EQ(saved->add_bos, true);
+    EXPECT_EQ(saved->add_eos, false);
     EXPECT_EQ(make_tokenizer(*saved)->hash(), tokenizer->hash());
   }
+}
+
+TEST(SavedPolicy, HoldsOnlyWhereTheConfigurationSaysNothingItself) {
+  const TemporaryDirectory directory;
+  TokenizerConfig saved;
+  saved.add_bos = true;
+  saved.add_eos = false;
+  save_tokenizer(*make_words_tokenizer({"a", "<s>", "</s>"}), saved, directory.path());
+  for (const auto kind : {TokenizerKind::kAuto, TokenizerKind::kWords}) {
+    TokenizerConfig config = config_of(kind, directory.path());
+    EXPECT_TRUE(with_saved_policy(config).begins_with_bos());
+    EXPECT_FALSE(with_saved_policy(config).ends_with_eos());
+    config.add_bos = false;
+    EXPECT_EQ(with_saved_policy(config).add_bos, false);
+    EXPECT_EQ(with_saved_policy(config).add_eos, false);
+    config.add_eos = true;
+    EXPECT_EQ(with_saved_policy(config).add_eos, true);
+    EXPECT_EQ(make_tokenizer(with_saved_policy(config))->kind(), "words");
+  }
+  // What another kind of tokenizer was saved with says nothing; neither does no file.
+  const auto other = with_saved_policy(config_of(TokenizerKind::kHuggingFace, directory.path()));
+  EXPECT_EQ(other.add_bos, false);
+  EXPECT_EQ(other.add_eos, true);
+  EXPECT_EQ(with_saved_policy({}).add_eos, true);
 }
 
 TEST(SaveTokenizer, RefusesAFileThatChangedSince) {
@@ -102,6 +126,7 @@ TEST(SaveTokenizer, RefusesAFileThatChangedSince) {
   write_plain(directory / "vocabulary.txt", "b\na\n");
   const auto config = config_of(TokenizerKind::kAuto, directory.path());
   EXPECT_THROW(make_tokenizer(config), FormatError);
+  EXPECT_THROW(make_tokenizer(config_of(TokenizerKind::kWords, directory.path())), FormatError);
   std::filesystem::remove(directory.path() / "vocabulary.txt");
   EXPECT_THROW(make_tokenizer(config), ConfigError);
   write_plain(directory / "fcc_tokenizer.json", "{\"kind\": \"runes\"}");

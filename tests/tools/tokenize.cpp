@@ -3,10 +3,12 @@
 //   tokenize PATH [--kind huggingface] [--special] [--time]
 //
 // Standard input: documents, each 4 bytes of length (little-endian) and its bytes. Standard output:
-// for each, 4 bytes of count and its ids (int32); every document must decode to itself, or the
+// for each, 4 bytes of count and its ids (int32); every document must decode to itself (without the
+// bytes that no token of the vocabulary stands for: SmolLM2 lacks some that text never has), or the
 // program ends with 3 and names the first that does not. --time: no ids, but the processor
 // seconds that all documents took, the second time through (one thread), as text.
 
+#include <array>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -46,6 +48,17 @@ fcc::TokenizerConfig config_of(const std::string& path, const std::string& kind)
   return config;
 }
 
+/// The document without the bytes that the tokenizer cannot write.
+std::string writable(const std::string& document, const std::array<bool, 256>& lacking) {
+  std::string result;
+  for (const char c : document) {
+    if (!lacking[static_cast<unsigned char>(c)]) {
+      result.push_back(c);
+    }
+  }
+  return result;
+}
+
 int run(const std::vector<std::string>& arguments) {
   std::string path, kind;
   bool special = false, time = false;
@@ -80,9 +93,13 @@ int run(const std::vector<std::string>& arguments) {
     std::printf("%.6f\n", seconds);
     return 0;
   }
+  std::array<bool, 256> lacking{};
+  for (std::size_t byte = 0; byte < lacking.size(); ++byte) {
+    lacking[byte] = tokenizer->encode(std::string(1, static_cast<char>(byte))).empty();
+  }
   for (std::size_t i = 0; i < documents.size(); ++i) {
     encode(documents[i], ids);
-    if (!special && tokenizer->decode(ids) != documents[i]) {
+    if (!special && tokenizer->decode(ids) != writable(documents[i], lacking)) {
       std::fprintf(stderr, "document %zu does not decode to itself\n", i);
       return 3;
     }

@@ -15,6 +15,10 @@
 namespace fcc::tools {
 namespace {
 
+std::string name_of(int argc, const char* const* argv) {
+  return argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+}
+
 int report(const std::string& program, const char* message, int exit_code) {
   std::fflush(stdout); // so that the error comes last where both go to one place
   std::fprintf(stderr, "%s: error: %s\n", program.c_str(), message);
@@ -29,8 +33,7 @@ std::string first_line(const std::string& message) {
 } // namespace
 
 int run_program(int argc, const char* const* argv, const std::function<int()>& body) {
-  const std::string program =
-      argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+  const std::string program = name_of(argc, argv);
   // A file that may not grow is an error of the write, with its cleaning up, not a sudden end.
   std::signal(SIGXFSZ, SIG_IGN);
   FLAGS_caffe2_use_fatal_for_enforce = false; // memory that torch cannot get is an error as well
@@ -52,6 +55,15 @@ int run_program(
     int argc,
     const char* const* argv,
     const std::function<int()>& body) {
+  const std::string program = name_of(argc, argv);
+  app.name(program);
+  app.failure_message([&program](const CLI::App* root, const CLI::Error& error) {
+    std::string command = program;
+    for (const CLI::App* chosen : root->get_subcommands()) {
+      command += ' ' + chosen->get_name();
+    }
+    return program + ": error: " + error.what() + " (see " + command + " --help)\n";
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -9,7 +9,10 @@ namespace fs = std::filesystem;
 ModelFiles open_model(const fs::path& directory) {
   std::error_code absent;
   if (!fs::is_regular_file(directory / "config.json", absent)) {
-    throw ConfigError(directory.string(), "must be a model's directory", "no config.json in it");
+    const char* found = !fs::exists(directory, absent)         ? "nothing there"
+                        : !fs::is_directory(directory, absent) ? "a file"
+                                                               : "no config.json in it";
+    throw ConfigError(directory.string(), "must be a model's directory", found);
   }
   return {directory, load_model_config(directory), SafetensorsDirectory(directory)};
 }

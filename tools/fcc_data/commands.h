@@ -1,16 +1,18 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "fcc/text/tokenizer.h"
+#include <CLI/CLI.hpp>
 
-namespace CLI {
-class App;
-}
+#include "fcc/config/run_config.h"
+#include "fcc/text/tokenizer.h"
 
 namespace fcc::tools {
 
@@ -24,6 +26,40 @@ void add_passkey(CLI::App& app, std::function<int()>& run);
 /// tokenizer file or a model directory.
 std::shared_ptr<const Tokenizer> tokenizer_of(const std::string& argument);
 extern const char* const kTokenizerHelp;
+
+/// Checks a whole number from `least` to `most`; the message tells both.
+CLI::Validator whole_number(
+    std::int64_t least,
+    std::int64_t most = std::numeric_limits<std::int64_t>::max());
+
+/// An option that takes one of the names of an enum.
+template <typename E>
+void add_choice(CLI::App& command, const std::string& name, E& value, const std::string& doc) {
+  const std::vector<std::string> names = enum_names<E>();
+  std::string listed;
+  for (const std::string& one : names) {
+    listed += (listed.empty() ? "" : "|") + one;
+  }
+  const auto check = [listed, names](const std::string& text) {
+    return std::find(names.begin(), names.end(), text) == names.end()
+               ? "must be one of " + listed + "; got " + text
+               : std::string();
+  };
+  const auto set = [&value](const std::string& text) {
+    for (const auto& [one, enumerator] : EnumNames<E>::value) {
+      value = one == text ? enumerator : value;
+    }
+  };
+  command.add_option_function<std::string>(name, set, doc)
+      ->check(CLI::Validator(check, ""))
+      ->type_name(listed)
+      ->default_str(std::string(enum_name(value)));
+}
+
+/// Refuses to write over one of the files that are read: its content would be lost.
+void refuse_input_as_output(
+    const std::vector<std::filesystem::path>& inputs,
+    const std::filesystem::path& output);
 
 /// 1234567 → 1,234,567
 std::string with_commas(std::int64_t number);

@@ -20,16 +20,6 @@ struct Arguments {
   bool add_bos = false, no_eos = false;
 };
 
-const std::map<std::string, DatasetKind> kKinds{
-    {"tokens", DatasetKind::kTokens},
-    {"documents", DatasetKind::kDocuments},
-    {"passkey", DatasetKind::kPasskey},
-    {"pairs", DatasetKind::kPairs}};
-const std::map<std::string, DocumentMemory> kMemories{
-    {"carry", DocumentMemory::kCarry},
-    {"reset", DocumentMemory::kReset}};
-const std::map<std::string, LossOn> kLosses{{"all", LossOn::kAll}, {"answer", LossOn::kAnswer}};
-
 void print_header(const TokenFile& file, const std::string& path) {
   std::int64_t shortest = std::numeric_limits<std::int64_t>::max(), longest = 0;
   std::vector<std::int64_t> histogram(63);
@@ -56,6 +46,23 @@ void print_header(const TokenFile& file, const std::string& path) {
       info.add_eos ? "with" : "without",
       info.tokenizer_hash.c_str(),
       histogram_text(histogram).c_str());
+}
+
+/// Segments and their length: a row is held in memory.
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
+
+/// BOS and EOS that are not as the file says; nothing if all are.
+void print_marks(const MarkReport& report) {
+  const auto line = [](const char* mark, std::int64_t count, const char* what) {
+    if (count > 0) {
+      std::printf("  %s        %s in %s documents\n", mark, what, with_commas(count).c_str());
+    }
+  };
+  line("BOS", report.missing_bos, "missing");
+  line("BOS", report.doubled_bos, "doubled");
+  line("BOS", report.surplus_bos, "there, although the file says without,");
+  line("EOS", report.missing_eos, "missing");
+  line("EOS", report.doubled_eos, "doubled");
 }
 
 /// On one line, control characters shown.
@@ -131,6 +138,33 @@ void print_row(const Tokenizer& tokenizer, const Batch& batch) {
   }
 }
 
+TokenFile open_token_file(const std::string& path) {
+  try {
+    return TokenFile(path);
+  } catch (const FormatError& error) {
+    throw FormatError(path, "must be a token file, as fcc-data tokenize writes it", error.what());
+  }
+}
+
+/// Options that would be passed over without a word.
+void refuse_what_is_not_used(const Arguments& arguments, bool has_token_file) {
+  const std::string type(enum_name(arguments.dataset.type));
+  if (arguments.dataset.type == DatasetKind::kPasskey && !arguments.path.empty()) {
+    throw ConfigError("inspect", "--type passkey makes its samples: no path", arguments.path);
+  }
+  if (has_token_file && arguments.dataset.loss_on != LossOn::kAll) {
+    throw ConfigError("--loss-on", "is for --type passkey and pairs", "--type " + type);
+  }
+  if (has_token_file && (arguments.add_bos || arguments.no_eos)) {
+    throw ConfigError(
+        "inspect", "a token file says itself whether it has BOS and EOS", "--add-bos or --no-eos");
+  }
+  if (arguments.dataset.type != DatasetKind::kTokens &&
+      arguments.dataset.document_memory != DocumentMemory::kCarry) {
+    throw ConfigError("--document-memory", "is for --type tokens", "--type " + type);
+  }
+}
+
 int run_inspect(Arguments arguments) {
   DatasetConfig& dataset = arguments.dataset;
   std::string tokenizer_name = arguments.tokenizer;
@@ -138,11 +172,14 @@ int run_inspect(Arguments arguments) {
   if (!arguments.path.empty()) {
     dataset.path = arguments.path;
   }
-  if (dataset.type == DatasetKind::kTokens || dataset.type == DatasetKind::kDocuments) {
+  const bool has_token_file =
+      dataset.type == DatasetKind::kTokens || dataset.type == DatasetKind::kDocuments;
+  refuse_what_is_not_used(arguments, has_token_file);
+  if (has_token_file) {
     if (!dataset.path) {
       throw ConfigError("inspect", "needs the path of a token file", "none");
     }
-    const TokenFile file(*dataset.path);
+    const TokenFile file = open_token_file(*dataset.path);
     print_header(file, *dataset.path);
     marks = {.bos = file.info().add_bos, .eos = file.info().add_eos};
     if (tokenizer_name.empty() && file.info().tokenizer_kind != "bytes") {
@@ -151,6 +188,15 @@ int run_inspect(Arguments arguments) {
     }
   }
   const auto tokenizer = tokenizer_of(tokenizer_name.empty() ? "bytes" : tokenizer_name);
+  if (has_token_file) {
+    const TokenFile file(*dataset.path);
+    file.require_tokenizer(*tokenizer);
+    const MarkReport report = check_marks(file, *tokenizer);
+    print_marks(report);
+    if (report.first_bad_bos >= 0) {
+      return 1; // fcc-train refuses it: there are no rows to show
+    }
+  }
   Loader loader = make_loader({dataset}, tokenizer, arguments.seed, marks);
   loader.restore({.positions = {arguments.position}, .rows_drawn = 0});
   const BatchShape shape{
@@ -181,34 +227,29 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       "What a token file holds, and rows as fcc-train reads them.\n"
       "Segments and targets are marked; passkey and pairs can be looked at too.");
   command->add_option("path", arguments->path, "Token file (tokens, documents) or JSONL (pairs)");
-  command->add_option("--type", dataset.type, "tokens, documents, passkey, pairs")
-      ->transform(CLI::CheckedTransformer(kKinds))
-      ->default_str("tokens");
+  add_choice(
+      *command, "--type", dataset.type, "Kind of data: a token file twice, made samples, JSONL");
   command->add_option("--tokenizer", arguments->tokenizer, kTokenizerHelp);
   command->add_option("--rows", arguments->rows, "Rows to show")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
   command->add_option("--segments", arguments->segments, "Segments of a row")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1, kMaxTokens))
       ->capture_default_str();
   command->add_option("--segment-length", arguments->segment_length, "Tokens of a segment")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1, kMaxTokens))
       ->capture_default_str();
   command
       ->add_option(
           "--position", arguments->position, "First row: a token (tokens) or a row (other types)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
-  command
-      ->add_option(
-          "--document-memory",
-          dataset.document_memory,
-          "carry: documents are joined; reset: each starts anew on a segment")
-      ->transform(CLI::CheckedTransformer(kMemories))
-      ->default_str("carry");
-  command->add_option("--loss-on", dataset.loss_on, "all or answer (passkey, pairs)")
-      ->transform(CLI::CheckedTransformer(kLosses))
-      ->default_str("all");
+  add_choice(
+      *command,
+      "--document-memory",
+      dataset.document_memory,
+      "tokens: documents are joined, or each starts anew on a segment");
+  add_choice(*command, "--loss-on", dataset.loss_on, "passkey, pairs: targets that count");
   command->add_option("--seed", arguments->seed, "Other passkey samples")->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin passkey and pairs with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end passkey and pairs with EOS");

@@ -52,7 +52,7 @@ void write_jsonl(const Arguments& arguments, const PasskeyTask& task) {
 }
 
 void write_token_file(const Arguments& arguments, const PasskeyTask& task) {
-  const fs::path folder = arguments.output + ".partial";
+  const fs::path folder = arguments.output + ".samples";
   fs::remove_all(folder);
   TokenSpool spool(folder, task.tokenizer().vocab_size(), {});
   const auto eos = task.tokenizer().eos_id();
@@ -105,10 +105,10 @@ void add_passkey(CLI::App& app, std::function<int()>& run) {
       ->required();
   command->add_option("--tokenizer", arguments->tokenizer, kTokenizerHelp)->capture_default_str();
   command->add_option("--count", arguments->count, "Samples")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command->add_option("--length", arguments->length, "Tokens of a sample, the answer included")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command
       ->add_option(
@@ -116,8 +116,8 @@ void add_passkey(CLI::App& app, std::function<int()>& run) {
           arguments->task.depth,
           "Place of the needle in the filler, 0..1 (default: drawn)")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--digits", arguments->task.digits, "Digits of the key")
-      ->check(CLI::PositiveNumber)
+  command->add_option("--digits", arguments->task.digits, "Digits of the key, 1 to 18")
+      ->check(whole_number(1, 18))
       ->capture_default_str();
   command->add_option("--seed", arguments->seed, "Other samples")->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin every sample with BOS");

@@ -138,13 +138,33 @@ int run_tokenize(Arguments arguments) {
   options.corpus.separator = unescaped(arguments.separator);
   options.files = corpus_files({arguments.inputs.begin(), arguments.inputs.end()});
   if (options.holdout.empty() != (options.holdout_share == 0.0)) {
-    throw ConfigError("tokenize", "--holdout and --holdout-share go together");
+    throw ConfigError(
+        "tokenize",
+        "--holdout and --holdout-share (above 0) go together",
+        options.holdout.empty() ? "no --holdout" : "a share of 0");
   }
-  const bool unfinished = fs::exists(options.output.string() + ".partial/state.json");
+  if (options.max_tokens && *options.max_tokens < options.min_tokens) {
+    throw ConfigError(
+        "--max-tokens",
+        "must not be below --min-tokens " + std::to_string(options.min_tokens),
+        std::to_string(*options.max_tokens));
+  }
+  refuse_input_as_output(options.files, options.output);
+  refuse_input_as_output(options.files, options.holdout);
+  const bool unfinished = fs::exists(options.output.string() + ".partial");
   for (const fs::path& output : {options.output, options.holdout}) {
-    if (!output.empty() && fs::exists(output) && !arguments.overwrite && !unfinished) {
+    if (output.empty() || !fs::exists(output)) {
+      continue;
+    }
+    if (!fs::is_regular_file(output)) {
       throw ConfigError(
-          output.string(), "the output must not exist yet", "", "--overwrite replaces it");
+          output.string(),
+          "the output must be a file's name",
+          fs::is_directory(output) ? "a folder" : "a device or pipe");
+    }
+    if (!arguments.overwrite && !unfinished) {
+      throw ConfigError(
+          output.string(), "the output must not exist yet", "a file", "--overwrite replaces it");
     }
   }
   std::int64_t total_bytes = 0;
@@ -200,9 +220,9 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
   command
       ->add_option(
           "--min-tokens", options.min_tokens, "Drop shorter documents (BOS and EOS counted)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   command->add_option("--max-tokens", options.max_tokens, "Drop longer documents")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   command->add_flag("--dedup", options.deduplicate, "Keep only the first of equal texts");
   command->add_option(
       "--shuffle-seed", options.shuffle_seed, "Put documents in an order drawn from this seed");
@@ -219,19 +239,21 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
           "--max-document-bytes",
           options.corpus.max_document_bytes,
           "Longest document or JSONL line, as 64MB, 1GB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->type_name("SIZE")
       ->default_str("256MB");
   command->add_flag(
       "--allow-invalid-utf8",
       options.corpus.allow_invalid_utf8,
       "Pass broken characters of text files on as they are");
   command->add_option("--threads", options.num_threads, "Threads that tokenize")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1, 4096))
       ->capture_default_str();
   command
       ->add_option(
           "--sync-bytes", options.sync_bytes, "Text between two points to go on from, as 64MB")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::AsSizeValue(false).description(""))
+      ->type_name("SIZE")
       ->default_str("64MB");
   command->add_flag("--overwrite", arguments->overwrite, "Replace the output if it exists");
   command->add_flag("--restart", options.restart, "Forget what an interrupted run left");

@@ -26,12 +26,17 @@ struct Arguments {
 /// The words of the corpus that come often enough, each once, joined by spaces.
 std::string frequent_words(const Arguments& arguments) {
   std::unordered_map<std::string, std::int64_t> counts;
-  Corpus corpus(corpus_files({arguments.inputs.begin(), arguments.inputs.end()}), arguments.corpus);
+  const auto files = corpus_files({arguments.inputs.begin(), arguments.inputs.end()});
+  refuse_input_as_output(files, arguments.output);
+  Corpus corpus(files, arguments.corpus);
   std::string text;
   while (corpus.next(text)) {
     for (const std::string_view word : split_words(text)) {
       ++counts[std::string(word)];
     }
+  }
+  if (counts.empty()) {
+    throw Error(arguments.inputs.front(), "the inputs must hold a word", "none");
   }
   std::vector<std::pair<std::string, std::int64_t>> words(counts.begin(), counts.end());
   // Most frequent first; equal counts by the word, so that the result is always the same.
@@ -91,10 +96,12 @@ void add_words(CLI::App& app, std::function<int()>& run) {
   command->add_option("--text-key", arguments->corpus.text_key, "Key or column of the text")
       ->capture_default_str();
   command->add_option("--min-count", arguments->min_count, "Leave out rarer words of the inputs")
+      ->check(whole_number(1))
       ->capture_default_str();
   command
       ->add_option(
           "--max-words", arguments->max_words, "Most frequent words of the inputs (0: all)")
+      ->check(whole_number(0))
       ->capture_default_str();
   command->callback([arguments, &run] { run = [arguments] { return run_words(*arguments); }; });
 }

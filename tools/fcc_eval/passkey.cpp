@@ -156,7 +156,7 @@ int run(Options options, bool segments_given) {
   const TrainedTask trained =
       options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file);
   const DatasetConfig dataset = dataset_of(options, trained);
-  const PasskeyTask task(dataset, model.tokenizer, model.tokenizer_policy.add_bos);
+  const PasskeyTask task(dataset, model.tokenizer, model.tokenizer_policy.begins_with_bos());
   const auto text = [](const std::optional<std::string>& value) {
     return value.value_or("(the paper's)");
   };

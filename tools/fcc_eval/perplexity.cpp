@@ -156,7 +156,7 @@ Rows rows_of_run(const Options& options, const LoadedModel& model, std::int64_t 
         run.data.validation,
         tokenizer,
         static_cast<std::uint64_t>(run.train.seed),
-        {.bos = policy.add_bos, .eos = policy.add_eos});
+        marks_of(policy));
   };
   const auto loader = std::make_shared<Loader>(new_loader());
   return {

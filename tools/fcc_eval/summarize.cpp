@@ -92,7 +92,8 @@ int run(Options options) {
   check_options(options);
   const LoadedModel model = load_model(options.model);
   const PairFile pairs(options.pairs);
-  const PairTemplate prompts(model.tokenizer, {.bos = model.tokenizer_policy.add_bos, .eos = true});
+  const PairTemplate prompts(
+      model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
       {"model", model.hash},

@@ -17,8 +17,16 @@ enum class TokenizerKind { kAuto, kBytes, kWords, kSentencePiece, kHuggingFace, 
 struct TokenizerConfig {
   TokenizerKind type = TokenizerKind::kAuto; ///< auto: by the files found in `path`
   std::optional<std::string> path;           ///< file or model directory (not for bytes)
-  bool add_bos = false;
-  bool add_eos = true;
+  /// Absent: as the tokenizer was saved with a model (fcc_tokenizer.json), else BOS no, EOS yes.
+  std::optional<bool> add_bos = std::nullopt;
+  std::optional<bool> add_eos = std::nullopt;
+
+  bool begins_with_bos() const {
+    return add_bos.value_or(false);
+  }
+  bool ends_with_eos() const {
+    return add_eos.value_or(true);
+  }
 };
 
 /// Factors on `initializer_range`, the standard deviation of new matrices; the embedding keeps it.

@@ -89,8 +89,14 @@ void visit(Visitor& v, TokenizerConfig& c) {
       c.type,
       {.doc = "Kind of tokenizer; auto: by the files found in `path` or `model.path`."});
   v.field("path", c.path, {.doc = "Vocabulary file or model directory (not for bytes)."});
-  v.field("add_bos", c.add_bos, {.doc = "Documents begin with the BOS token."});
-  v.field("add_eos", c.add_eos, {.doc = "Documents end with the EOS token."});
+  v.field(
+      "add_bos",
+      c.add_bos,
+      {.doc = "Documents begin with the BOS token; null: as fcc_tokenizer.json says, else false."});
+  v.field(
+      "add_eos",
+      c.add_eos,
+      {.doc = "Documents end with the EOS token; null: as fcc_tokenizer.json says, else true."});
 }
 
 template <typename Visitor>

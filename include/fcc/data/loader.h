@@ -19,6 +19,11 @@ struct DocumentMarks {
   bool eos = true;
 };
 
+/// The marks that a section asks for, or the defaults.
+inline DocumentMarks marks_of(const TokenizerConfig& config) {
+  return {.bos = config.begins_with_bos(), .eos = config.ends_with_eos()};
+}
+
 /// One endless source of rows. Row contents depend on (dataset, seed, shape, position) alone; any
 /// position is reached at once. Immutable: safe to share between threads.
 class Dataset {

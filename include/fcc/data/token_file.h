@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,6 +73,25 @@ class TokenFile {
   const std::byte* tokens_ = nullptr;
   const std::byte* starts_ = nullptr;
 };
+
+/// Documents whose ids do not begin and end as the file says: BOS or EOS missing where it says so,
+/// doubled, or there although it says no.
+struct MarkReport {
+  std::int64_t missing_bos = 0, doubled_bos = 0, surplus_bos = 0;
+  std::int64_t missing_eos = 0, doubled_eos = 0;
+  std::int64_t first_bad_bos = -1; ///< a document; -1: none
+
+  bool good() const {
+    return missing_bos + doubled_bos + surplus_bos + missing_eos + doubled_eos == 0;
+  }
+};
+
+/// Looks at the first `max_documents` documents. A mark that the tokenizer lacks is not looked for.
+/// Errors: those of `TokenFile::read`.
+MarkReport check_marks(
+    const TokenFile& file,
+    const Tokenizer& tokenizer,
+    std::int64_t max_documents = std::numeric_limits<std::int64_t>::max());
 
 /// U16 where the vocabulary fits, else U32.
 DType token_dtype(std::int64_t vocab_size);

@@ -78,6 +78,11 @@ void save_tokenizer(
 /// path. Absent if there is no `fcc_tokenizer.json`. Errors: `FormatError`.
 std::optional<TokenizerConfig> saved_tokenizer_config(const std::filesystem::path& directory);
 
+/// `config` with the BOS/EOS policy that holds: what it says itself, else what the directory of its
+/// path was saved with, else BOS no and EOS yes. Both are set in the result. A section of another
+/// kind than the directory's does not take the policy over. Errors: as `saved_tokenizer_config`.
+TokenizerConfig with_saved_policy(TokenizerConfig config);
+
 /// Turns a stream of ids into text piece by piece, holding back bytes until characters are whole.
 /// Bytes that can no longer become a character are passed on as they are: what `push` and `finish`
 /// return, joined, is the tokenizer's `decode` of all ids. The memory used is constant.

@@ -47,7 +47,8 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
 /// Errors: `ConfigError`, `FormatError`, `IoError`.
 ModelConfig resolve_model_config(const ModelSection& section);
 
-/// `data.tokenizer`; the tokenizer of `model.path` where the section names none.
+/// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
+/// is the section's own, else the one that the tokenizer's directory was saved with.
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
 
 /// The parts that a configuration asks for.

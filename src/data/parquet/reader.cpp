@@ -58,14 +58,14 @@ class ParquetDocuments final : public DocumentReader {
       return true;
     }
     const parquet::ByteArray& value = values_[value_at_++];
-    text.assign(reinterpret_cast<const char*>(value.ptr), value.len);
-    if (static_cast<std::int64_t>(text.size()) > options_.max_document_bytes) {
+    if (static_cast<std::int64_t>(value.len) > options_.max_document_bytes) {
       throw FormatError(
           where,
           "a document may have at most " + std::to_string(options_.max_document_bytes) + " bytes",
-          std::to_string(text.size()),
+          std::to_string(value.len),
           "--max-document-bytes sets the limit");
     }
+    text.assign(reinterpret_cast<const char*>(value.ptr), value.len);
     if (!options_.allow_invalid_utf8 && valid_utf8_prefix(text) < text.size()) {
       throw FormatError(
           where,
@@ -103,7 +103,8 @@ class ParquetDocuments final : public DocumentReader {
       throw FormatError(
           where_,
           "the Parquet file is corrupt or too large",
-          std::string(error.what()).substr(0, 300));
+          std::string(error.what()).substr(0, 300),
+          "a page may take four times --max-document-bytes");
     }
   }
 
