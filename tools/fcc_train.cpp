@@ -63,7 +63,6 @@ int train(const Arguments& arguments) {
     return fcc::tools::dry_run(config);
   }
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config));
-  fs::create_directories(config.output);
   fcc::log_to_file((fs::path(config.output) / "log.txt").c_str());
   std::signal(SIGTERM, request_stop);
   std::signal(SIGINT, request_stop);

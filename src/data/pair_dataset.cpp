@@ -24,6 +24,9 @@ class PairDataset final : public Dataset {
   const std::string& name() const override {
     return name_;
   }
+  std::string fingerprint() const override {
+    return file_.fingerprint();
+  }
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
     // The last token is a target only: a row of T ids has room for T + 1.

@@ -22,6 +22,9 @@ class PackedDataset final : public Dataset {
   const std::string& name() const override {
     return name_;
   }
+  std::string fingerprint() const override {
+    return file_.fingerprint();
+  }
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
     Row out(batch, row);
@@ -70,6 +73,9 @@ class ResetDataset final : public Dataset {
 
   const std::string& name() const override {
     return name_;
+  }
+  std::string fingerprint() const override {
+    return file_.fingerprint();
   }
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
@@ -154,6 +160,9 @@ class DocumentDataset final : public Dataset {
 
   const std::string& name() const override {
     return name_;
+  }
+  std::string fingerprint() const override {
+    return file_.fingerprint();
   }
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "fcc/core/error.h"
@@ -190,6 +191,24 @@ std::string sha256_hex(std::string_view bytes) {
 std::string sha256_hex_of_file(const fs::path& path) {
   Sha256 hash;
   read_chunks(path, [&](std::string_view chunk) { hash.update(chunk); });
+  return hash.hex();
+}
+
+std::string file_fingerprint(std::span<const std::byte> content) {
+  constexpr std::size_t kEnds = std::size_t{1} << 16, kPage = std::size_t{1} << 12, kPages = 256;
+  const std::string_view bytes(reinterpret_cast<const char*>(content.data()), content.size());
+  Sha256 hash;
+  hash.update(std::to_string(bytes.size()));
+  if (bytes.size() <= 2 * kEnds + kPages * kPage) {
+    hash.update(bytes);
+    return hash.hex();
+  }
+  hash.update(bytes.substr(0, kEnds));
+  const std::size_t stride = (bytes.size() - 2 * kEnds) / kPages;
+  for (std::size_t i = 0; i < kPages; ++i) {
+    hash.update(bytes.substr(kEnds + i * stride, kPage));
+  }
+  hash.update(bytes.substr(bytes.size() - kEnds));
   return hash.hex();
 }
 

@@ -89,6 +89,7 @@ Json to_json(const TrainerState& state) {
   json["threads"] = state.threads;
   json["device"] = state.device;
   json["tokenizer_hash"] = state.tokenizer_hash;
+  json["sources"] = state.sources;
   json["config"] = Json::parse(state.config);
   return json;
 }
@@ -143,6 +144,7 @@ TrainerState load_trainer_state(const fs::path& directory) {
     json.at("threads").get_to(state.threads);
     json.at("device").get_to(state.device);
     json.at("tokenizer_hash").get_to(state.tokenizer_hash);
+    json.at("sources").get_to(state.sources);
     state.config = json.at("config").dump();
     return state;
   } catch (const Json::exception& error) {

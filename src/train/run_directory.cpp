@@ -103,7 +103,9 @@ void RunDirectory::remove_leftovers() const {
     std::vector<fs::path> leftovers;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
-      const bool ours = name.starts_with(".step-") || name.starts_with(".final.");
+      // `….old` is a whole directory that AtomicDirectory puts back, should its successor fail.
+      const bool ours = (name.starts_with(".step-") || name.starts_with(".final.")) &&
+                        !name.ends_with(".old");
       if (ours && entry.is_directory()) {
         leftovers.push_back(entry.path());
       }

@@ -61,6 +61,11 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
     }
     loader_of_stage_.push_back(stage.data ? add_loader(*stage.data) : *shared);
   }
+  for (const Loader& loader : loaders_) {
+    for (const auto& dataset : loader.datasets()) {
+      sources_.push_back(dataset->fingerprint());
+    }
+  }
   validator_ = std::make_unique<Validator>(
       config_, segment_length_of(parts_.parameters->config()), parts_.tokenizer);
 }
@@ -93,11 +98,12 @@ StepReport Trainer::step() {
   }
   report.grad_norm = std::sqrt(figure[3]);
   report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.grad_norm);
+  const bool counts = sums.num_targets > 0; // else there is nothing to learn from, nor to report
 
   // 5. Clip and update, unless something was not finite.
   const Curriculum::State& at = curriculum_.state();
   report.lr = lr_plan_.rate(at.step, at.stage, at.step_in_stage);
-  if (!report.skipped) {
+  if (!report.skipped && counts) {
     optimizer_.step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
   }
 
@@ -110,8 +116,9 @@ StepReport Trainer::step() {
   tokens_seen_ += num_tokens;
   skipped_steps_ += report.skipped ? 1 : 0;
   curriculum_.advance(
-      report.skipped ? std::nullopt
-                     : std::optional<StepLosses>({report.mean_loss, report.answer_loss}));
+      report.skipped || !counts
+          ? std::nullopt
+          : std::optional<StepLosses>({report.mean_loss, report.answer_loss}));
   report.step = curriculum_.state().step;
   report.num_segments = shape.num_segments;
   report.num_prefix_segments = shape.num_prefix_segments;
@@ -178,6 +185,7 @@ TrainerState Trainer::state() const {
   state.threads = at::get_num_threads();
   state.device = parts_.parameters->master().device().is_cpu() ? "cpu" : "cuda";
   state.tokenizer_hash = parts_.tokenizer->hash();
+  state.sources = sources_;
   state.config = course_of_config(write_config(config_));
   return state;
 }
@@ -193,8 +201,8 @@ void Trainer::save(const std::filesystem::path& directory) {
 }
 
 void Trainer::adopt_engine(const EngineSection& saved) {
-  const EngineSection engine = resume_engine(
-      requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
+  const EngineSection engine =
+      resume_engine(requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
   if (write_config(engine) != write_config(config_.engine)) {
     parts_.executor = make_executor(*parts_.parameters, engine);
     config_.engine = engine;
@@ -213,11 +221,19 @@ void Trainer::restore(const std::filesystem::path& directory) {
   };
   must_equal("engine.device", saved.device, state().device);
   must_equal("the tokenizer's hash", saved.tokenizer_hash, parts_.tokenizer->hash());
-  if (saved.loaders.size() != loaders_.size()) {
+  if (saved.loaders.size() != loaders_.size() || saved.sources.size() != sources_.size()) {
     throw FormatError(
         (directory / "trainer.json").string(),
         "must hold one state for each data source of the run",
         std::to_string(saved.loaders.size()));
+  }
+  std::size_t source = 0;
+  for (const Loader& loader : loaders_) {
+    for (const auto& dataset : loader.datasets()) {
+      const std::string what = "the file of data `" + dataset->name() + "`";
+      must_equal(what.c_str(), saved.sources[source], sources_[source]);
+      ++source;
+    }
   }
   load_optimizer(directory, *parts_.parameters, optimizer_);
   optimizer_.set_num_updates(saved.num_updates);

@@ -191,8 +191,8 @@ int run(const Options& options) {
                                                       : kLlamaSegment;
   const Rows rows = options.config_file.empty() ? rows_of_file(options, model, L)
                                                 : rows_of_run(options, model, L);
-  const std::unique_ptr<Executor> executor = make_executor(
-      options.model, model, /*documents_reset=*/!options.config_file.empty());
+  const std::unique_ptr<Executor> executor =
+      make_executor(options.model, model, /*documents_reset=*/!options.config_file.empty());
   const auto measure = [&](bool cut) {
     PerplexityOptions measured{.segment_length = L, .cut_memory = cut};
     measured.device = model.weights.embed_tokens.device();

@@ -45,6 +45,12 @@ class Dataset {
 
   /// Share of the ids of one pass that are padding (0 where none is needed or none can be told).
   virtual double padded_share(const BatchShape& shape) const = 0;
+
+  /// Tells the dataset's file from another (`file_fingerprint`), so that a position is not used in
+  /// the wrong one; empty for datasets that follow from their configuration alone.
+  virtual std::string fingerprint() const {
+    return {};
+  }
 };
 
 /// Opens one dataset:
@@ -87,7 +93,8 @@ class Loader {
   const State& state() const {
     return state_;
   }
-  /// Errors: `Error` if the number of datasets differs.
+  /// Errors: `Error` if the number of datasets differs. Whether they are the same ones is for the
+  /// caller to compare (`Dataset::fingerprint`).
   void restore(State state);
 
   const std::vector<std::unique_ptr<Dataset>>& datasets() const {

@@ -28,6 +28,10 @@ class PairFile {
   std::int64_t size() const {
     return static_cast<std::int64_t>(lines_.size());
   }
+  /// See `file_fingerprint`.
+  std::string fingerprint() const {
+    return file_fingerprint(file_.bytes());
+  }
   /// 0 <= index < size()
   Pair at(std::int64_t index) const;
 

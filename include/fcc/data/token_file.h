@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fcc/core/dtype.h"
+#include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 
 namespace fcc {
@@ -39,6 +40,10 @@ class TokenFile {
 
   const TokenFileInfo& info() const {
     return info_;
+  }
+  /// See `file_fingerprint`.
+  std::string fingerprint() const {
+    return file_fingerprint(file_.bytes());
   }
   DType dtype() const {
     return dtype_;

@@ -44,6 +44,10 @@ class SafetensorsFile {
   const Metadata& metadata() const {
     return metadata_;
   }
+  /// The whole file.
+  std::span<const std::byte> bytes() const {
+    return file_->bytes();
+  }
 
  private:
   std::shared_ptr<MappedFile> file_;

@@ -25,14 +25,15 @@ struct TrainerState {
   std::int64_t threads = 0;           ///< what `auto` became
   std::string device;                 ///< what `auto` became: cpu or cuda
   std::string tokenizer_hash;
+  std::vector<std::string> sources; ///< fingerprints of all loaders' datasets, in order
   std::string config; ///< JSON: the keys that decide the course (see course_of_config)
 };
 
 /// Writes a whole checkpoint directory, or nothing (`AtomicDirectory`):
 ///
-///     model.safetensors, config.json, tokenizer files    as fcc-generate and transformers read
-///     them optimizer.safetensors     master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or
-///     float64 trainer.json, manifest.json
+///     model.safetensors, config.json, tokenizer files   a model directory like any other
+///     optimizer.safetensors    master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or float64
+///     trainer.json, manifest.json
 ///
 /// Errors: `IoError` (a full disk too); what stood at `directory` before stays.
 void save_checkpoint(

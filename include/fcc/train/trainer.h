@@ -114,6 +114,7 @@ class Trainer {
   AdamW optimizer_;
   LrPlan lr_plan_;
   Curriculum curriculum_;
+  std::vector<std::string> sources_; ///< fingerprints of all their datasets
   std::vector<Loader> loaders_;
   std::vector<std::size_t> loader_of_stage_;
   std::unique_ptr<Validator> validator_;
