@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -61,6 +62,11 @@ int train(const Arguments& arguments) {
       fcc::read_file(arguments.config), arguments.config, arguments.overrides);
   if (arguments.dry_run) {
     return fcc::tools::dry_run(config);
+  }
+  std::error_code error;
+  fs::create_directories(config.output, error);
+  if (error) {
+    throw fcc::IoError("output " + config.output, "cannot be created", error.message());
   }
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config));
   fcc::log_to_file((fs::path(config.output) / "log.txt").c_str());

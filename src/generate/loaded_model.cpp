@@ -1,51 +1,10 @@
 #include "fcc/generate/loaded_model.h"
 
-#include <algorithm>
-#include <cctype>
-
-#include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
-
 #include "fcc/core/error.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
 
 namespace fcc {
-namespace {
-
-std::int64_t num_gpus() {
-  return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
-}
-
-} // namespace
-
-at::Device device_from_name(const std::string& name) {
-  if (name == "cpu") {
-    return at::kCPU;
-  }
-  if (name == "auto") {
-    return num_gpus() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  }
-  std::string index = name == "cuda" ? "0" : "";
-  if (name.starts_with("cuda:")) {
-    index = name.substr(5);
-  }
-  const bool digits =
-      !index.empty() && index.size() <= 3 &&
-      std::all_of(index.begin(), index.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-  if (!digits) {
-    throw ConfigError("device", "must be auto, cpu, cuda or cuda:N", name);
-  }
-  if (std::stoll(index) >= num_gpus()) {
-    throw ConfigError(
-        "device",
-        "must be a GPU that this program can use (it finds " + std::to_string(num_gpus()) + ")",
-        name,
-        "use --device cpu");
-  }
-  return {at::kCUDA, static_cast<at::DeviceIndex>(std::stoll(index))};
-}
-
 ComputeDType dtype_from_option(const std::string& name, at::Device device) {
   if (name == "auto") {
     return device.is_cuda() ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "fcc/core/error.h"
+#include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/parameters.h"
 #include "fcc/model/tensor_io.h"
@@ -57,6 +58,16 @@ void require_type(
   }
 }
 
+/// Of every tensor and the position: a flipped bit in a memory would go unseen otherwise.
+std::string content_hash(const std::vector<TensorView>& views, const std::string& position) {
+  std::string digests = position;
+  for (const TensorView& view : views) {
+    digests += "|" + view.name + ":";
+    digests += sha256_hex({reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()});
+  }
+  return sha256_hex(digests);
+}
+
 } // namespace
 
 MemoryState MemoryState::detach() const {
@@ -84,12 +95,14 @@ void save_memory_state(
   for (const NamedTensor& tensor : tensors) {
     views.push_back(file_view(tensor.name, tensor.tensor));
   }
+  const std::string position = std::to_string(state.position);
   write_safetensors(
       path,
       views,
       {{"format", kFormat},
        {"model_hash", model_hash},
-       {"position", std::to_string(state.position)}});
+       {"position", position},
+       {"sha256", content_hash(views, position)}});
 }
 
 MemoryState load_memory_state(const std::filesystem::path& path, const std::string& model_hash) {
@@ -101,6 +114,9 @@ MemoryState load_memory_state(const std::filesystem::path& path, const std::stri
   if (const std::string hash = entry(file, name, "model_hash"); hash != model_hash) {
     throw FormatError(
         name, "was saved with another model", hash, "load the model that it was made with");
+  }
+  if (content_hash(file.tensors(), entry(file, name, "position")) != entry(file, name, "sha256")) {
+    throw FormatError(name, "was changed or damaged after it was written");
   }
   MemoryState state;
   state.position = position_from(entry(file, name, "position"), name);

@@ -12,6 +12,7 @@
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
+#include "fcc/model/tensor_io.h"
 
 namespace fcc {
 namespace {
@@ -22,19 +23,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t kTrainerFormat = 1;
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kTrainerFile = "trainer.json";
-
-DType file_dtype(at::ScalarType type) {
-  switch (type) {
-    case at::kDouble:
-      return DType::kF64;
-    case at::kFloat:
-      return DType::kF32;
-    case at::kBFloat16:
-      return DType::kBF16;
-    default:
-      throw Error("checkpoint", "holds float64, float32 and bfloat16 only", c10::toString(type));
-  }
-}
 
 /// The flat buffers of a checkpoint and the prefix of their tensors' names.
 std::array<std::pair<std::string, at::Tensor>, 3> flat_buffers(
@@ -52,11 +40,7 @@ void save_optimizer(const fs::path& directory, FlatParameters& parameters, const
   for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
     for (NamedTensor& named : parameters.named(flat.to(at::kCPU))) {
       const at::Tensor& tensor = kept.emplace_back(named.tensor.contiguous());
-      views.push_back(
-          {.name = prefix + named.name,
-           .dtype = file_dtype(tensor.scalar_type()),
-           .shape = tensor.sizes().vec(),
-           .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+      views.push_back(file_view(prefix + named.name, tensor));
     }
   }
   write_safetensors(directory / kOptimizerFile, views);
@@ -142,6 +126,9 @@ TrainerState load_trainer_state(const fs::path& directory) {
       loader.at("rows_drawn").get_to(restored.rows_drawn);
     }
     json.at("threads").get_to(state.threads);
+    if (state.threads < 1) {
+      throw FormatError(path.string(), "threads must be at least 1", std::to_string(state.threads));
+    }
     json.at("device").get_to(state.device);
     json.at("tokenizer_hash").get_to(state.tokenizer_hash);
     json.at("sources").get_to(state.sources);

@@ -1,27 +1,13 @@
 #include <algorithm>
 #include <utility>
 
-#include <ATen/Context.h>
-
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
+#include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc {
-at::Device resolve_device(const std::string& name) {
-  if (name == "auto") {
-    return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  }
-  if (name == "cpu") {
-    return at::kCPU;
-  }
-  if (!at::hasCUDA()) {
-    throw ConfigError("engine.device", "this build or machine has no GPU", name, "set cpu or auto");
-  }
-  return at::Device(name == "cuda" ? "cuda:0" : name);
-}
-
 ModelConfig resolve_model_config(const ModelSection& section) {
   ModelConfig config;
   if (section.path) {
@@ -96,7 +82,9 @@ EngineContext engine_context(const RunConfig& config, const ModelConfig& model) 
     resets = resets || (stage.data && resets_memory(*stage.data));
   }
   return {
-      .model = model, .device = resolve_device(config.engine.device), .documents_reset = resets};
+      .model = model,
+      .device = device_from_name(config.engine.device, "engine.device"),
+      .documents_reset = resets};
 }
 
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {
@@ -124,7 +112,7 @@ TrainerParts make_trainer_parts(const RunConfig& config) {
   parts.parameters = std::make_unique<FlatParameters>(
       model,
       config.engine.dtype,
-      resolve_device(config.engine.device),
+      device_from_name(config.engine.device, "engine.device"),
       static_cast<std::uint64_t>(config.train.seed),
       config.optim.freeze,
       config.model.init);

@@ -104,8 +104,8 @@ void RunDirectory::remove_leftovers() const {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();
       // `….old` is a whole directory that AtomicDirectory puts back, should its successor fail.
-      const bool ours = (name.starts_with(".step-") || name.starts_with(".final.")) &&
-                        !name.ends_with(".old");
+      const bool ours =
+          (name.starts_with(".step-") || name.starts_with(".final.")) && !name.ends_with(".old");
       if (ours && entry.is_directory()) {
         leftovers.push_back(entry.path());
       }

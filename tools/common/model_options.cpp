@@ -8,6 +8,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/engine/engine_choice.h"
+#include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 
 namespace fcc::tools {
@@ -89,7 +90,8 @@ Execution chosen_execution(const ModelOptions& options) {
   if (!model.fcc && options.execution == "fused") {
     throw ConfigError("--execution", "`fused` hands on memory, which a plain Llama does not have");
   }
-  return resolved_engine(options, {.model = model, .device = device_from_name(options.device)})
+  return resolved_engine(
+             options, {.model = model, .device = device_from_name(options.device, "--device")})
       .execution;
 }
 
@@ -108,7 +110,7 @@ LoadedModel load_model(const ModelOptions& options, bool for_executor) {
   if (options.threads > 0) {
     at::set_num_threads(options.threads);
   }
-  const at::Device device = device_from_name(options.device);
+  const at::Device device = device_from_name(options.device, "--device");
   LoadOptions load;
   load.directory = options.model;
   if (!options.tokenizer.empty()) {

@@ -63,24 +63,6 @@ double median_ms(at::Device device, int num_launches, const std::function<void()
 
 } // namespace
 
-at::Device bench_device(const std::string& name) {
-  const bool has_gpu = at::globalContext().hasCUDA();
-  if (name == "auto") {
-    return has_gpu ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  }
-  if (name == "cpu") {
-    return at::kCPU;
-  }
-  if (name != "cuda" && name.rfind("cuda:", 0) != 0) {
-    throw ConfigError("--device", "must be auto, cpu, cuda or cuda:N", name);
-  }
-  if (!has_gpu) {
-    throw ConfigError("--device", "no GPU is there, or the build has no GPU code", name);
-  }
-  const at::Device device(name);
-  return device.has_index() ? device : at::Device(at::kCUDA, 0);
-}
-
 ComputeDType bench_dtype(const std::string& name, at::Device device) {
   if (name == "auto") {
     return device.is_cpu() ? ComputeDType::kFloat32 : ComputeDType::kBFloat16;

@@ -10,6 +10,7 @@
 
 #include "fcc/config/describe_config.h"
 #include "fcc/config/write_config.h"
+#include "fcc/model/device.h"
 #include "fcc/train/estimate.h"
 #include "fcc/train/trainer.h"
 
@@ -99,7 +100,7 @@ void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device
 
 int dry_run(const RunConfig& config) {
   const ModelConfig model = resolve_model_config(config.model);
-  const at::Device device = resolve_device(config.engine.device);
+  const at::Device device = device_from_name(config.engine.device, "engine.device");
   RunConfig resolved = config;
   resolved.engine = resolve_run_engine(config, model);
   const RunEstimate estimate = estimate_run(resolved, model, processor_of(device));

@@ -113,11 +113,14 @@ void visit(Visitor& v, RopeScaling& c) {
 template <typename Visitor>
 void visit(Visitor& v, FccConfig& c) {
   v.field("arch", c.arch, {.doc = "Architecture; a plain Llama has no section `fcc`."});
-  v.field("segment_length", c.segment_length, {.doc = "Tokens in a segment (L).", .min = 1});
+  v.field(
+      "segment_length",
+      c.segment_length,
+      {.doc = "Tokens in a segment (L).", .min = 1, .max = 1 << 24});
   v.field(
       "num_local_layers",
       c.num_local_layers,
-      {.doc = "Layers of the local stack (local_global only).", .min = 0});
+      {.doc = "Layers of the local stack (local_global only).", .min = 0, .max = 10000});
   v.field(
       "memory_norm",
       c.memory_norm,
@@ -142,23 +145,31 @@ void visit(Visitor& v, ModelConfig& c) {
   v.field(
       "vocab_size",
       c.vocab_size,
-      {.doc = "Tokens in the vocabulary (V).", .min = 1, .required = true});
-  v.field("hidden_size", c.hidden_size, {.doc = "Model width (D).", .min = 1, .required = true});
+      {.doc = "Tokens in the vocabulary (V).", .min = 1, .max = 2147483647, .required = true});
+  v.field(
+      "hidden_size",
+      c.hidden_size,
+      {.doc = "Model width (D).", .min = 1, .max = 1 << 24, .required = true});
   v.field(
       "intermediate_size",
       c.intermediate_size,
-      {.doc = "MLP width (F).", .min = 1, .required = true});
+      {.doc = "MLP width (F).", .min = 1, .max = 1 << 24, .required = true});
   v.field(
-      "num_hidden_layers", c.num_hidden_layers, {.doc = "Layers (N).", .min = 1, .required = true});
+      "num_hidden_layers",
+      c.num_hidden_layers,
+      {.doc = "Layers (N).", .min = 1, .max = 10000, .required = true});
   v.field(
       "num_attention_heads",
       c.num_attention_heads,
-      {.doc = "Query heads (H).", .min = 1, .required = true});
+      {.doc = "Query heads (H).", .min = 1, .max = 65536, .required = true});
   v.field(
       "num_key_value_heads",
       c.num_key_value_heads,
-      {.doc = "Key/value heads (G); divides H.", .min = 1, .required = true});
-  v.field("head_dim", c.head_dim, {.doc = "Head width (E); even.", .min = 2, .required = true});
+      {.doc = "Key/value heads (G); divides H.", .min = 1, .max = 65536, .required = true});
+  v.field(
+      "head_dim",
+      c.head_dim,
+      {.doc = "Head width (E); even.", .min = 2, .max = 65536, .required = true});
   v.field(
       "rms_norm_eps", c.rms_norm_eps, {.doc = "Added to the mean square in RMSNorm.", .min = 0});
   v.field("rope_theta", c.rope_theta, {.doc = "RoPE base.", .min = 1});

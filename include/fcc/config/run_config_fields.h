@@ -229,11 +229,11 @@ void visit(Visitor& v, StageConfig& c) {
   v.field(
       "batch_size",
       c.batch_size,
-      {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1});
+      {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1, .max = 1 << 20});
   v.field(
       "accumulate",
       c.accumulate,
-      {.doc = "Micro-batches of a step; null: train.accumulate.", .min = 1});
+      {.doc = "Micro-batches of a step; null: train.accumulate.", .min = 1, .max = 1 << 20});
   v.field("lr", c.lr, {.doc = "Peak learning rate of this stage; null: optim.lr.", .min = 0});
   v.field("data", c.data, {.doc = "Datasets in place of data.train."});
 }
@@ -241,8 +241,12 @@ void visit(Visitor& v, StageConfig& c) {
 template <typename Visitor>
 void visit(Visitor& v, TrainSection& c) {
   v.field("seed", c.seed, {.doc = "Seed of weights, data and drawn lengths.", .min = 0});
-  v.field("batch_size", c.batch_size, {.doc = "Rows of a micro-batch and rank.", .min = 1});
-  v.field("accumulate", c.accumulate, {.doc = "Micro-batches of a step.", .min = 1});
+  v.field(
+      "batch_size",
+      c.batch_size,
+      {.doc = "Rows of a micro-batch and rank.", .min = 1, .max = 1 << 20});
+  v.field(
+      "accumulate", c.accumulate, {.doc = "Micro-batches of a step.", .min = 1, .max = 1 << 20});
   v.field(
       "stages", c.stages, {.doc = "The curriculum, one stage after another.", .required = true});
   v.field(
@@ -250,7 +254,9 @@ void visit(Visitor& v, TrainSection& c) {
       c.validate_every,
       {.doc = "Steps between validations; 0: only at the end.", .min = 0});
   v.field(
-      "validation_batches", c.validation_batches, {.doc = "Batches of a validation.", .min = 1});
+      "validation_batches",
+      c.validation_batches,
+      {.doc = "Batches of a validation.", .min = 1, .max = 1 << 20});
   v.field(
       "validation_segments",
       c.validation_segments,

@@ -12,9 +12,6 @@
 
 namespace fcc {
 
-/// `auto` (the first GPU where there is one), `cpu`, `cuda`, `cuda:N`. Errors: `ConfigError`.
-at::Device device_from_name(const std::string& name);
-
 /// `float64`, `float32`, `bfloat16`, or `auto`: bfloat16 on a GPU, float32 on a CPU. Errors:
 /// `ConfigError`.
 ComputeDType dtype_from_option(const std::string& name, at::Device device);

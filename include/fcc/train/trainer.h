@@ -30,9 +30,6 @@ struct TrainerParts {
   std::unique_ptr<Executor> executor;
 };
 
-/// The device that `engine.device` names. Errors: `ConfigError` where there is none.
-at::Device resolve_device(const std::string& name);
-
 /// What decides how a run can be executed. `model` outlives the result.
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model);
 
