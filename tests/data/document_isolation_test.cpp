@@ -216,7 +216,7 @@ MicroBatch micro_batch(const Batch& batch, at::ScalarType dtype) {
 void expect_isolated(const Batch& a, const Batch& b, bool packs) {
   const std::vector<std::pair<std::string, Run>> runs{
       {"reference logits", reference_outputs},
-      {"reference", losses_of(Execution::kReference, Schedule::kSequential, {}, false)},
+      {"reference", losses_of(Execution::kReference, Schedule::kWavefront, {}, false)},
       {"fused wavefront", losses_of(Execution::kFused, Schedule::kWavefront, {}, false)},
       {"fused wavefront, training", losses_of(Execution::kFused, Schedule::kWavefront, {}, true)},
       {"fused in chunks, training", losses_of(Execution::kFused, Schedule::kWavefront, 2, true)},
