@@ -63,18 +63,6 @@ double median_ms(at::Device device, int num_launches, const std::function<void()
 
 } // namespace
 
-ComputeDType bench_dtype(const std::string& name, at::Device device) {
-  if (name == "auto") {
-    return device.is_cpu() ? ComputeDType::kFloat32 : ComputeDType::kBFloat16;
-  }
-  for (const auto& [known, value] : EnumNames<ComputeDType>::value) {
-    if (known == name) {
-      return value;
-    }
-  }
-  throw ConfigError("--dtype", "must be auto, bfloat16, float32 or float64", name);
-}
-
 std::string device_name(at::Device device) {
   if (!device.is_cpu()) {
     return gpu::device_name(device);

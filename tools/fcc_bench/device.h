@@ -8,15 +8,10 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/run_config.h"
+#include "fcc/generate/loaded_model.h"
+#include "fcc/model/device.h"
 
 namespace fcc::tools {
-
-/// `auto`: the first GPU, or the CPU where there is none.
-/// Errors: `ConfigError` on another name, and on a GPU that is not there.
-at::Device bench_device(const std::string& name);
-
-/// `auto`: bfloat16 on a GPU, float32 on a CPU. Errors: `ConfigError` on an unknown name.
-ComputeDType bench_dtype(const std::string& name, at::Device device);
 
 /// The GPU's name, or "CPU (N threads)".
 std::string device_name(at::Device device);

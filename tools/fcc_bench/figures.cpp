@@ -121,7 +121,7 @@ void measure_line(
       const StepTiming timing =
           measure_steps(options.step, shape, [&](TrainingStep& step, const StepTiming& measured) {
             if (longest && options.profile.wanted()) {
-              const at::Device device = bench_device(options.step.device);
+              const at::Device device = device_from_name(options.step.device, "--device");
               const Profile taken = profile(device, options.profile.trace, [&] { step.run(); });
               const double median_ms = measured.median * 1e3;
               profiled = profile_text(taken, options.profile, !device.is_cpu(), median_ms);
@@ -210,8 +210,8 @@ std::string compare(
 }
 
 int run(const Figure& figure, const Options& options) {
-  const at::Device device = bench_device(options.step.device);
-  const ComputeDType dtype = bench_dtype(options.step.dtype, device);
+  const at::Device device = device_from_name(options.step.device, "--device");
+  const ComputeDType dtype = dtype_from_option(options.step.dtype, device);
   bench_model(options.step.preset, 0); // an unknown preset is refused before anything is measured
   const std::int64_t max_tokens =
       options.max_tokens > 0 ? options.max_tokens : (device.is_cpu() ? 2048 : 65536);

@@ -306,7 +306,7 @@ nlohmann::json run_rows(const Options& options, at::Device device, const DeviceR
 }
 
 int run(const Options& options) {
-  const at::Device device = bench_device(options.device);
+  const at::Device device = device_from_name(options.device, "--device");
   shapes_of(options, device); // a wrong shape is refused before anything is measured
   at::manual_seed(1);
   const DeviceRates rates = measure_rates(device, device.is_cpu() ? at::kFloat : at::kBFloat16);

@@ -32,7 +32,7 @@ E enum_from(const std::string& name, const char* option) {
 EngineSection engine_of(const StepOptions& options, const StepCase& shape) {
   EngineSection engine;
   engine.device = options.device;
-  engine.dtype = bench_dtype(options.dtype, bench_device(options.device));
+  engine.dtype = dtype_from_option(options.dtype, device_from_name(options.device, "--device"));
   engine.execution = enum_from<Execution>(options.execution, "--execution");
   engine.attention = enum_from<AttentionBackend>(options.attention, "--attention");
   engine.schedule = enum_from<Schedule>(shape.schedule, "--schedule");
@@ -125,10 +125,10 @@ double step_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens)
 }
 
 TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
-    : device_(bench_device(options.device)),
+    : device_(device_from_name(options.device, "--device")),
       parameters_(
           bench_model(options.preset, shape.segment_length),
-          bench_dtype(options.dtype, device_),
+          dtype_from_option(options.dtype, device_),
           device_,
           /*seed=*/1),
       executor_(make_executor(parameters_, engine_of(options, shape))),
@@ -156,7 +156,7 @@ StepTiming measure_steps(
     const StepOptions& options,
     const StepCase& shape,
     const std::function<void(TrainingStep&, const StepTiming&)>& after) {
-  const at::Device device = bench_device(options.device);
+  const at::Device device = device_from_name(options.device, "--device");
   reset_peak(device);
   const std::int64_t before = device.is_cpu() ? peak_bytes(device) : 0;
   TrainingStep step(options, shape);

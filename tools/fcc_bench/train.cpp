@@ -80,8 +80,8 @@ std::string percent(double share) {
 }
 
 int run(const Options& options) {
-  const at::Device device = bench_device(options.step.device);
-  const ComputeDType dtype = bench_dtype(options.step.dtype, device);
+  const at::Device device = device_from_name(options.step.device, "--device");
+  const ComputeDType dtype = dtype_from_option(options.step.dtype, device);
   bench_model(options.step.preset, 0); // an unknown preset is refused before anything is measured
   const DeviceRates rates =
       measure_rates(device, dtype == ComputeDType::kBFloat16 ? at::kBFloat16 : at::kFloat);
