@@ -265,6 +265,10 @@ const TensorView& SafetensorsFile::at(const std::string& name) const {
   return find_tensor(tensors_, index_, name, file_->path().string());
 }
 
+std::span<const std::byte> SafetensorsFile::bytes() const {
+  return file_->bytes();
+}
+
 bool SafetensorsFile::contains(const std::string& name) const {
   return index_.contains(name);
 }

@@ -1,5 +1,6 @@
 #include "fcc/model/memory_state.h"
 
+#include <map>
 #include <vector>
 
 #include "fcc/core/error.h"
@@ -58,14 +59,20 @@ void require_type(
   }
 }
 
-/// Of every tensor and the position: a flipped bit in a memory would go unseen otherwise.
+/// Of every tensor and the position: a flipped bit in a memory would go unseen otherwise. Files may
+/// hold the tensors in any order.
 std::string content_hash(const std::vector<TensorView>& views, const std::string& position) {
-  std::string digests = position;
+  std::map<std::string, std::string> digests;
   for (const TensorView& view : views) {
-    digests += "|" + view.name + ":";
-    digests += sha256_hex({reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()});
+    digests[view.name] =
+        sha256_hex({reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()});
   }
-  return sha256_hex(digests);
+  std::string all = position;
+  for (const auto& [name, digest] : digests) {
+    all += "|" + name + ":";
+    all += digest;
+  }
+  return sha256_hex(all);
 }
 
 } // namespace

@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
          "model.fcc.memory_norm: has no meaning for arch `local_global`"},
         {"segment_length",
          {"model.fcc.segment_length=0"},
-         "model.fcc.segment_length: must be at least 1; got 0"},
+         "model.fcc.segment_length: must be at least 1 and at most 16777216; got 0"},
         {"no_stages", {"train.stages=[]"}, "train.stages: must hold at least one stage"},
         {"no_steps", {"train.stages=[{}]"}, "train.stages.0.steps: must be given"},
         {"zero_steps",

@@ -35,24 +35,15 @@ inline bool has(const Result& result, const std::string& text) {
   return result.output.find(text) != std::string::npos;
 }
 
-/// Starts the program by itself, so that it can be killed. What it says goes to `log`. With
-/// `max_memory_mib` an allocation beyond that fails (its data, whatever the libraries map; a
-/// sanitizer's shadow would not fit, so there it is left out).
+/// Starts the program by itself, so that it can be killed. What it says goes to `log`.
 inline pid_t start(
     const std::vector<std::string>& arguments,
-    const std::string& log = "/dev/null",
-    rlim_t max_memory_mib = 0) {
+    const std::string& log = "/dev/null") {
   const pid_t child = ::fork();
   if (child == 0) {
     const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     ::dup2(file, 1);
     ::dup2(file, 2);
-#if !defined(__SANITIZE_ADDRESS__)
-    if (max_memory_mib > 0) {
-      const rlimit limit{max_memory_mib << 20, max_memory_mib << 20};
-      ::setrlimit(RLIMIT_DATA, &limit);
-    }
-#endif
     std::vector<char*> argv{const_cast<char*>(kProgram.c_str())};
     for (const std::string& argument : arguments) {
       argv.push_back(const_cast<char*>(argument.c_str()));

@@ -110,7 +110,7 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   refused(model + " -p a --dtype float8", "float8");
   const ProgramResult usage = run(model + " -p a -n -3");
   EXPECT_EQ(usage.exit_code, 2);
-  EXPECT_NE(usage.err.find("at least 0; got -3"), std::string::npos) << usage.err;
+  EXPECT_NE(usage.err.find("0 or more; got -3"), std::string::npos) << usage.err;
   const ProgramResult unwritable = run(model + " -p a -n 3 --save-state " + (folder_ / "no/state"));
   EXPECT_EQ(unwritable.exit_code, 1);
   EXPECT_EQ(unwritable.out, "") << "refused before the work";

@@ -1,4 +1,5 @@
 #include "fcc/generate/stream.h"
+#include "fcc/io/files.h"
 
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +96,21 @@ TEST_P(StreamOfEachModel, SavedAndRestoredAfterEveryTokenItGoesOnAlike) {
     save_memory_state(stream.state(), file, "hash");
     state = load_memory_state(file, "hash");
   }
+  std::filesystem::remove(file);
+}
+
+TEST(SavedState, IsRefusedOnceABitOfItHasChanged) {
+  const std::filesystem::path file = std::filesystem::temp_directory_path() /
+                                     ("fcc_damaged_" + std::to_string(::getpid()) + ".safetensors");
+  MemoryState state;
+  state.memory = at::ones({2, 1, 3, 4});
+  state.position = 3;
+  save_memory_state(state, file, "hash");
+  EXPECT_EQ(load_memory_state(file, "hash").position, 3);
+  std::string content = read_file(file);
+  content.back() = static_cast<char>(content.back() ^ 1);
+  write_file_atomic(file, content);
+  EXPECT_THROW(load_memory_state(file, "hash"), FormatError);
   std::filesystem::remove(file);
 }
 

@@ -13,11 +13,9 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
     if (error == std::errc() && rest == end && value >= least && value <= most) {
       return {};
     }
-    std::string rule = "must be a whole number of at least " + std::to_string(least);
-    if (most < std::numeric_limits<std::int64_t>::max()) {
-      rule += " and at most " + std::to_string(most);
-    }
-    return rule + "; got " + text;
+    const bool bounded = most < std::numeric_limits<std::int64_t>::max();
+    return "must be a whole number, " + std::to_string(least) +
+           (bounded ? " to " + std::to_string(most) : " or more") + "; got " + text;
   };
   return {check, /*validator_desc=*/std::string(), "whole_number"};
 }

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "fcc/config/run_config.h"
 #include "fcc/text/tokenizer.h"
 
@@ -26,11 +27,6 @@ void add_passkey(CLI::App& app, std::function<int()>& run);
 /// tokenizer file or a model directory.
 std::shared_ptr<const Tokenizer> tokenizer_of(const std::string& argument);
 extern const char* const kTokenizerHelp;
-
-/// Checks a whole number from `least` to `most`; the message tells both.
-CLI::Validator whole_number(
-    std::int64_t least,
-    std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
 /// An option that takes one of the names of an enum.
 template <typename E>

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cstdio>
 #include <system_error>
 
@@ -24,21 +23,6 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const std::string& argument) {
     config.path = argument;
   }
   return make_tokenizer(config);
-}
-
-CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
-  const auto check = [least, most](const std::string& text) -> std::string {
-    std::int64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error == std::errc() && stop == end && value >= least && value <= most) {
-      return {};
-    }
-    const bool bounded = most != std::numeric_limits<std::int64_t>::max();
-    return "must be a whole number, " + std::to_string(least) +
-           (bounded ? " to " + std::to_string(most) : " or more") + "; got " + text;
-  };
-  return CLI::Validator(check, "");
 }
 
 void refuse_input_as_output(

@@ -45,9 +45,7 @@ class SafetensorsFile {
     return metadata_;
   }
   /// The whole file.
-  std::span<const std::byte> bytes() const {
-    return file_->bytes();
-  }
+  std::span<const std::byte> bytes() const;
 
  private:
   std::shared_ptr<MappedFile> file_;
