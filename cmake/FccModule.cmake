@@ -8,7 +8,8 @@ target_compile_options(fcc_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
 # fcc_module(NAME [TORCH] [LINK target...]): src/NAME/*.cpp as an object library that becomes part
-# of the library `fcc`. Modules without TORCH never see torch's headers (nor its fmt).
+# of the library `fcc`. Modules without TORCH never see torch's headers (nor its fmt), and together
+# they are `fcc_torch_free` too, for programs that need no more.
 function(fcc_module name)
   cmake_parse_arguments(arg "TORCH" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
@@ -28,6 +29,9 @@ function(fcc_module name)
   target_link_libraries(fcc_${name} PRIVATE fcc_options ${arg_LINK})
   if(arg_TORCH)
     target_link_libraries(fcc_${name} PRIVATE LibTorch::torch)
+  else()
+    target_sources(fcc_torch_free PRIVATE $<TARGET_OBJECTS:fcc_${name}>)
+    target_link_libraries(fcc_torch_free PRIVATE ${arg_LINK})
   endif()
   target_sources(fcc PRIVATE $<TARGET_OBJECTS:fcc_${name}>)
   target_link_libraries(fcc PRIVATE ${arg_LINK})

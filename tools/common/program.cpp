@@ -6,8 +6,6 @@
 #include <filesystem>
 #include <string>
 
-#include <c10/util/Exception.h>
-#include <c10/util/Logging.h>
 #include <CLI/CLI.hpp>
 
 #include "fcc/core/error.h"
@@ -25,9 +23,11 @@ int report(const std::string& program, const char* message, int exit_code) {
   return exit_code;
 }
 
-/// Torch's messages go on with a stack of addresses, or advice to its own developers.
-std::string first_line(const std::string& message) {
-  return message.substr(0, message.find('\n'));
+/// Torch's messages go on with advice to its own developers and a stack of addresses.
+std::string without_stack(const std::string& message) {
+  return message.find("\nException raised from") == std::string::npos
+             ? message
+             : message.substr(0, message.find('\n'));
 }
 
 } // namespace
@@ -36,17 +36,14 @@ int run_program(int argc, const char* const* argv, const std::function<int()>& b
   const std::string program = name_of(argc, argv);
   // A file that may not grow is an error of the write, with its cleaning up, not a sudden end.
   std::signal(SIGXFSZ, SIG_IGN);
-  FLAGS_caffe2_use_fatal_for_enforce = false; // memory that torch cannot get is an error as well
   try {
     return body();
   } catch (const ConfigError& error) {
     return report(program, error.what(), 2);
-  } catch (const c10::Error& error) {
-    return report(program, first_line(error.what_without_backtrace()).c_str(), 1);
   } catch (const std::bad_alloc&) {
     return report(program, "out of memory", 1);
   } catch (const std::exception& error) {
-    return report(program, error.what(), 1);
+    return report(program, without_stack(error.what()).c_str(), 1);
   }
 }
 

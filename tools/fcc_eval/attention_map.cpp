@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "common/model_options.h"
+#include "common/torch/model_options.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/attention_map.h"
 #include "fcc/eval/report.h"

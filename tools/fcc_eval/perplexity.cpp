@@ -8,7 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
-#include "common/model_options.h"
+#include "common/torch/model_options.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/data/loader.h"

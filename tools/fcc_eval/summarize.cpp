@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
-#include "common/model_options.h"
+#include "common/torch/model_options.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/summarize.h"
 #include "fcc/generate/sampler.h"

@@ -1,4 +1,4 @@
-#include "common/model_options.h"
+#include "common/torch/model_options.h"
 
 #include <filesystem>
 #include <optional>
