@@ -14,8 +14,8 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
-#include "common/torch/model_options.h"
 #include "common/program.h"
+#include "common/torch/model_options.h"
 #include "fcc/core/error.h"
 #include "fcc/generate/sampler.h"
 #include "fcc/generate/stream.h"
