@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fcc/config/engine_keys.h"
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
 
@@ -198,22 +199,12 @@ void check_engine(const EngineSection& engine, Problems& problems) {
     problems.add("device", "must be `auto`, `cpu`, `cuda` or `cuda:N`", "`" + device + "`");
   }
   // Keys that the chosen execution ignores; where `auto` chooses, this is asked again then.
-  const EngineSection defaults;
-  const auto refuse = [&](const char* key, bool is_default, const char* execution) {
-    if (!is_default) {
-      problems.add(
-          key, std::string("has no meaning for execution `") + execution + "`: leave it out");
-    }
-  };
   if (engine.execution == Execution::kReference) {
-    refuse("schedule", engine.schedule == defaults.schedule, "reference");
-    refuse("activations", engine.activations == defaults.activations, "reference");
-    refuse("chunk_segments", !engine.chunk_segments, "reference");
-    refuse("memory_gib", !engine.memory_gib, "reference");
-    refuse("boundary_memory_on_host", !engine.boundary_memory_on_host, "reference");
-    refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs, "reference");
-  } else if (engine.execution == Execution::kFused) {
-    refuse("attention", engine.attention == defaults.attention, "fused");
+    for (const std::string& key : fused_keys_in_use(engine)) {
+      problems.add(key, "has no meaning for execution `reference`: leave it out");
+    }
+  } else if (engine.execution == Execution::kFused && engine.attention != AttentionBackend::kAuto) {
+    problems.add("attention", "has no meaning for execution `fused`: leave it out");
   }
 }
 

@@ -64,6 +64,20 @@ empty_cells(const at::Tensor& like, std::int64_t cells, std::int64_t rows, std::
 
 } // namespace
 
+CellShape cell_shape_of(const ModelConfig& model, std::int64_t batch, std::int64_t length) {
+  return {
+      .num_layers = model.num_hidden_layers,
+      .batch = batch,
+      .length = length,
+      .width = model.hidden_size,
+      .heads = model.num_attention_heads,
+      .groups = model.num_key_value_heads,
+      .head_dim = model.head_dim,
+      .mlp_width = model.intermediate_size,
+      .eps = model.rms_norm_eps,
+      .memory_norm = model.fcc ? model.fcc->memory_norm : MemoryNorm::kShared};
+}
+
 std::int64_t activation_width(const CellShape& shape, bool with_memory) {
   return shape.q_width() + shape.kv_width() + (with_memory ? shape.kv_width() : 0) +
          shape.q_width() + shape.width + 2 * shape.mlp_width;

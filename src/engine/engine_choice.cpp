@@ -8,36 +8,16 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include "fcc/config/engine_keys.h"
 #include "ops/kernels.h"
 
 namespace fcc {
 namespace {
 
-constexpr std::int64_t kRecomputeChunkSegments = 32;
-
 /// The project's kernels run on this device.
 bool has_kernels(c10::Device device) {
   return device.is_cuda() &&
          kernel_ops::serves(at::empty({0}, at::TensorOptions(device).dtype(at::kBFloat16)));
-}
-
-void refuse_keys_of_fused(const EngineSection& engine) {
-  const EngineSection defaults;
-  const auto refuse = [](const char* key, bool is_default) {
-    if (!is_default) {
-      throw ConfigError(
-          std::string("engine.") + key,
-          "is for execution `fused`; this run's is `reference`",
-          {},
-          "leave it out, or set engine.execution to fused");
-    }
-  };
-  refuse("schedule", engine.schedule == defaults.schedule);
-  refuse("activations", engine.activations == defaults.activations);
-  refuse("chunk_segments", !engine.chunk_segments);
-  refuse("memory_gib", !engine.memory_gib);
-  refuse("boundary_memory_on_host", !engine.boundary_memory_on_host);
-  refuse("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs);
 }
 
 } // namespace
@@ -80,7 +60,13 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
   if (engine.execution == Execution::kReference) {
-    refuse_keys_of_fused(engine);
+    for (const std::string& key : fused_keys_in_use(engine)) {
+      throw ConfigError(
+          "engine." + key,
+          "is for execution `fused`; this run's is `reference`",
+          {},
+          "leave it out, or set engine.execution to fused");
+    }
   } else if (const auto refusal = fused_refusal(engine, context)) {
     throw *refusal;
   }

@@ -25,7 +25,6 @@ namespace fcc {
 namespace {
 
 constexpr std::int64_t kForwardChunkSegments = 32;
-constexpr std::int64_t kRecomputeChunkSegments = 32;
 
 /// Undefines the gradients of frozen parameters: nobody computes them.
 void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
@@ -121,17 +120,7 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
   ChunkPlan& plan = pass.plan;
   const bool incoming = state != nullptr && state->memory.defined();
   plan.has_memory = !llama && (pass.num_segments() > 1 || incoming || !absent);
-  plan.shape = {
-      .num_layers = config.num_hidden_layers,
-      .batch = batch.ids.size(0),
-      .length = length,
-      .width = config.hidden_size,
-      .heads = config.num_attention_heads,
-      .groups = config.num_key_value_heads,
-      .head_dim = config.head_dim,
-      .mlp_width = config.intermediate_size,
-      .eps = config.rms_norm_eps,
-      .memory_norm = llama ? MemoryNorm::kShared : config.fcc->memory_norm};
+  plan.shape = cell_shape_of(config, batch.ids.size(0), length);
   plan.weights = weights_.layers;
   plan.grads = grads_.layers;
   plan.rotary = rotary_tables(length, plan.has_memory);

@@ -3,16 +3,15 @@
 #include <algorithm>
 
 #include "fcc/engine/chunk.h"
+#include "fcc/ops/cross_entropy.h"
 
 namespace fcc {
 namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
-constexpr std::int64_t kHeadLogits = std::int64_t{1} << 26;            // of a chunk of tokens
-constexpr std::int64_t kHeadLogitsWithKernels = std::int64_t{1} << 29; // (src/ops/cross_entropy)
-constexpr std::int64_t kSmallChunksBytes = std::int64_t{1} << 30;      // (src/engine/chunk_cache)
-constexpr std::int64_t kNormPiece = std::int64_t{1} << 25;             // (src/optim/grad_norm)
-constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB; // cuBLAS and cuBLASLt on Hopper
+constexpr std::int64_t kSmallChunksBytes = std::int64_t{1} << 30; // (src/engine/chunk_cache)
+constexpr std::int64_t kNormPiece = std::int64_t{1} << 25;        // (src/optim/grad_norm)
+constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB;        // cuBLAS and cuBLASLt on Hopper
 
 /// The sizes that every formula reads.
 struct Sizes {
@@ -31,16 +30,7 @@ Sizes sizes_of(
     const StepShape& step,
     Processor processor) {
   Sizes sizes;
-  sizes.plan.shape = {
-      .num_layers = model.num_hidden_layers,
-      .batch = step.batch,
-      .length = step.segment_length,
-      .width = model.hidden_size,
-      .heads = model.num_attention_heads,
-      .groups = model.num_key_value_heads,
-      .head_dim = model.head_dim,
-      .mlp_width = model.intermediate_size,
-      .eps = model.rms_norm_eps};
+  sizes.plan.shape = cell_shape_of(model, step.batch, step.segment_length);
   sizes.plan.schedule = engine.schedule;
   sizes.plan.has_memory = model.fcc && (step.num_segments + step.num_prefix_segments > 1 ||
                                         model.fcc->first_memory != FirstMemory::kAbsent);
@@ -93,11 +83,6 @@ void add_chunk(const Sizes& sizes, std::int64_t num_segments, MemoryEstimate& es
   }
 }
 
-std::int64_t head_tokens(const Sizes& sizes, std::int64_t tokens) {
-  const std::int64_t logits = sizes.kernels ? kHeadLogitsWithKernels : kHeadLogits;
-  return std::min(tokens, std::max<std::int64_t>(logits / sizes.vocab, 64));
-}
-
 /// Final norm, logits and their gradient (`run_head`, `linear_cross_entropy_with_gradient`).
 std::int64_t head_scratch(const Sizes& sizes, std::int64_t tokens) {
   const std::int64_t D = sizes.plan.shape.width, e = sizes.element, w = sizes.wide;
@@ -105,7 +90,7 @@ std::int64_t head_scratch(const Sizes& sizes, std::int64_t tokens) {
   if (sizes.kernels) {
     return rows; // the logits lie in the workspace
   }
-  const std::int64_t logits = head_tokens(sizes, tokens) * sizes.vocab;
+  const std::int64_t logits = head_chunk_tokens(tokens, sizes.vocab, sizes.kernels) * sizes.vocab;
   const std::int64_t narrow = e == w ? 0 : e;
   // The logits and the exponentials of their sum; or the logits, a narrow copy, a gradient of the
   // weight in the compute dtype. After the head: the norm's temporaries.
@@ -208,7 +193,8 @@ MemoryEstimate estimate_fused_memory(
   }
 
   const std::int64_t waiting = Chunk::workspace_elements(sizes.plan, chunk);
-  const std::int64_t logits = sizes.kernels ? head_tokens(sizes, tokens) * sizes.vocab : 0;
+  const std::int64_t logits =
+      sizes.kernels ? head_chunk_tokens(tokens, sizes.vocab, sizes.kernels) * sizes.vocab : 0;
   estimate.items.push_back(
       {logits > waiting ? "workspace: logits, then waiting gradients"
                         : "workspace: waiting gradients",

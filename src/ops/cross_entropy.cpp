@@ -37,10 +37,6 @@ bool served(const at::Tensor& weight) {
   return kernel_ops::serves(weight) && weight.size(0) % 8 == 0;
 }
 
-std::int64_t chunk_with_kernels(std::int64_t num_tokens, std::int64_t vocab_size) {
-  return std::min(num_tokens, std::max<std::int64_t>(kChunkLogitsBf16 / vocab_size, 64));
-}
-
 /// The same sweep where the project's kernels serve: logits stay bfloat16, their gradient takes
 /// their place, and chunks are long enough for the weight's float32 product (4,186 tokens at a
 /// vocabulary of 128,256).
@@ -54,8 +50,9 @@ CrossEntropyResult sweep_with_kernels(
     bool with_gradient) {
   const at::NoGradGuard no_grad;
   const std::int64_t M = hidden.size(0), V = weight.size(0);
-  const std::int64_t chunk =
-      options.chunk_tokens > 0 ? std::min(M, options.chunk_tokens) : chunk_with_kernels(M, V);
+  const std::int64_t chunk = options.chunk_tokens > 0
+                                 ? std::min(M, options.chunk_tokens)
+                                 : head_chunk_tokens(M, V, /*with_kernels=*/true);
   const auto sums = hidden.options().dtype(at::kFloat);
   const at::Tensor factors = coefficients.to(sums).contiguous();
   const at::Tensor all_targets = targets.contiguous();
@@ -107,7 +104,7 @@ CrossEntropyResult sweep(
   const at::ScalarType wide = wide_type(hidden.scalar_type());
   const std::int64_t chunk = options.chunk_tokens > 0
                                  ? options.chunk_tokens
-                                 : std::max<std::int64_t>(kChunkLogits / weight.size(0), 64);
+                                 : head_chunk_tokens(M, weight.size(0), /*with_kernels=*/false);
 
   CrossEntropyResult result;
   result.loss = at::zeros({}, hidden.options().dtype(wide));
@@ -142,8 +139,14 @@ CrossEntropyResult sweep(
 
 } // namespace
 
+std::int64_t
+head_chunk_tokens(std::int64_t num_tokens, std::int64_t vocab_size, bool with_kernels) {
+  const std::int64_t logits = with_kernels ? kChunkLogitsBf16 : kChunkLogits;
+  return std::min(num_tokens, std::max<std::int64_t>(logits / vocab_size, 64));
+}
+
 std::int64_t head_workspace_elements(const at::Tensor& weight, std::int64_t num_tokens) {
-  return served(weight) ? chunk_with_kernels(num_tokens, weight.size(0)) * weight.size(0) : 0;
+  return served(weight) ? head_chunk_tokens(num_tokens, weight.size(0), true) * weight.size(0) : 0;
 }
 
 CrossEntropyResult linear_cross_entropy(

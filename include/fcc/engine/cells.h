@@ -35,6 +35,9 @@ struct CellShape {
   }
 };
 
+/// The shape of a model's cells; `length`: tokens of a segment (all, for a plain Llama).
+CellShape cell_shape_of(const ModelConfig& model, std::int64_t batch, std::int64_t length);
+
 /// RoPE tables of a segment, [L, E/2] each; undefined memory tables: memory keys are not rotated.
 struct RotaryTables {
   at::Tensor cos, sin;

@@ -13,6 +13,9 @@
 
 namespace fcc {
 
+/// The longest chunk where recomputing was asked for by name: long enough for full products.
+inline constexpr std::int64_t kRecomputeChunkSegments = 32;
+
 /// What decides how a run can be executed, besides the keys of `engine`.
 struct EngineContext {
   const ModelConfig& model;

@@ -51,7 +51,7 @@ class FusedExecutor : public Executor {
   FlatParameters& parameters_;
   EngineSection engine_;
   ModelWeights weights_, grads_;
-  std::int64_t weight_product_rows_ = 8192;
+  std::int64_t weight_product_rows_ = ChunkPlan{}.weight_product_rows;
   RotaryTables rotary_; ///< of the length that came last
   bool rotary_with_memory_ = false;
   std::unique_ptr<ChunkCache> chunks_;

@@ -21,6 +21,10 @@ struct CrossEntropyOptions {
   at::Tensor workspace = {};
 };
 
+/// Tokens whose logits exist at a time by default; `with_kernels`: where the project's kernels
+/// serve.
+std::int64_t head_chunk_tokens(std::int64_t num_tokens, std::int64_t vocab_size, bool with_kernels);
+
 /// Elements of `CrossEntropyOptions::workspace` that serve `num_tokens` and this weight [V, D];
 /// 0 where the form that runs there (float32, float64, a CPU) has no use for it.
 std::int64_t head_workspace_elements(const at::Tensor& weight, std::int64_t num_tokens);
