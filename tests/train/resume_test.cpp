@@ -125,6 +125,30 @@ TEST(Resume, RefusesAChangedKeyByName) {
   EXPECT_EQ(message.find("keep_last"), std::string::npos) << message;
 }
 
+TEST(Resume, RefusesAnotherDataFileUnderTheSameName) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.model.config->vocab_size = 258;
+  config.data.tokenizer = {};
+  config.data.tokenizer.type = TokenizerKind::kBytes;
+  DatasetConfig pairs;
+  pairs.type = DatasetKind::kPairs;
+  pairs.name = "stories";
+  pairs.path = (folder / "pairs.jsonl").string();
+  config.data.train = {pairs};
+  config.train.stages[0].segments = IntDistribution::fixed(8);
+  config.train.stages[0].accumulate = 1;
+  config.train.stages[0].steps = 2;
+  config.train.stages.resize(1);
+  write_file_atomic(*pairs.path, "{\"article\": \"a long story\", \"summary\": \"short\"}\n");
+  run(config);
+  EXPECT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  write_file_atomic(*pairs.path, "{\"article\": \"a lost story\", \"summary\": \"short\"}\n");
+  const std::string message = message_of([&] { run(config, "auto"); });
+  EXPECT_NE(message.find("the file of data `stories` must be that of the run"), std::string::npos)
+      << message;
+}
+
 TEST(Resume, RefusesABrokenCheckpointThatWasNamed) {
   const TemporaryFolder folder;
   const RunConfig config = tiny_run(folder / "run");
