@@ -275,37 +275,39 @@ void weight_gradients(
     const StackWeights& weights,
     std::int64_t layer,
     const LayerRows& rows,
-    const StackWeights& grads) {
+    const StackWeights& grads,
+    GradInput mode) {
   const at::Tensor normed = empty_cells(rows.x, 1, rows.x.size(0), shape.width);
   const auto norm = [&](const at::Tensor& source, const at::Tensor& weight) {
     rms_norm_forward(source.unsqueeze(0), weight.slice(0, layer, layer + 1), shape.eps, normed);
     return normed.select(0, 0);
   };
+  const auto target = [&](const at::Tensor& stacked) -> GradTarget {
+    return {stacked.select(0, layer), mode};
+  };
   if (grads.down_proj.defined()) {
-    linear_backward_weight(
-        rows.grad_out, rows.waiting.mlp_hidden, grads.down_proj.select(0, layer));
+    linear_backward_weight(rows.grad_out, rows.waiting.mlp_hidden, target(grads.down_proj));
   }
   if (grads.gate_up_proj.defined()) {
     linear_backward_weight(
         rows.activations.gate_up,
         norm(rows.activations.mid, weights.post_attention_layernorm),
-        grads.gate_up_proj.select(0, layer));
+        target(grads.gate_up_proj));
   }
   if (grads.o_proj.defined()) {
-    linear_backward_weight(
-        rows.waiting.mid, rows.activations.attention, grads.o_proj.select(0, layer));
+    linear_backward_weight(rows.waiting.mid, rows.activations.attention, target(grads.o_proj));
   }
   if (!grads.qkv_proj.defined()) {
     return;
   }
-  const at::Tensor grad_qkv_proj = grads.qkv_proj.select(0, layer);
-  linear_backward_weight(rows.waiting.qkv, norm(rows.x, weights.input_layernorm), grad_qkv_proj);
+  const GradTarget qkv_proj = target(grads.qkv_proj);
+  linear_backward_weight(rows.waiting.qkv, norm(rows.x, weights.input_layernorm), qkv_proj);
   if (rows.memory.defined()) {
     const at::Tensor weight = memory_norm_weight(shape.memory_norm, weights);
     linear_backward_weight(
         rows.waiting.kv_memory,
         weight.defined() ? norm(rows.memory, weight) : rows.memory,
-        grad_qkv_proj.slice(0, shape.q_width()));
+        {qkv_proj.grad.slice(0, shape.q_width()), GradInput::kAccumulate});
   }
 }
 

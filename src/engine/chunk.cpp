@@ -18,13 +18,16 @@ std::int64_t ticks_per_layer(Schedule schedule) {
 }
 
 /// Ticks whose cells wait for one round of weight products: as few rounds as make products of
-/// about `weight_product_rows`, all of them alike.
+/// about `weight_product_rows`, all of them alike. Where segments are few and long, most ticks pass
+/// a layer by: then as many as can have twice those rows, since every tick's slot takes memory.
 std::int64_t window_ticks(const ChunkPlan& plan, std::int64_t num_segments) {
   const std::int64_t ticks =
       num_segments + (plan.shape.num_layers - 1) * ticks_per_layer(plan.schedule);
   const std::int64_t rounds =
       std::max<std::int64_t>(1, num_segments * plan.shape.rows() / plan.weight_product_rows);
-  return (ticks + rounds - 1) / rounds;
+  const std::int64_t most =
+      std::max<std::int64_t>(1, 2 * plan.weight_product_rows / plan.shape.rows());
+  return std::min((ticks + rounds - 1) / rounds, most);
 }
 
 /// Entries `first` … of dimension 0 as rows [count·R, width]; undefined stays undefined.
@@ -243,20 +246,26 @@ void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool
   }
 }
 
-void Chunk::backward(const ChunkMemory& memory, const at::Tensor& grad_memory_out) {
+void Chunk::backward(
+    const ChunkMemory& memory,
+    const at::Tensor& grad_memory_out,
+    GradInput weight_mode) {
   write_visibility(memory);
   const bool receives = plan_.has_memory && grad_memory_out.defined();
   if (receives) {
     grad_memory_out_.copy_(grad_memory_out);
   }
-  run({.backward = true,
-       .visibility = visibility_,
-       .cut = memory.cut,
-       .receives_gradient = receives},
-      [&] { backward_diagonals(memory.cut, receives); });
+  const Course course{
+      .backward = true,
+      .visibility = visibility_,
+      .cut = memory.cut,
+      .receives_gradient = receives,
+      .weight_mode = weight_mode};
+  run(course, [&] { backward_diagonals(course); });
 }
 
-void Chunk::backward_diagonals(const std::vector<bool>& cut, bool receives_gradient) {
+void Chunk::backward_diagonals(const Course& course) {
+  const std::vector<bool>& cut = course.cut;
   const std::int64_t layers = plan_.shape.num_layers;
   // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and
   // from the memory of cell (n-1, s+1), on the same diagonal, after it. In any other order the
@@ -271,7 +280,7 @@ void Chunk::backward_diagonals(const std::vector<bool>& cut, bool receives_gradi
   }
   const auto receive = [&](std::int64_t row) { // the gradient of the memory out, in grid row `row`
     const std::int64_t layer = row - memory_layer_;
-    if (receives_gradient && layer >= 0 && layer < layers) {
+    if (course.receives_gradient && layer >= 0 && layer < layers) {
       grad_grid_.select(0, row)
           .select(0, num_segments_ - 1 + first_column_)
           .add_(grad_memory_out_.select(0, layer));
@@ -318,12 +327,12 @@ void Chunk::backward_diagonals(const std::vector<bool>& cut, bool receives_gradi
     const auto next = diagonal + 1;
     const std::int64_t tick = tick_of(*diagonal);
     if (tick % window_ == 0 && (next == order_.rend() || tick_of(*next) != tick)) {
-      add_weight_gradients(tick);
+      add_weight_gradients(tick, course.weight_mode);
     }
   }
 }
 
-void Chunk::add_weight_gradients(std::int64_t first_tick) {
+void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
   for (std::int64_t n = 0; n < plan_.shape.num_layers; ++n) {
     // The segments of layer n in ticks first_tick … first_tick + W - 1.
     const std::int64_t shift = n * ticks_per_layer_ - first_tick;
@@ -355,7 +364,9 @@ void Chunk::add_weight_gradients(std::int64_t first_tick) {
         waited(waiting_.kv_memory),
         waited(waiting_.mid),
         waited(waiting_.mlp_hidden)};
-    weight_gradients(plan_.shape, plan_.weights, n, rows, plan_.grads);
+    // The backward pass meets the last segment first: only its round may overwrite.
+    const GradInput round_mode = last == num_segments_ ? mode : GradInput::kAccumulate;
+    weight_gradients(plan_.shape, plan_.weights, n, rows, plan_.grads, round_mode);
   }
 }
 

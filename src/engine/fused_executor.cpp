@@ -223,7 +223,7 @@ void FusedExecutor::run_head(
                           targets,
                           coefficients,
                           grads_.lm_head,
-                          {.workspace = chunks_->workspace()})
+                          {.workspace = chunks_->workspace(), .weight_mode = weight_mode_})
                     : linear_cross_entropy(flat, weights_.lm_head, targets, coefficients);
   pass.loss = pass.loss.defined() ? pass.loss + result.loss : result.loss;
   pass.token_losses.slice(0, first, first + count)
@@ -248,6 +248,26 @@ void FusedExecutor::add_input_gradients(const Pass& pass, std::int64_t first, co
   const at::Tensor rows =
       chunk.grad_x0().reshape({-1, pass.plan.shape.width}).to(grads_.embed_tokens.scalar_type());
   grads_.embed_tokens.index_put_({ids}, rows, /*accumulate=*/true);
+}
+
+void FusedExecutor::clear_gradients() {
+  // What products write is left to the first of them; what is added row by row starts at zero.
+  const bool head_covers_it = parameters_.config().tie_word_embeddings && grads_.lm_head.defined();
+  if (grads_.embed_tokens.defined() && !head_covers_it) {
+    grads_.embed_tokens.zero_();
+  }
+  const StackWeights& layers = grads_.layers;
+  for (const at::Tensor& grad :
+       {grads_.norm,
+        layers.input_layernorm,
+        layers.memory_layernorm,
+        layers.post_attention_layernorm,
+        layers.initial_memory}) {
+    if (grad.defined()) {
+      at::Tensor(grad).zero_();
+    }
+  }
+  weight_mode_ = GradInput::kOverwrite;
 }
 
 PassResult FusedExecutor::train(const MicroBatch& batch) {
@@ -296,7 +316,8 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
     load(pass, first, borders[static_cast<std::size_t>(j)], chunk);
     chunk.forward(seen);
     run_head(pass, first, chunk, /*with_gradient=*/true);
-    chunk.backward(seen, grad_memory);
+    chunk.backward(seen, grad_memory, weight_mode_);
+    weight_mode_ = GradInput::kAccumulate;
     add_input_gradients(pass, first, chunk);
     if (pass.plan.has_memory) {
       grad_memory = chunk.grad_memory_in().clone();

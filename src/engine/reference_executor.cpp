@@ -116,6 +116,10 @@ MemoryState ReferenceExecutor::run_prefix(const MicroBatch& batch, std::int64_t 
   return state;
 }
 
+void ReferenceExecutor::clear_gradients() {
+  parameters_.grad().zero_();
+}
+
 PassResult ReferenceExecutor::train(const MicroBatch& batch) {
   check_batch(batch);
   const std::int64_t T = batch.ids.size(1);

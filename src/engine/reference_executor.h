@@ -16,6 +16,7 @@ class ReferenceExecutor : public Executor {
  public:
   ReferenceExecutor(FlatParameters& parameters, const EngineSection& engine);
 
+  void clear_gradients() override;
   PassResult train(const MicroBatch& batch) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 

@@ -22,16 +22,28 @@ constexpr std::int64_t kChunkLogits = std::int64_t{1} << 26;
 constexpr std::int64_t kChunkLogitsBf16 = std::int64_t{1} << 29; // 1 GiB
 constexpr std::int64_t kProductTile = 256;                       // rows
 
-// Adds gradᵀ · rows into `grad_weight`, which may be wider than the two.
-void add_weight_gradient(
-    const at::Tensor& grad_weight, // [V, D]
+// gradᵀ · rows goes where `target` says, which may be wider than the two.
+void put_weight_gradient(
+    const GradTarget& target,      // [V, D]
     const at::Tensor& grad_logits, // [C, V]
     const at::Tensor& rows) {      // [C, D]
-  if (grad_weight.scalar_type() == rows.scalar_type()) {
-    at::Tensor(grad_weight).addmm_(grad_logits.t(), rows);
+  const bool adds = target.mode == GradInput::kAccumulate;
+  at::Tensor grad = target.grad;
+  if (grad.scalar_type() == rows.scalar_type()) {
+    grad.addmm_(grad_logits.t(), rows, /*beta=*/adds ? 1 : 0);
+  } else if (adds) {
+    grad.add_(at::mm(grad_logits.t(), rows));
   } else {
-    at::Tensor(grad_weight).add_(at::mm(grad_logits.t(), rows));
+    grad.copy_(at::mm(grad_logits.t(), rows));
   }
+}
+
+/// How the chunk that starts at `start` goes into the weight's gradient.
+GradTarget weight_target(
+    const at::Tensor& grad_weight,
+    const CrossEntropyOptions& options,
+    std::int64_t start) {
+  return {grad_weight, start == 0 ? options.weight_mode : GradInput::kAccumulate};
 }
 
 bool served(const at::Tensor& weight) {
@@ -80,7 +92,7 @@ CrossEntropyResult sweep_with_kernels(
       at::Tensor grad_rows = result.grad_hidden.narrow(0, start, count);
       at::mm_out(grad_rows, logits, weight);
       if (grad_weight.defined()) {
-        linear_backward_weight(logits, rows, grad_weight);
+        linear_backward_weight(logits, rows, weight_target(grad_weight, options, start));
       }
     }
   }
@@ -131,7 +143,7 @@ CrossEntropyResult sweep(
       const at::Tensor grad_logits = logits.to(hidden.scalar_type());
       result.grad_hidden.narrow(0, start, count).copy_(at::mm(grad_logits, weight));
       if (grad_weight.defined()) {
-        add_weight_gradient(grad_weight, grad_logits, rows);
+        put_weight_gradient(weight_target(grad_weight, options, start), grad_logits, rows);
       }
     }
   }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <initializer_list>
+
 #include <ATen/core/Tensor.h>
 
 #include "fcc/ops/cell_attention.h"
@@ -26,6 +29,24 @@ bool serves_squared_sum(const at::Tensor& flat);
 
 /// Attention: head width 64 or 128.
 bool serves_attention(const at::Tensor& q);
+
+/// One factor of a product, [C, rows, columns] bfloat16, or its transpose.
+struct ProductFactor {
+  at::Tensor matrix;
+  bool transposed = false;
+};
+
+/// Whether `product` takes these ([C, rows, columns]; undefined ones are left out): columns are
+/// neighbours, and addresses, strides and widths are multiples of 16 bytes.
+bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors);
+
+/// out[c] = x[c] · y[c] (+ addend[c]), summed in float32; out and addend, which may be one and the
+/// same or undefined, are bfloat16 or float32.
+void product(
+    const ProductFactor& x,
+    const ProductFactor& y,
+    const at::Tensor& addend,
+    at::Tensor out);
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out);
 void rms_norm_forward_with_memory(

@@ -80,7 +80,7 @@ StepReport Trainer::step() {
   const std::vector<Batch> batches = draw_micro_batches(shape);
 
   // 3. Forward and backward of each, with coefficients that cover the whole step.
-  parameters.grad().zero_();
+  parts_.executor->clear_gradients();
   const StepSums sums = accumulate_gradients(batches);
 
   // 4. Read the losses and the gradient's norm, all at once.

@@ -162,7 +162,7 @@ Run losses_of(
     engine.schedule = schedule;
     engine.chunk_segments = chunk;
     const auto executor = make_executor(parameters, engine);
-    parameters.grad().zero_();
+    executor->clear_gradients();
     const PassResult result = train ? executor->train(batch) : executor->evaluate(batch, nullptr);
     return result.token_losses.unsqueeze(-1).clone();
   };

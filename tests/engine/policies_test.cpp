@@ -38,7 +38,7 @@ Course train(const EngineSection& engine, std::int64_t prefix) {
     batch.num_prefix_segments = prefix;
     batch.targets.slice(1, 0, prefix * kLength).fill_(-100);
     batch.coefficients.slice(1, 0, prefix * kLength).zero_();
-    parameters.grad().zero_();
+    executor->clear_gradients();
     course.losses.push_back(executor->train(batch).loss.item<double>());
     const double norm = std::sqrt(squared_norm(parameters.grad()).item<double>());
     adamw.step(3e-3, clip_factor(norm, 1.0));

@@ -284,6 +284,7 @@ TEST(FusedExecutorOnGpu, ReplayedLaunchesEqualThoseMadeOneByOne) {
     engine.dtype = ComputeDType::kBFloat16;
     engine.execution = Execution::kFused;
     engine.chunk_segments = chunk;
+    engine.cuda_graphs = false;
     const auto plain = make_executor(parameters, engine);
     engine.cuda_graphs = true;
     const auto replayed = make_executor(parameters, engine);

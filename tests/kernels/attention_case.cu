@@ -238,13 +238,13 @@ void reference_forward(
   const size_t keys = static_cast<size_t>(s.num_memory) + static_cast<size_t>(s.num_queries);
   const auto kernel =
       math == ReferenceMath::kDouble ? reference_row<double, false> : reference_row<float, true>;
+  // Scores are read in pairs, also the only one of a single key.
+  const size_t bytes = (keys + keys % 2) * sizeof(double);
   check_cuda(
       cudaFuncSetAttribute(
-          kernel,
-          cudaFuncAttributeMaxDynamicSharedMemorySize,
-          static_cast<int>(keys * sizeof(double))),
+          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
       "reference_forward");
-  kernel<<<blocks, kThreads, keys * sizeof(double)>>>(params, out, lse);
+  kernel<<<blocks, kThreads, bytes>>>(params, out, lse);
   check_cuda(cudaGetLastError(), "reference_forward");
 }
 

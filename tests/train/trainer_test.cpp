@@ -23,6 +23,9 @@ class FaultyExecutor : public Executor {
   FaultyExecutor(std::unique_ptr<Executor> inner, FlatParameters& parameters, std::int64_t period)
       : inner_(std::move(inner)), parameters_(parameters), period_(period) {}
 
+  void clear_gradients() override {
+    inner_->clear_gradients();
+  }
   PassResult train(const MicroBatch& batch) override {
     PassResult result = inner_->train(batch);
     if (++num_passes_ % period_ == 0) {

@@ -76,7 +76,10 @@ void add_step_options(CLI::App& app, StepOptions& options) {
       ->group("Engine");
   app.add_flag("--host-boundaries", options.host_boundaries, "Memory between chunks on the host")
       ->group("Engine");
-  app.add_flag("--cuda-graphs", options.cuda_graphs, "Record a chunk's launches and replay them")
+  app.add_flag(
+         "--cuda-graphs,!--no-cuda-graphs",
+         options.cuda_graphs,
+         "Record a chunk's launches and replay them (the default), or not")
       ->group("Engine");
   app.add_option("--device", options.device, "auto, cuda, cuda:N or cpu")
       ->capture_default_str()
@@ -155,7 +158,7 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
 }
 
 void TrainingStep::run() {
-  parameters_.grad().zero_();
+  executor_->clear_gradients();
   executor_->train(batch_);
   const double norm = std::sqrt(squared_norm(parameters_.grad()).item<double>());
   adamw_.step(1e-6, norm > 1 ? 1 / norm : 1);

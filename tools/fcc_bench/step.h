@@ -21,7 +21,7 @@ struct StepOptions {
   std::string preset = "table-1";
   std::string execution = "fused", attention = "auto", dtype = "auto", device = "auto";
   std::int64_t chunk_segments = 0, weight_rows = 0;
-  bool host_boundaries = false, cuda_graphs = false;
+  bool host_boundaries = false, cuda_graphs = true;
   std::int64_t steps = 10, warmup = 3;
 };
 

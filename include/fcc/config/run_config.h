@@ -143,7 +143,7 @@ struct EngineSection {
   std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: what is free
   bool boundary_memory_on_host =
       false;                ///< fused: memory between chunks waits in pinned host memory
-  bool cuda_graphs = false; ///< fused, GPU: a chunk's launches are recorded and replayed
+  bool cuda_graphs = true; ///< fused, GPU: a chunk's launches are recorded and replayed
 };
 
 struct CheckpointSection {

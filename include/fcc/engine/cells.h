@@ -122,12 +122,13 @@ struct LayerRows {
 };
 
 /// The products that were put off: the gradient of every matrix of layer `layer` over `rows`,
-/// summed in the dtype of `grads`.
+/// summed in the dtype of `grads`; `mode`: whether they are added to what is there.
 void weight_gradients(
     const CellShape& shape,
     const StackWeights& weights,
     std::int64_t layer,
     const LayerRows& rows,
-    const StackWeights& grads);
+    const StackWeights& grads,
+    GradInput mode);
 
 } // namespace fcc

@@ -86,8 +86,12 @@ class Chunk {
   /// [N, R, D] the gradient of `memory_in()` after `backward`.
   at::Tensor grad_memory_in() const;
 
-  /// Adds to the plan's gradients. grad_memory_out [N, R, D] or undefined (zero).
-  void backward(const ChunkMemory& memory, const at::Tensor& grad_memory_out);
+  /// Adds to the plan's gradients; the matrices' may be overwritten instead. grad_memory_out
+  /// [N, R, D] or undefined (zero).
+  void backward(
+      const ChunkMemory& memory,
+      const at::Tensor& grad_memory_out,
+      GradInput weight_mode = GradInput::kAccumulate);
 
  private:
   enum class Visibility { kAll, kSome, kNone };
@@ -97,6 +101,7 @@ class Chunk {
     Visibility visibility = Visibility::kAll;
     std::vector<bool> cut = {};
     bool receives_gradient = false;
+    GradInput weight_mode = GradInput::kAccumulate;
 
     bool operator==(const Course&) const = default;
   };
@@ -109,14 +114,14 @@ class Chunk {
   void write_visibility(const ChunkMemory& memory);
   void run(const Course& course, const std::function<void()>& work);
   void forward_diagonals();
-  void backward_diagonals(const std::vector<bool>& cut, bool receives_gradient);
+  void backward_diagonals(const Course& course);
 
   std::int64_t tick_of(const Diagonal& diagonal) const;
   CellBlock block_of(const Diagonal& diagonal) const;
   CellGradients waiting_of(const Diagonal& diagonal) const;
   at::Tensor memory_layers(const at::Tensor& grid, std::int64_t segment) const;
   void add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut);
-  void add_weight_gradients(std::int64_t first_tick);
+  void add_weight_gradients(std::int64_t first_tick, GradInput mode);
 
   ChunkPlan plan_;
   std::int64_t num_segments_;

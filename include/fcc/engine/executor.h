@@ -36,6 +36,10 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
+  /// Empties `parameters.grad()` before a step's first `train`. An execution may leave what that
+  /// pass will overwrite, so nobody else should count on zeros in between.
+  virtual void clear_gradients() = 0;
+
   /// Forward and backward of one micro-batch: adds into `parameters.grad()`.
   virtual PassResult train(const MicroBatch& batch) = 0;
 

@@ -27,6 +27,7 @@ class FusedExecutor : public Executor {
   FusedExecutor(FlatParameters& parameters, const EngineSection& engine);
   ~FusedExecutor() override;
 
+  void clear_gradients() override;
   PassResult train(const MicroBatch& batch) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 
@@ -52,6 +53,8 @@ class FusedExecutor : public Executor {
   EngineSection engine_;
   ModelWeights weights_, grads_;
   std::int64_t weight_product_rows_ = ChunkPlan{}.weight_product_rows;
+  /// Of the matrices that products write: after `clear_gradients` the first one overwrites.
+  GradInput weight_mode_ = GradInput::kAccumulate;
   RotaryTables rotary_; ///< of the length that came last
   bool rotary_with_memory_ = false;
   std::unique_ptr<ChunkCache> chunks_;

@@ -25,16 +25,16 @@ enum class GradInput { kOverwrite, kAccumulate };
 
 /// Where a gradient goes.
 struct GradTarget {
-  at::Tensor grad; ///< [C, R, D]
+  at::Tensor grad;
   GradInput mode = GradInput::kOverwrite;
 };
 
-/// grad_a[c] (+)= grad_out[c] · w[c]. grad_out [C, R, O], w [C, O, K], a's gradient [C, R, K].
+/// grad_a[c] (+)= grad_out[c] · w[c]. grad_out [C, R, O], w [C, O, K], a.grad [C, R, K].
 void linear_backward_input(const at::Tensor& grad_out, const at::Tensor& w, const GradTarget& a);
 
-/// grad_w += grad_outᵀ · a, summed in the dtype of grad_w.
-/// grad_out [R, O], a [R, K] in the compute dtype; grad_w [O, K] float32 or float64.
-void linear_backward_weight(const at::Tensor& grad_out, const at::Tensor& a, at::Tensor grad_w);
+/// grad_w (+)= grad_outᵀ · a, summed in the dtype of w.grad.
+/// grad_out [R, O], a [R, K] in the compute dtype; w.grad [O, K] float32 or float64.
+void linear_backward_weight(const at::Tensor& grad_out, const at::Tensor& a, const GradTarget& w);
 
 /// out = x / sqrt(mean(x²) + eps) ⊙ weight[c] over the last dimension (RMSNorm, arXiv 1910.07467).
 /// x, out [C, R, D]; weight [C, D].

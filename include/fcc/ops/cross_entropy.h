@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/ops/cell_ops.h"
+
 namespace fcc {
 
 /// Losses of the head, and the gradient of its input after the training form.
@@ -19,6 +21,7 @@ struct CrossEntropyOptions {
   /// Flat, in the dtype of `hidden`: the logits of a chunk lie here if
   /// `head_workspace_elements` fit; else, or undefined, in memory of their own.
   at::Tensor workspace = {};
+  GradInput weight_mode = GradInput::kAccumulate; ///< of the weight's gradient
 };
 
 /// Tokens whose logits exist at a time by default; `with_kernels`: where the project's kernels

@@ -4,6 +4,7 @@
 
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -31,6 +32,8 @@ void WorkGraph::record(const std::function<void()>& work, const WorkGraph* neigh
   const at::MempoolId_t pool = neighbour != nullptr && neighbour->recording_
                                    ? neighbour->recording_->graph.pool()
                                    : at::cuda::graph_pool_handle();
+  // What the same launches allocated one by one goes back: the recording has memory of its own.
+  c10::cuda::CUDACachingAllocator::emptyCache();
   // cuBLAS keeps a workspace for every stream it met: the recording's must come from its own pool,
   // and no later work may keep it.
   at::cuda::clearCublasWorkspaces();

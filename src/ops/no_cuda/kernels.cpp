@@ -36,6 +36,14 @@ bool serves_attention(const at::Tensor&) {
   return false;
 }
 
+bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>>) {
+  return false;
+}
+
+void product(const ProductFactor&, const ProductFactor&, const at::Tensor&, at::Tensor) {
+  absent("product");
+}
+
 void rms_norm_forward(const at::Tensor&, const at::Tensor&, double, at::Tensor) {
   absent("rms_norm_forward");
 }
