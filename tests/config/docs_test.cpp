@@ -74,7 +74,8 @@ std::string without_indices(const std::string& path) {
 }
 
 TEST(Pages, NameOnlyKeysThatExist) {
-  std::set<std::string> known{"train.stages.N", "optim.lrr" /* the example of a mistake */};
+  std::set<std::string> known{
+      "train.stages.N", "optim.lrr", "train.steps" /* examples of mistakes */};
   for (const ConfigKey& key : list_keys<RunConfig>()) {
     known.insert(key.path);
   }
