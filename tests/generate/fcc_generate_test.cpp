@@ -108,6 +108,7 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   refused(model + " -p a --temperature -1", "temperature");
   refused(model + " -p a -t 1 --top-p 1.5", "top_p");
   refused(model + " -p a --dtype float8", "float8");
+  refused(model + " -p a --dtype float16", "must be auto, float64, float32 or bfloat16");
   const ProgramResult usage = run(model + " -p a -n -3");
   EXPECT_EQ(usage.exit_code, 2);
   EXPECT_NE(usage.err.find("0 or more; got -3"), std::string::npos) << usage.err;
@@ -116,6 +117,10 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   EXPECT_EQ(unwritable.out, "") << "refused before the work";
   refused("--model " + model_ + " -p a --device gpu", "device");
   refused(model + " -p a --tokenizer " + (folder_ / "no.json"), "no.json");
+
+  std::filesystem::create_directories(folder_ / "run/final");
+  std::filesystem::copy(folder_ / "model", folder_ / "run/final");
+  refused("-p a --model " + (folder_ / "run"), "(the model is in " + (folder_ / "run/final)"));
 
   std::filesystem::remove(folder_ / "model/fcc_tokenizer.json");
   refused(model + " -p a", "tokenizer");
