@@ -8,14 +8,12 @@
 #include <string>
 #include <vector>
 
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
 #include "common/program.h"
-#include "common/torch/model_options.h"
+#include "common/torch/prefill.h"
 #include "fcc/core/error.h"
 #include "fcc/generate/sampler.h"
 #include "fcc/generate/stream.h"
@@ -113,41 +111,9 @@ void print(const std::string& text) {
   fcc::check(std::ferror(stdout) == 0, "standard output", "must be writable");
 }
 
-void feed(fcc::TokenStream& stream, const std::vector<std::int32_t>& ids) {
-  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
-  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
-}
-
-// Runs the whole segments of a long prompt as the fused execution does, where that was chosen and
-// can go on from `state`; returns how many tokens that were. The last token is left to the stream,
-// which knows its logits.
-std::size_t feed_whole_segments(
-    const Options& options,
-    fcc::LoadedModel& model,
-    const std::vector<std::int32_t>& ids,
-    fcc::MemoryState& state) {
-  if (!model.parameters.grad().defined() ||
-      (state.partial_ids.defined() && state.partial_ids.numel() > 0) || ids.empty()) {
-    return 0;
-  }
-  const auto length = static_cast<std::size_t>(model.config().fcc->segment_length);
-  const std::size_t count = (ids.size() - 1) / length * length;
-  if (count == 0) {
-    return 0;
-  }
-  const at::Tensor row =
-      at::tensor(
-          std::vector<std::int64_t>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)),
-          at::kLong)
-          .unsqueeze(0)
-          .to(model.weights.embed_tokens.device());
-  fcc::MicroBatch batch;
-  batch.ids = row;
-  batch.targets = at::full_like(row, -100);
-  batch.coefficients = at::zeros_like(row, row.options().dtype(at::kFloat));
-  batch.num_prefix_segments = static_cast<std::int64_t>(count / length); // no head: memory alone
-  fcc::tools::make_executor(options.model, model)->evaluate(batch, &state);
-  return count;
+// The ids of the only row, [1, t].
+at::Tensor row_of(const std::vector<std::int32_t>& ids) {
+  return at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
 }
 
 // The tokens of a state's open segment.
@@ -167,8 +133,8 @@ int generate(const Options& options) {
   if (!options.save_state.empty()) {
     fcc::require_writable(options.save_state);
   }
-  const bool fused = fcc::tools::chosen_execution(options.model) == fcc::Execution::kFused;
-  fcc::LoadedModel model = fcc::tools::load_model(options.model, /*for_executor=*/fused);
+  fcc::tools::Prefill prefill(options.model);
+  const fcc::LoadedModel& model = prefill.model();
   fcc::MemoryState start;
   if (!options.load_state.empty()) {
     start = fcc::load_memory_state(options.load_state, model.hash);
@@ -182,10 +148,11 @@ int generate(const Options& options) {
   std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
   shown.insert(shown.end(), ids.begin(), ids.end());
   decoder.prime(shown);
-  const std::size_t done = feed_whole_segments(options, model, ids, start);
+  const at::Tensor row = row_of(ids);
+  const std::int64_t done = prefill.run(row, start);
   fcc::TokenStream stream(model.config(), model.weights, 1, start);
-  if (done < ids.size()) {
-    feed(stream, {ids.begin() + static_cast<std::ptrdiff_t>(done), ids.end()});
+  if (done < row.size(1)) {
+    stream.prefill(row.slice(1, done));
   }
   if (!stream.has_logits()) {
     throw fcc::ConfigError(
@@ -217,7 +184,7 @@ int generate(const Options& options) {
           "was the model trained with this tokenizer?");
     }
     print(decoder.push(id));
-    feed(stream, {id});
+    stream.prefill(row_of({id}));
     ++generated;
   }
   print(decoder.finish() + "\n");
