@@ -1,5 +1,6 @@
 // fcc-generate: continues a text with a model, token by token, at constant memory.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -116,16 +117,24 @@ at::Tensor row_of(const std::vector<std::int32_t>& ids) {
   return at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
 }
 
-// The tokens of a state's open segment.
-std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
+// What the first new token's text joins on to: the last tokens before a state, in older files at
+// least those of its open segment.
+std::vector<std::int32_t> ids_before(const fcc::MemoryState& state) {
+  const at::Tensor& known = state.last_ids.defined() ? state.last_ids : state.partial_ids;
   std::vector<std::int32_t> ids;
-  if (state.partial_ids.defined()) {
-    const at::Tensor row = state.partial_ids.to(at::kCPU).reshape({-1});
+  if (known.defined()) {
+    const at::Tensor row = known.to(at::kCPU).reshape({-1});
     for (std::int64_t i = 0; i < row.size(0); ++i) {
       ids.push_back(static_cast<std::int32_t>(row[i].item<std::int64_t>()));
     }
   }
   return ids;
+}
+
+// Leaves the last ids, more than any tokenizer looks back.
+void keep_last(std::vector<std::int32_t>& ids) {
+  constexpr std::ptrdiff_t kLastIds = 8;
+  ids.erase(ids.begin(), ids.end() - std::min<std::ptrdiff_t>(kLastIds, std::ssize(ids)));
 }
 
 int generate(const Options& options) {
@@ -145,9 +154,10 @@ int generate(const Options& options) {
                                             ? fcc::encode_prompt(model, prompt)
                                             : model.tokenizer->encode(prompt);
   fcc::StreamDecoder decoder(model.tokenizer);
-  std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
-  shown.insert(shown.end(), ids.begin(), ids.end());
-  decoder.prime(shown);
+  std::vector<std::int32_t> last_ids = ids_before(start);
+  last_ids.insert(last_ids.end(), ids.begin(), ids.end());
+  decoder.prime(last_ids);
+  keep_last(last_ids);
   const at::Tensor row = row_of(ids);
   const std::int64_t done = prefill.run(row, start);
   fcc::TokenStream stream(model.config(), model.weights, 1, start);
@@ -185,11 +195,15 @@ int generate(const Options& options) {
     }
     print(decoder.push(id));
     stream.prefill(row_of({id}));
+    last_ids.push_back(id);
+    keep_last(last_ids);
     ++generated;
   }
   print(decoder.finish() + "\n");
   if (!options.save_state.empty()) {
-    fcc::save_memory_state(stream.state(), options.save_state, model.hash);
+    fcc::MemoryState state = stream.state();
+    state.last_ids = row_of(last_ids);
+    fcc::save_memory_state(state, options.save_state, model.hash);
   }
   if (!options.quiet) {
     std::fprintf(

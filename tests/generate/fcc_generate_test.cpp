@@ -69,6 +69,22 @@ TEST_F(FccGenerate, SavedAndLoadedAnywhereItGoesOnWithTheSameText) {
   }
 }
 
+TEST_F(FccGenerate, LosesNoSpaceWhereAStateWasSavedAtASegmentsBorder) {
+  TokenizerConfig pieces;
+  pieces.path = FCC_SOURCE_DIR "/tests/text/data/llama_style.model";
+  model_ = test::save_tiny_model(folder_, "pieces", config_, make_tokenizer(pieces));
+  const std::string state = folder_ / "state.safetensors", drawing = "-t 1.5 --seed 3";
+  const std::string whole = generated(drawing + " -n 24 --prompt 'the book'");
+  EXPECT_NE(whole.find(' '), std::string::npos) << whole;
+  for (const int split : {2, 6, 7, 12, 22}) { // 6 alone does not close a segment
+    const std::string first = generated(
+        drawing + " --prompt 'the book' -n " + std::to_string(split) + " --save-state " + state);
+    const std::string second =
+        generated(drawing + " -n " + std::to_string(24 - split) + " --load-state " + state);
+    EXPECT_EQ(first + second, whole) << "after " << split;
+  }
+}
+
 TEST_F(FccGenerate, APromptMayFollowALoadedState) {
   const std::string state = folder_ / "state.safetensors";
   const std::string whole = generated("-n 12 --prompt 'one two three'");
