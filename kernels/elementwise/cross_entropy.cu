@@ -1,10 +1,15 @@
+#include <algorithm>
+
 #include "elementwise/elementwise.h"
 #include "elementwise/vec8.cuh"
 
 namespace fcc::kernels {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kThreads = 1024;
+constexpr int kAtOnce = 4; // loads in flight
+/// Vectors of a row that stay in shared memory between the two sweeps: 200 KB.
+constexpr int kMostHeld = 200 * 1024 / static_cast<int>(sizeof(Vec8));
 
 /// A running maximum and the sum of exponentials under it.
 struct Softmax {
@@ -17,9 +22,8 @@ __device__ __forceinline__ Softmax combine(const Softmax& a, const Softmax& b) {
   return {max, a.sum * __expf(a.max - max) + b.sum * __expf(b.max - max)};
 }
 
-/// The whole row's softmax in every thread, combined in a fixed order.
-__device__ Softmax block_combine(Softmax mine) {
-  __shared__ Softmax of_warp[kThreads / 32];
+/// The same in every lane of a warp.
+__device__ __forceinline__ Softmax warp_combine(Softmax mine) {
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) {
     const Softmax other{
@@ -27,19 +31,26 @@ __device__ Softmax block_combine(Softmax mine) {
         __shfl_xor_sync(0xffffffffU, mine.sum, offset)};
     mine = combine(mine, other);
   }
+  return mine;
+}
+
+/// The whole row's softmax in every thread, combined in a fixed order.
+__device__ Softmax block_combine(Softmax mine) {
+  static_assert(kThreads == 32 * 32); // a warp's lanes can hold all warps' results
+  __shared__ Softmax of_warp[32];
+  mine = warp_combine(mine);
   if (threadIdx.x % 32 == 0) {
     of_warp[threadIdx.x / 32] = mine;
   }
   __syncthreads();
-  Softmax all = of_warp[0];
-  for (int warp = 1; warp < kThreads / 32; ++warp) {
-    all = combine(all, of_warp[warp]);
-  }
-  return all;
+  return warp_combine(of_warp[threadIdx.x % 32]);
 }
 
-/// One block a row: the logits are read twice (the second time mostly from L2) and written once.
-__global__ void __launch_bounds__(kThreads) cross_entropy_kernel(const CrossEntropyParams p) {
+/// One block a row: the logits are read once and written once, but for the end of a row that shared
+/// memory cannot hold (a fifth at a vocabulary of 128,256), which the second sweep finds in L2.
+__global__ void __launch_bounds__(kThreads)
+    cross_entropy_kernel(const CrossEntropyParams p, int num_held) {
+  extern __shared__ Vec8 held[]; // each thread reads back what it wrote itself
   const std::int64_t row = blockIdx.x;
   auto* logits = static_cast<__nv_bfloat16*>(p.logits) + row * p.vocab_size;
   const std::int64_t target = p.targets[row];
@@ -53,19 +64,37 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(const CrossEntr
     }
     return;
   }
-  // exp(-1e30 - x) is 0 and, unlike -inf, -1e30 minus itself is 0: idle lanes stay finite.
-  Softmax mine{-1e30F, 0.0F};
-  for (int i = threadIdx.x; i < vectors; i += kThreads) {
-    const Float8 wide = widen(load8(logits + 8 * i));
+  const float inf = __int_as_float(0x7f800000);
+  const Vec8 nothing = narrow({{-inf, -inf, -inf, -inf, -inf, -inf, -inf, -inf}});
+  Softmax mine{-1e30F, 0.0F}; // unlike -inf, minus itself it is 0: idle lanes stay finite
+  for (int first = threadIdx.x; first < vectors; first += kAtOnce * kThreads) {
+    Vec8 loaded[kAtOnce];
     float max = mine.max;
 #pragma unroll
-    for (int e = 0; e < 8; ++e) {
-      max = fmaxf(max, wide.value[e]);
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = first + k * kThreads;
+      loaded[k] = i < vectors ? load8(logits + 8 * i) : nothing;
+    }
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = first + k * kThreads;
+      if (i < num_held) {
+        held[i] = loaded[k];
+      }
+      const Float8 wide = widen(loaded[k]);
+#pragma unroll
+      for (int e = 0; e < 8; ++e) {
+        max = fmaxf(max, wide.value[e]);
+      }
     }
     float sum = mine.sum * __expf(mine.max - max);
 #pragma unroll
-    for (int e = 0; e < 8; ++e) {
-      sum += __expf(wide.value[e] - max);
+    for (int k = 0; k < kAtOnce; ++k) {
+      const Float8 wide = widen(loaded[k]);
+#pragma unroll
+      for (int e = 0; e < 8; ++e) {
+        sum += __expf(wide.value[e] - max);
+      }
     }
     mine = {max, sum};
   }
@@ -79,7 +108,7 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_kernel(const CrossEntr
   }
   const float coefficient = p.coefficients[row], scale = coefficient / all.sum;
   for (int i = threadIdx.x; i < vectors; i += kThreads) {
-    Float8 wide = widen(load8(logits + 8 * i));
+    Float8 wide = widen(i < num_held ? held[i] : load8(logits + 8 * i));
 #pragma unroll
     for (int e = 0; e < 8; ++e) {
       wide.value[e] = scale * __expf(wide.value[e] - all.max);
@@ -100,7 +129,14 @@ cudaError_t cross_entropy(const CrossEntropyParams& params) {
   if (params.num_rows == 0) {
     return cudaSuccess;
   }
-  cross_entropy_kernel<<<params.num_rows, kThreads, 0, params.stream>>>(params);
+  const int num_held = params.write_gradient ? std::min(params.vocab_size / 8, kMostHeld) : 0;
+  const int bytes = num_held * static_cast<int>(sizeof(Vec8));
+  const cudaError_t error = cudaFuncSetAttribute(
+      cross_entropy_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error != cudaSuccess) {
+    return error;
+  }
+  cross_entropy_kernel<<<params.num_rows, kThreads, bytes, params.stream>>>(params, num_held);
   return cudaGetLastError();
 }
 

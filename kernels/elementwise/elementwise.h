@@ -101,6 +101,20 @@ struct CrossEntropyParams {
 /// Cross-entropy of each row, and its gradient in the logits' place.
 cudaError_t cross_entropy(const CrossEntropyParams& params);
 
+inline constexpr int kSquaredSumPartials =
+    2112; ///< blocks of the pass: 16 a multiprocessor of an H100
+
+struct SquaredSumParams {
+  std::int64_t count = 0;
+  const float* values = nullptr; ///< [count], 16-byte aligned
+  double* partials = nullptr;    ///< workspace of `kSquaredSumPartials`
+  double* sum = nullptr;         ///< one element
+  cudaStream_t stream = nullptr;
+};
+
+/// sum = Σ values², in float64: the square of the gradient's norm.
+cudaError_t squared_sum(const SquaredSumParams& params);
+
 struct AdamwParams {
   std::int64_t count = 0; ///< elements
   float* master = nullptr;

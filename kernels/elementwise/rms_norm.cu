@@ -1,11 +1,19 @@
+#include <algorithm>
+
 #include "elementwise/elementwise.h"
 #include "elementwise/vec8.cuh"
 
 namespace fcc::kernels {
 namespace {
 
-constexpr int kWarps = 8;       // of a block; each warp takes whole rows
-constexpr int kRowsPerWarp = 8; // in the backward: shares one partial sum of the weight's gradient
+constexpr int kWarps = 8; // of a block of the forward; each warp takes a whole row
+
+// The backward
+constexpr int kMaxThreads = 512;        // eight columns each: width 4096
+constexpr int kRowsAtOnce = 4;          // loads in flight against registers
+constexpr int kMaxRowsPerBlock = 32;    // that share one partial sum of the weight's gradient
+constexpr int kWaveThreads = 132 * 512; // that an H100 runs at once
+constexpr int kReduceWarps = 8;
 
 __device__ __forceinline__ const __nv_bfloat16*
 row_of(const CellRows& tensor, int cell, int row, int width) {
@@ -58,119 +66,129 @@ __global__ void __launch_bounds__(32 * kWarps) forward_kernel(const RmsNormParam
   }
 }
 
-/// One block takes kWarps · kRowsPerWarp rows; its warps' sums for the weight meet in shared
-/// memory.
-template <int V>
-__global__ void __launch_bounds__(32 * kWarps) backward_kernel(const RmsNormBackwardParams p) {
-  extern __shared__ float sums[]; // [D]
-  const int cell = blockIdx.y, lane = threadIdx.x, warp = threadIdx.y;
-  const int vectors = p.width / 8;
+/// Columns are a thread's for good: it holds the weights of its eight and sums their gradient, and
+/// the rows go by, kRowsAtOnce together, so that each barrier is worth that many loads.
+__global__ void __launch_bounds__(kMaxThreads)
+    backward_kernel(const RmsNormBackwardParams p, int rows_per_block) {
+  __shared__ float2 of_warp[2][kRowsAtOnce][kMaxThreads / 32]; // Σ x², Σ grad ⊙ weight ⊙ x
+  const int cell = blockIdx.y, column = 8 * threadIdx.x;
+  const int warp = threadIdx.x / 32, num_warps = blockDim.x / 32;
+  const bool mine = column < p.width;
+  const int first = blockIdx.x * rows_per_block, last = min(first + rows_per_block, p.num_rows);
   const auto* weight = static_cast<const __nv_bfloat16*>(p.weight) + cell * p.weight_cell;
-  const bool with_weight = p.grad_weight != nullptr;
-  Float8 weight_sum[V] = {};
-  for (int k = 0; k < kRowsPerWarp; ++k) {
-    const int row = (blockIdx.x * kRowsPerWarp + k) * kWarps + warp;
-    if (row >= p.num_rows) {
-      break;
-    }
-    const __nv_bfloat16* x = row_of(p.x, cell, row, p.width);
-    const __nv_bfloat16* grad = row_of(p.grad_out, cell, row, p.width);
-    Vec8 x_held[V], grad_held[V];
-    float squares = 0.0F, dot = 0.0F; // Σ x², Σ grad ⊙ weight ⊙ x
+  const Vec8 scale = mine ? load8(weight + column) : Vec8{};
+  // What is added comes with the other loads; where two things are, the second comes late.
+  const bool both = p.residual.data != nullptr && p.accumulate;
+  const CellRows summand = p.residual.data != nullptr || !p.accumulate ? p.residual : p.grad_x;
+  Float8 weight_sum = {};
+  int side = 0; // of the buffer: a warp may be one round ahead of the slowest reader
+  for (int row = first; row < last; row += kRowsAtOnce, side ^= 1) {
+    Vec8 x[kRowsAtOnce] = {}, grad[kRowsAtOnce] = {}, added[kRowsAtOnce] = {};
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      const int i = v * 32 + lane;
-      if (i < vectors) {
-        x_held[v] = load8(x + 8 * i);
-        grad_held[v] = load8(grad + 8 * i);
-        const Float8 x_wide = widen(x_held[v]), grad_wide = widen(grad_held[v]);
-        const Float8 scale = widen(load8(weight + 8 * i));
-#pragma unroll
-        for (int e = 0; e < 8; ++e) {
-          squares += x_wide.value[e] * x_wide.value[e];
-          dot += grad_wide.value[e] * scale.value[e] * x_wide.value[e];
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      if (mine && row + r < last) {
+        x[r] = load8(row_of(p.x, cell, row + r, p.width) + column);
+        grad[r] = load8(row_of(p.grad_out, cell, row + r, p.width) + column);
+        if (summand.data != nullptr) {
+          added[r] = load8(row_of(summand, cell, row + r, p.width) + column);
         }
       }
     }
-    const float root = rsqrtf(warp_sum(squares) / static_cast<float>(p.width) + p.eps);
-    const float mean = warp_sum(dot) * root * root / static_cast<float>(p.width);
-    const bool with_residual = p.residual.data != nullptr;
-    const __nv_bfloat16* residual =
-        with_residual ? row_of(p.residual, cell, row, p.width) : nullptr;
-    auto* grad_x = const_cast<__nv_bfloat16*>(row_of(p.grad_x, cell, row, p.width));
 #pragma unroll
-    for (int v = 0; v < V; ++v) {
-      const int i = v * 32 + lane;
-      if (i < vectors) {
-        const Float8 x_wide = widen(x_held[v]), grad_wide = widen(grad_held[v]);
-        const Float8 scale = widen(load8(weight + 8 * i));
-        Float8 result;
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      const Float8 x_wide = widen(x[r]), grad_wide = widen(grad[r]), weight_wide = widen(scale);
+      float squares = 0.0F, dot = 0.0F;
 #pragma unroll
-        for (int e = 0; e < 8; ++e) {
-          result.value[e] = root * (grad_wide.value[e] * scale.value[e] - x_wide.value[e] * mean);
-          weight_sum[v].value[e] += grad_wide.value[e] * x_wide.value[e] * root;
-        }
-        if (with_residual) {
-          const Float8 more = widen(load8(residual + 8 * i));
-#pragma unroll
-          for (int e = 0; e < 8; ++e) {
-            result.value[e] += more.value[e];
-          }
-        }
-        if (p.accumulate) {
-          const Float8 more = widen(load8(grad_x + 8 * i));
-#pragma unroll
-          for (int e = 0; e < 8; ++e) {
-            result.value[e] += more.value[e];
-          }
-        }
-        store8(grad_x + 8 * i, narrow(result));
+      for (int e = 0; e < 8; ++e) {
+        squares += x_wide.value[e] * x_wide.value[e];
+        dot += grad_wide.value[e] * weight_wide.value[e] * x_wide.value[e];
       }
-    }
-  }
-  if (!with_weight) {
-    return;
-  }
-  // Warp after warp, so that the sum's order is fixed.
-  for (int turn = 0; turn < kWarps; ++turn) {
-    if (warp == turn) {
-#pragma unroll
-      for (int v = 0; v < V; ++v) {
-        const int i = v * 32 + lane;
-        if (i < vectors) {
-#pragma unroll
-          for (int e = 0; e < 8; ++e) {
-            const float before = turn == 0 ? 0.0F : sums[8 * i + e];
-            sums[8 * i + e] = before + weight_sum[v].value[e];
-          }
-        }
+      squares = warp_sum(squares);
+      dot = warp_sum(dot);
+      if (threadIdx.x % 32 == 0) {
+        of_warp[side][r][warp] = {squares, dot};
       }
     }
     __syncthreads();
+#pragma unroll
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      float squares = 0.0F, dot = 0.0F;
+      for (int w = 0; w < num_warps; ++w) {
+        squares += of_warp[side][r][w].x;
+        dot += of_warp[side][r][w].y;
+      }
+      const float root = rsqrtf(squares / static_cast<float>(p.width) + p.eps);
+      const float mean = dot * root * root / static_cast<float>(p.width);
+      const Float8 x_wide = widen(x[r]), grad_wide = widen(grad[r]), weight_wide = widen(scale);
+      const Float8 added_wide = widen(added[r]);
+      Float8 result;
+#pragma unroll
+      for (int e = 0; e < 8; ++e) {
+        result.value[e] =
+            root * (grad_wide.value[e] * weight_wide.value[e] - x_wide.value[e] * mean) +
+            added_wide.value[e];
+        weight_sum.value[e] += grad_wide.value[e] * x_wide.value[e] * root;
+      }
+      if (mine && row + r < last) {
+        auto* out = const_cast<__nv_bfloat16*>(row_of(p.grad_x, cell, row + r, p.width)) + column;
+        if (both) {
+          const Float8 before = widen(load8(out));
+#pragma unroll
+          for (int e = 0; e < 8; ++e) {
+            result.value[e] += before.value[e];
+          }
+        }
+        store8(out, narrow(result));
+      }
+    }
   }
-  float* partial =
-      p.partials + (static_cast<std::int64_t>(cell) * gridDim.x + blockIdx.x) * p.width;
-  for (int i = warp * 32 + lane; i < p.width; i += 32 * kWarps) {
-    partial[i] = sums[i];
-  }
-}
-
-/// grad_weight[c] += Σ over blocks of partials[c].
-__global__ void reduce_kernel(const RmsNormBackwardParams p, int num_blocks) {
-  const int column = blockIdx.x * blockDim.x + threadIdx.x, cell = blockIdx.y;
-  if (column >= p.width) {
+  if (p.grad_weight == nullptr || !mine) {
     return;
   }
-  const float* partial = p.partials + static_cast<std::int64_t>(cell) * num_blocks * p.width;
-  float sum = 0.0F;
-  for (int block = 0; block < num_blocks; ++block) {
-    sum += partial[static_cast<std::int64_t>(block) * p.width + column];
-  }
-  p.grad_weight[cell * p.grad_weight_cell + column] += sum;
+  auto* partial = reinterpret_cast<float4*>(
+      p.partials + (static_cast<std::int64_t>(cell) * gridDim.x + blockIdx.x) * p.width + column);
+  const float* sum = weight_sum.value;
+  partial[0] = {sum[0], sum[1], sum[2], sum[3]};
+  partial[1] = {sum[4], sum[5], sum[6], sum[7]};
 }
 
-int backward_blocks(int num_rows) {
-  return (num_rows + kWarps * kRowsPerWarp - 1) / (kWarps * kRowsPerWarp);
+/// grad_weight[c] += Σ over blocks of partials[c]: a warp takes 32 columns of every kReduceWarps-th
+/// partial, and the warps' sums are added in their order.
+__global__ void __launch_bounds__(32 * kReduceWarps)
+    reduce_kernel(const RmsNormBackwardParams p, int num_blocks) {
+  __shared__ float of_warp[kReduceWarps][32];
+  const int column = blockIdx.x * 32 + threadIdx.x, cell = blockIdx.y;
+  const float* partial = p.partials + static_cast<std::int64_t>(cell) * num_blocks * p.width;
+  float sum = 0.0F;
+#pragma unroll 4
+  for (int block = threadIdx.y; column < p.width && block < num_blocks; block += kReduceWarps) {
+    sum += partial[static_cast<std::int64_t>(block) * p.width + column];
+  }
+  of_warp[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y == 0 && column < p.width) {
+    float total = 0.0F;
+    for (int w = 0; w < kReduceWarps; ++w) {
+      total += of_warp[w][threadIdx.x];
+    }
+    p.grad_weight[cell * p.grad_weight_cell + column] += total;
+  }
+}
+
+int backward_threads(int width) {
+  return (width / 8 + 31) / 32 * 32;
+}
+
+/// As many as make one wave of blocks of half a multiprocessor's share of registers.
+int rows_per_block(int num_cells, int num_rows, int width) {
+  const int blocks = kWaveThreads / backward_threads(width);
+  const int rows = (num_cells * num_rows + blocks - 1) / blocks;
+  return std::min((rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce, kMaxRowsPerBlock);
+}
+
+int backward_blocks(int num_cells, int num_rows, int width) {
+  const int rows = rows_per_block(num_cells, num_rows, width);
+  return (num_rows + rows - 1) / rows;
 }
 
 /// Calls `launch.template operator()<V>()` with the fewest vectors a lane that hold a row.
@@ -212,26 +230,29 @@ cudaError_t rms_norm_forward(const RmsNormParams& params) {
 }
 
 std::int64_t rms_norm_backward_workspace_bytes(int num_cells, int num_rows, int width) {
-  return std::int64_t{4} * num_cells * backward_blocks(num_rows) * width;
+  return std::int64_t{4} * num_cells * backward_blocks(num_cells, num_rows, width) * width;
 }
 
 cudaError_t rms_norm_backward(const RmsNormBackwardParams& params) {
   if (params.num_rows == 0) {
     return cudaSuccess;
   }
-  const int blocks = backward_blocks(params.num_rows);
-  const cudaError_t error = by_width(params.width, [&]<int V>() {
-    backward_kernel<V>
-        <<<dim3(blocks, params.num_cells),
-           dim3(32, kWarps),
-           sizeof(float) * params.width,
-           params.stream>>>(params);
-  });
+  if (params.width <= 0 || params.width % 8 != 0 || params.width > 8 * kMaxThreads) {
+    return cudaErrorInvalidValue;
+  }
+  const int rows = rows_per_block(params.num_cells, params.num_rows, params.width);
+  const int blocks = backward_blocks(params.num_cells, params.num_rows, params.width);
+  backward_kernel<<<
+      dim3(blocks, params.num_cells),
+      backward_threads(params.width),
+      0,
+      params.stream>>>(params, rows);
+  const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess || params.grad_weight == nullptr) {
     return error;
   }
-  reduce_kernel<<<dim3((params.width + 127) / 128, params.num_cells), 128, 0, params.stream>>>(
-      params, blocks);
+  const dim3 grid((params.width + 31) / 32, params.num_cells);
+  reduce_kernel<<<grid, dim3(32, kReduceWarps), 0, params.stream>>>(params, blocks);
   return cudaGetLastError();
 }
 

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::int64_t kChunkLogits = std::int64_t{1} << 26;
 constexpr std::int64_t kChunkLogitsBf16 = std::int64_t{1} << 29; // 1 GiB
+constexpr std::int64_t kProductTile = 256;                       // rows
 
 // Adds gradᵀ · rows into `grad_weight`, which may be wider than the two.
 void add_weight_gradient(
@@ -38,7 +39,7 @@ bool served(const at::Tensor& weight) {
 }
 
 /// The same sweep where the project's kernels serve: logits stay bfloat16, their gradient takes
-/// their place, and chunks are long enough for the weight's float32 product (4,186 tokens at a
+/// their place, and chunks are long enough for the weight's float32 product (4,096 tokens at a
 /// vocabulary of 128,256).
 CrossEntropyResult sweep_with_kernels(
     const at::Tensor& hidden,
@@ -142,7 +143,11 @@ CrossEntropyResult sweep(
 std::int64_t
 head_chunk_tokens(std::int64_t num_tokens, std::int64_t vocab_size, bool with_kernels) {
   const std::int64_t logits = with_kernels ? kChunkLogitsBf16 : kChunkLogits;
-  return std::min(num_tokens, std::max<std::int64_t>(logits / vocab_size, 64));
+  const std::int64_t most = std::max<std::int64_t>(logits / vocab_size, 64);
+  if (num_tokens <= most || most < kProductTile) {
+    return std::min(num_tokens, most);
+  }
+  return most / kProductTile * kProductTile; // whole tiles of the products
 }
 
 std::int64_t head_workspace_elements(const at::Tensor& weight, std::int64_t num_tokens) {

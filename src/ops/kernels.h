@@ -21,6 +21,9 @@ bool serves(const at::Tensor& tensor);
 /// Widths that the row kernels serve: multiples of 8 up to 4096.
 bool serves_width(std::int64_t width);
 
+/// Flat float32 buffers that start at a multiple of 16 bytes.
+bool serves_squared_sum(const at::Tensor& flat);
+
 /// Attention: head width 64 or 128.
 bool serves_attention(const at::Tensor& q);
 
@@ -64,6 +67,9 @@ void attention_backward(
     const at::Tensor& lse,
     const at::Tensor& grad_out,
     CellAttentionGrads grads);
+
+/// Σ x² of a flat buffer, as a float64 scalar on its device.
+at::Tensor squared_sum(const at::Tensor& flat);
 
 struct AdamwStep {
   double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;

@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
+#include "ops/kernels.h"
 
 namespace fcc {
 namespace {
@@ -53,6 +54,9 @@ double squared_norm_on_cpu(const T* values, std::int64_t count) {
 
 at::Tensor squared_norm(const at::Tensor& flat) {
   check(flat.dim() == 1 && flat.is_contiguous(), "squared_norm", "needs a contiguous flat buffer");
+  if (kernel_ops::serves_squared_sum(flat)) {
+    return kernel_ops::squared_sum(flat);
+  }
   if (!flat.device().is_cpu()) {
     // ATen widens its whole input first: piece by piece, that copy stays at 256 MiB.
     at::Tensor sum = at::zeros({}, flat.options().dtype(at::kDouble));

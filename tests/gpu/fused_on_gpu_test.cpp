@@ -10,6 +10,7 @@
 #include "fcc/ops/cell_attention.h"
 #include "fcc/ops/cell_ops.h"
 #include "fcc/ops/cross_entropy.h"
+#include "fcc/optim/grad_norm.h"
 #include "ops/kernels.h"
 
 namespace fcc {
@@ -66,6 +67,13 @@ TEST(CellOpsOnGpu, RmsNormEqualsItsReference) {
             wide(grad), wide(x), wide(weight), 1e-5, wide(residual), {want_x, mode}, want_w);
         EXPECT_LT(relative(grad_x, want_x), 4e-3) << width << " " << rows;
         EXPECT_LT(relative(grad_w, want_w), 1e-5) << width << " " << rows;
+
+        // As into the memory: nothing else is added, and nobody asks for the weight's gradient.
+        at::Tensor alone = random_bf16({3, rows, width});
+        at::Tensor want_alone = wide(alone);
+        rms_norm_backward(grad, x, weight, 1e-5, {}, {alone, mode}, {});
+        rms_norm_backward(wide(grad), wide(x), wide(weight), 1e-5, {}, {want_alone, mode}, {});
+        EXPECT_LT(relative(alone, want_alone), 4e-3) << width << " " << rows;
       }
     }
   }
@@ -98,14 +106,18 @@ TEST(CellOpsOnGpu, SwigluAndRopeEqualTheirReferences) {
   }
 }
 
-TEST(CellOpsOnGpu, TheHeadEqualsItsReference) {
+class HeadOnGpu : public testing::TestWithParam<std::int64_t> {};
+
+TEST_P(HeadOnGpu, EqualsItsReference) {
   SKIP_WITHOUT_GPU();
-  const at::Tensor hidden = random_bf16({239, 64}), weight = random_bf16({1000, 64}) * 0.2;
-  at::Tensor targets = at::randint(1000, {239}, gpu(at::kLong));
+  const std::int64_t vocab = GetParam();
+  const at::Tensor hidden = random_bf16({239, 64}), weight = random_bf16({vocab, 64}) * 0.2;
+  at::Tensor targets = at::randint(vocab, {239}, gpu(at::kLong));
   targets.slice(0, 3, 9).fill_(-100);
+  targets.slice(0, 10, 20).fill_(vocab - 1);
   const at::Tensor factors = at::rand({239}, gpu(at::kFloat));
-  at::Tensor grad_w = at::zeros({1000, 64}, gpu(at::kFloat));
-  at::Tensor want_w = at::zeros({1000, 64}, gpu(at::kDouble));
+  at::Tensor grad_w = at::zeros({vocab, 64}, gpu(at::kFloat));
+  at::Tensor want_w = at::zeros({vocab, 64}, gpu(at::kDouble));
   const auto got = linear_cross_entropy_with_gradient(
       hidden, weight, targets, factors, grad_w, {.chunk_tokens = 100});
   const auto want = linear_cross_entropy_with_gradient(
@@ -114,6 +126,22 @@ TEST(CellOpsOnGpu, TheHeadEqualsItsReference) {
   EXPECT_LT(relative(got.token_losses, want.token_losses), 4e-3);
   EXPECT_LT(relative(got.grad_hidden, want.grad_hidden), 1e-2);
   EXPECT_LT(relative(grad_w, want_w), 1e-2);
+}
+
+// Rows of logits that fit in a block's shared memory several times over, once, and not at all.
+INSTANTIATE_TEST_SUITE_P(Vocabularies, HeadOnGpu, testing::Values(1000, 100000, 128256));
+
+TEST(GradNormOnGpu, SumsSquaresInDoublePrecision) {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t count : {1, 7, 1000003, 20000000}) {
+    at::Tensor flat = at::randn({count}, gpu(at::kFloat));
+    flat.narrow(0, 0, 1).fill_(1e4); // beside which a float32 sum loses the others
+    const at::Tensor sum = squared_norm(flat);
+    EXPECT_LT(relative(sum, flat.to(at::kDouble).square().sum()), 1e-13) << count;
+    EXPECT_TRUE(at::equal(sum, squared_norm(flat))) << count;
+  }
+  const at::Tensor odd = at::randn({1001}, gpu(at::kFloat)).slice(0, 1); // not 16-byte aligned
+  EXPECT_LT(relative(squared_norm(odd), odd.to(at::kDouble).square().sum()), 1e-13);
 }
 
 TEST(CellOpsOnGpu, AttentionEqualsItsReferenceForwardAndBackward) {

@@ -10,6 +10,7 @@
 
 #include "fcc/config/field.h"
 #include "fcc/core/error.h"
+#include "fcc/engine/fused_executor.h"
 #include "fcc/optim/grad_norm.h"
 
 namespace fcc::tools {
@@ -67,6 +68,11 @@ void add_step_options(CLI::App& app, StepOptions& options) {
   app.add_option("--chunk-segments", options.chunk_segments, "Segments a chunk; 0: keep all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber)
+      ->group("Engine");
+  app.add_option(
+         "--weight-rows", options.weight_rows, "Rows of one weight product; 0: as training has it")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
       ->group("Engine");
   app.add_flag("--host-boundaries", options.host_boundaries, "Memory between chunks on the host")
       ->group("Engine");
@@ -133,6 +139,10 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
           /*seed=*/1),
       executor_(make_executor(parameters_, engine_of(options, shape))),
       adamw_(parameters_, OptimSection()) {
+  auto* fused = dynamic_cast<FusedExecutor*>(executor_.get());
+  if (fused != nullptr && options.weight_rows > 0) {
+    fused->set_weight_product_rows(options.weight_rows);
+  }
   const auto whole = at::TensorOptions().dtype(at::kLong).device(device_);
   const std::int64_t vocabulary = parameters_.config().vocab_size;
   batch_.ids = at::randint(vocabulary, {shape.batch, shape.tokens}, whole);

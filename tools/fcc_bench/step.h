@@ -20,14 +20,14 @@ namespace fcc::tools {
 struct StepOptions {
   std::string preset = "table-1";
   std::string execution = "fused", attention = "auto", dtype = "auto", device = "auto";
-  std::int64_t chunk_segments = 0;
+  std::int64_t chunk_segments = 0, weight_rows = 0;
   bool host_boundaries = false, cuda_graphs = false;
   std::int64_t steps = 10, warmup = 3;
 };
 
 /// Adds --preset, --execution, --attention, --dtype, --device, --chunk-segments,
-/// --host-boundaries, --cuda-graphs, --steps and --warmup, with the values in `options` as
-/// defaults.
+/// --weight-rows, --host-boundaries, --cuda-graphs, --steps and --warmup, with the values in
+/// `options` as defaults.
 void add_step_options(CLI::App& app, StepOptions& options);
 
 /// One combination to measure.

@@ -64,8 +64,12 @@ int compute_capability(at::Device device) {
 }
 
 bool serves(const at::Tensor& tensor) {
-  return tensor.is_cuda() && tensor.scalar_type() == at::kBFloat16 &&
-         at::cuda::getDeviceProperties(tensor.device().index())->major == 9;
+  return tensor.scalar_type() == at::kBFloat16 && compute_capability(tensor.device()) / 10 == 9;
+}
+
+bool serves_squared_sum(const at::Tensor& flat) {
+  return flat.scalar_type() == at::kFloat && compute_capability(flat.device()) / 10 == 9 &&
+         reinterpret_cast<std::uintptr_t>(flat.const_data_ptr()) % 16 == 0;
 }
 
 bool serves_width(std::int64_t width) {
@@ -185,6 +189,20 @@ void cross_entropy(
   params.write_gradient = write_gradient;
   params.stream = stream();
   check_launch("cross_entropy", kernels::cross_entropy(params));
+}
+
+at::Tensor squared_sum(const at::Tensor& flat) {
+  const auto options = flat.options().dtype(at::kDouble);
+  const at::Tensor partials = at::empty({kernels::kSquaredSumPartials}, options);
+  const at::Tensor sum = at::empty({}, options);
+  const kernels::SquaredSumParams params{
+      flat.numel(),
+      flat.data_ptr<float>(),
+      partials.data_ptr<double>(),
+      sum.data_ptr<double>(),
+      stream()};
+  check_launch("squared_sum", kernels::squared_sum(params));
+  return sum;
 }
 
 void adamw(

@@ -20,6 +20,10 @@ int compute_capability(at::Device) {
   return 0;
 }
 
+bool serves_squared_sum(const at::Tensor&) {
+  return false;
+}
+
 bool serves(const at::Tensor&) {
   return false;
 }
@@ -84,6 +88,10 @@ void attention_backward(
     const at::Tensor&,
     CellAttentionGrads) {
   absent("attention_backward");
+}
+
+at::Tensor squared_sum(const at::Tensor&) {
+  absent("squared_sum");
 }
 
 void adamw(const AdamwStep&, at::Tensor, const at::Tensor&, at::Tensor, at::Tensor, at::Tensor) {
