@@ -2,11 +2,12 @@
 # Makes the data of configs/book.json from the book under tests/data: chapters 1 to 53 as a token
 # file to train on, the rest as text and as a token file to validate on.
 #
-#   scripts/book_data.sh [BUILD_DIRECTORY]
+#   scripts/book_data.sh [BUILD_FOLDER]     (default: build/release, else build/cpu)
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-build=${1:-build/release}
+source scripts/find_build.sh
+build=$(build_with fcc-data "${1:-}")
 book=tests/data/pride_and_prejudice.txt
 out=runs/book_data
 mkdir -p "$out"

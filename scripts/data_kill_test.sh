@@ -2,13 +2,14 @@
 # Kills fcc-data tokenize with SIGKILL at random moments, N times (default 100), and starts it again
 # each time; every token file that gets finished must equal that of a run that was never killed.
 #
-#   scripts/data_kill_test.sh [N] [BUILD_DIRECTORY]
+#   scripts/data_kill_test.sh [N] [BUILD_FOLDER]     (default: build/release, else build/cpu)
 set -euo pipefail
 
 kills=${1:-100}
-build=${2:-build/release}
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+source scripts/find_build.sh
+build=$(build_with fcc-data "${2:-}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -2,13 +2,14 @@
 # Kills a training run with SIGKILL at random moments, N times (default 200), and resumes it each
 # time; at the end the last checkpoint must equal that of a run that was never killed.
 #
-#   scripts/kill_test.sh [N] [BUILD_DIRECTORY]
+#   scripts/kill_test.sh [N] [BUILD_FOLDER]     (default: build/release, else build/cpu)
 set -euo pipefail
 
 kills=${1:-200}
-build=${2:-build/release}
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+source scripts/find_build.sh
+build=$(build_with fcc-train "${2:-}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -1,5 +1,6 @@
 // fcc-generate: continues a text with a model, token by token, at constant memory.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -8,14 +9,12 @@
 #include <string>
 #include <vector>
 
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
 #include "common/program.h"
-#include "common/torch/model_options.h"
+#include "common/torch/prefill.h"
 #include "fcc/core/error.h"
 #include "fcc/generate/sampler.h"
 #include "fcc/generate/stream.h"
@@ -113,48 +112,18 @@ void print(const std::string& text) {
   fcc::check(std::ferror(stdout) == 0, "standard output", "must be writable");
 }
 
-void feed(fcc::TokenStream& stream, const std::vector<std::int32_t>& ids) {
-  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
-  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
+// The ids of the only row, [1, t].
+at::Tensor row_of(const std::vector<std::int32_t>& ids) {
+  return at::tensor(std::vector<std::int64_t>(ids.begin(), ids.end()), at::kLong).unsqueeze(0);
 }
 
-// Runs the whole segments of a long prompt as the fused execution does, where that was chosen and
-// can go on from `state`; returns how many tokens that were. The last token is left to the stream,
-// which knows its logits.
-std::size_t feed_whole_segments(
-    const Options& options,
-    fcc::LoadedModel& model,
-    const std::vector<std::int32_t>& ids,
-    fcc::MemoryState& state) {
-  if (!model.parameters.grad().defined() ||
-      (state.partial_ids.defined() && state.partial_ids.numel() > 0) || ids.empty()) {
-    return 0;
-  }
-  const auto length = static_cast<std::size_t>(model.config().fcc->segment_length);
-  const std::size_t count = (ids.size() - 1) / length * length;
-  if (count == 0) {
-    return 0;
-  }
-  const at::Tensor row =
-      at::tensor(
-          std::vector<std::int64_t>(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)),
-          at::kLong)
-          .unsqueeze(0)
-          .to(model.weights.embed_tokens.device());
-  fcc::MicroBatch batch;
-  batch.ids = row;
-  batch.targets = at::full_like(row, -100);
-  batch.coefficients = at::zeros_like(row, row.options().dtype(at::kFloat));
-  batch.num_prefix_segments = static_cast<std::int64_t>(count / length); // no head: memory alone
-  fcc::tools::make_executor(options.model, model)->evaluate(batch, &state);
-  return count;
-}
-
-// The tokens of a state's open segment.
-std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
+// What the first new token's text joins on to: the last tokens before a state, in older files at
+// least those of its open segment.
+std::vector<std::int32_t> ids_before(const fcc::MemoryState& state) {
+  const at::Tensor& known = state.last_ids.defined() ? state.last_ids : state.partial_ids;
   std::vector<std::int32_t> ids;
-  if (state.partial_ids.defined()) {
-    const at::Tensor row = state.partial_ids.to(at::kCPU).reshape({-1});
+  if (known.defined()) {
+    const at::Tensor row = known.to(at::kCPU).reshape({-1});
     for (std::int64_t i = 0; i < row.size(0); ++i) {
       ids.push_back(static_cast<std::int32_t>(row[i].item<std::int64_t>()));
     }
@@ -162,13 +131,19 @@ std::vector<std::int32_t> open_ids(const fcc::MemoryState& state) {
   return ids;
 }
 
+// Leaves the last ids, more than any tokenizer looks back.
+void keep_last(std::vector<std::int32_t>& ids) {
+  constexpr std::ptrdiff_t kLastIds = 8;
+  ids.erase(ids.begin(), ids.end() - std::min<std::ptrdiff_t>(kLastIds, std::ssize(ids)));
+}
+
 int generate(const Options& options) {
   const fcc::Sampler sampler(options.sampler);
   if (!options.save_state.empty()) {
     fcc::require_writable(options.save_state);
   }
-  const bool fused = fcc::tools::chosen_execution(options.model) == fcc::Execution::kFused;
-  fcc::LoadedModel model = fcc::tools::load_model(options.model, /*for_executor=*/fused);
+  fcc::tools::Prefill prefill(options.model);
+  const fcc::LoadedModel& model = prefill.model();
   fcc::MemoryState start;
   if (!options.load_state.empty()) {
     start = fcc::load_memory_state(options.load_state, model.hash);
@@ -179,13 +154,15 @@ int generate(const Options& options) {
                                             ? fcc::encode_prompt(model, prompt)
                                             : model.tokenizer->encode(prompt);
   fcc::StreamDecoder decoder(model.tokenizer);
-  std::vector<std::int32_t> shown = open_ids(start); // what the first new token joins on to
-  shown.insert(shown.end(), ids.begin(), ids.end());
-  decoder.prime(shown);
-  const std::size_t done = feed_whole_segments(options, model, ids, start);
+  std::vector<std::int32_t> last_ids = ids_before(start);
+  last_ids.insert(last_ids.end(), ids.begin(), ids.end());
+  decoder.prime(last_ids);
+  keep_last(last_ids);
+  const at::Tensor row = row_of(ids);
+  const std::int64_t done = prefill.run(row, start);
   fcc::TokenStream stream(model.config(), model.weights, 1, start);
-  if (done < ids.size()) {
-    feed(stream, {ids.begin() + static_cast<std::ptrdiff_t>(done), ids.end()});
+  if (done < row.size(1)) {
+    stream.prefill(row.slice(1, done));
   }
   if (!stream.has_logits()) {
     throw fcc::ConfigError(
@@ -217,12 +194,16 @@ int generate(const Options& options) {
           "was the model trained with this tokenizer?");
     }
     print(decoder.push(id));
-    feed(stream, {id});
+    stream.prefill(row_of({id}));
+    last_ids.push_back(id);
+    keep_last(last_ids);
     ++generated;
   }
   print(decoder.finish() + "\n");
   if (!options.save_state.empty()) {
-    fcc::save_memory_state(stream.state(), options.save_state, model.hash);
+    fcc::MemoryState state = stream.state();
+    state.last_ids = row_of(last_ids);
+    fcc::save_memory_state(state, options.save_state, model.hash);
   }
   if (!options.quiet) {
     std::fprintf(

@@ -4,8 +4,10 @@
 #include <limits>
 #include <utility>
 
+#include "config/misplaced_key.h"
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
+#include "fcc/core/nearest.h"
 
 namespace fcc {
 namespace {
@@ -67,6 +69,13 @@ std::string Problems::place(int line) const {
     return "--set " + overrides_.at(static_cast<std::size_t>(-line) - 1);
   }
   return line == 0 ? source_ : source_ + ":" + std::to_string(line);
+}
+
+std::string Problems::hint_for_unknown(
+    std::string_view path,
+    const std::vector<std::string>& siblings) const {
+  const std::string elsewhere = key_paths_ ? misplaced_key_hint(path, key_paths_()) : "";
+  return elsewhere.empty() ? nearest_hint(path.substr(path.rfind('.') + 1), siblings) : elsewhere;
 }
 
 void Problems::throw_if_any() const {

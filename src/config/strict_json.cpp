@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "fcc/core/error.h"
-#include "fcc/core/nearest.h"
 
 namespace fcc {
 namespace {
@@ -322,7 +321,7 @@ std::optional<std::size_t> read_name(
   const auto* text = place.json.as<std::string>();
   const auto found = text == nullptr ? names.end() : std::find(names.begin(), names.end(), *text);
   if (found == names.end()) {
-    place.refuse("must be one of " + list, text == nullptr ? "" : nearest_hint(*text, names));
+    place.refuse("must be one of " + list); // no guess: float16 is nearest to bfloat16
     return std::nullopt;
   }
   return static_cast<std::size_t>(found - names.begin());
@@ -358,7 +357,7 @@ void ConfigReader::finish() {
       check_comment({member.value, path, place_.problems, place_.unknown_keys});
     } else if (std::find(known_.begin(), known_.end(), member.key) == known_.end()) {
       place_.problems.add_at(
-          member.line, path, "no such key", {}, nearest_hint(member.key, known_));
+          member.line, path, "no such key", {}, place_.problems.hint_for_unknown(path, known_));
     }
   }
 }

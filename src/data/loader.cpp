@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fcc/core/error.h"
+#include "fcc/core/error_at.h"
 #include "fcc/core/random.h"
 
 namespace fcc {
@@ -131,7 +132,8 @@ Loader make_loader(
     const std::vector<DatasetConfig>& datasets,
     std::shared_ptr<const Tokenizer> tokenizer,
     std::uint64_t seed,
-    DocumentMarks marks) {
+    DocumentMarks marks,
+    const std::string& key) {
   std::vector<std::unique_ptr<Dataset>> made;
   std::vector<double> weights;
   for (std::size_t i = 0; i < datasets.size(); ++i) {
@@ -140,7 +142,14 @@ Loader make_loader(
                                                       : datasets[i].name;
     // Datasets of one loader must not draw the same numbers, and neither the loader's own.
     const std::uint64_t own_seed = Random(seed, i, 1).next();
-    made.push_back(make_dataset(datasets[i], name, tokenizer, own_seed, marks));
+    const auto make = [&] {
+      made.push_back(make_dataset(datasets[i], name, tokenizer, own_seed, marks));
+    };
+    if (key.empty()) {
+      make();
+    } else {
+      with_place(key + '.' + std::to_string(i) + (datasets[i].path ? ".path" : ""), make);
+    }
     weights.push_back(datasets[i].weight);
   }
   return Loader(std::move(made), std::move(weights), seed);

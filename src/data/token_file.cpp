@@ -1,13 +1,35 @@
 #include "fcc/data/token_file.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <fstream>
+#include <optional>
 
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
 namespace {
+
+constexpr const char* kMaker = "a token file is made by fcc-data tokenize";
+
+/// `a text that begins with …`, if the file looks like one.
+std::optional<std::string> text_at_start(const std::filesystem::path& path) {
+  constexpr std::size_t kMostBytes = 40;
+  std::string start(kMostBytes, '\0');
+  std::ifstream stream(path, std::ios::binary);
+  stream.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(stream.gcount()));
+  const bool is_text = std::all_of(start.begin(), start.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\r' || c == '\t';
+  });
+  if (start.empty() || !is_text) {
+    return std::nullopt;
+  }
+  const std::string line = start.substr(0, start.find_first_of("\r\n"));
+  return line.empty() ? "a text" : "a text that begins with `" + line + "`";
+}
 
 template <typename T>
 T load(const std::byte* at) {
@@ -21,11 +43,7 @@ const std::string&
 required(const std::string& where, const Metadata& metadata, const std::string& key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) {
-    throw FormatError(
-        where,
-        "a token file must have the metadata `" + key + "`",
-        "none",
-        "made by `fcc-data tokenize`");
+    throw FormatError(where, "a token file must have the metadata `" + key + "`", "none", kMaker);
   }
   return found->second;
 }
@@ -49,9 +67,29 @@ bool required_flag(const std::string& where, const Metadata& metadata, const std
   return text == "true";
 }
 
+/// The file, if it is one of safetensors at all: the most frequent mistake is to name the texts.
+SafetensorsFile open_safetensors(const std::filesystem::path& path) {
+  try {
+    return SafetensorsFile(path);
+  } catch (const FormatError& error) {
+    if (const auto text = text_at_start(path)) {
+      throw FormatError(
+          path.string(),
+          "must be a token file, as fcc-data tokenize writes it",
+          *text,
+          "run fcc-data tokenize " + path.string() + " --output FILE.safetensors");
+    }
+    throw FormatError(error.where(), error.rule(), error.value(), kMaker);
+  }
+}
+
 TokenFileInfo read_info(const std::string& where, const Metadata& metadata) {
   if (required(where, metadata, "format") != "fcc_tokens") {
-    throw FormatError(where, "metadata `format` must be fcc_tokens", metadata.at("format"));
+    throw FormatError(
+        where,
+        "metadata `format` of a token file must be fcc_tokens",
+        metadata.at("format"),
+        kMaker);
   }
   if (required(where, metadata, "version") != "1") {
     throw FormatError(where, "only version 1 of token files is known", metadata.at("version"));
@@ -90,7 +128,9 @@ TokenFileInfo token_file_info(const Tokenizer& tokenizer, bool add_bos, bool add
 }
 
 TokenFile::TokenFile(const std::filesystem::path& path)
-    : where_(path.string()), file_(path), info_(read_info(where_, file_.metadata())) {
+    : where_(path.string()),
+      file_(open_safetensors(path)),
+      info_(read_info(where_, file_.metadata())) {
   const TensorView& tokens = required_vector(where_, file_, "tokens");
   if (tokens.dtype != DType::kU16 && tokens.dtype != DType::kU32) {
     throw FormatError(where_, "`tokens` must be U16 or U32", std::string(dtype_name(tokens.dtype)));

@@ -14,21 +14,15 @@ ComputeDType dtype_from_option(const std::string& name, at::Device device) {
       return dtype;
     }
   }
-  throw ConfigError("dtype", "must be auto, float64, float32 or bfloat16", name);
+  throw ConfigError(
+      "--dtype",
+      "must be auto, float64, float32 or bfloat16",
+      name,
+      name == "float16" ? "weights in float16 are read, and computed with in one of these" : "");
 }
 
 LoadedModel load_model(const LoadOptions& options) {
   const std::string where = options.directory.string();
-  if (!std::filesystem::is_directory(options.directory)) {
-    throw ConfigError("model", "must be a directory with config.json and weights", where);
-  }
-  if (!std::filesystem::exists(options.directory / "config.json")) {
-    throw ConfigError(
-        "model",
-        "the directory must hold config.json",
-        where,
-        "a checkpoint of fcc-train, or a Hugging Face Llama directory");
-  }
   const ModelConfig config = load_model_config(options.directory);
   // The tokenizer first: its errors should not come after minutes of reading weights.
   const std::string tokenizer_path = options.tokenizer.value_or(where);

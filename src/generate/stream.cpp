@@ -325,11 +325,29 @@ void TokenStream::observe(LayerObserver observer) {
   impl_->observer = std::move(observer);
 }
 
+namespace {
+
+/// A stream that has read the prompts `ids` [B, t].
+TokenStream stream_after(
+    const ModelConfig& config,
+    const ModelWeights& weights,
+    const at::Tensor& ids,
+    const PromptRunner& run_first) {
+  MemoryState state;
+  const std::int64_t done = run_first ? run_first(ids, state) : 0;
+  TokenStream stream(config, weights, ids.size(0), state);
+  stream.prefill(ids.slice(1, done));
+  return stream;
+}
+
+} // namespace
+
 std::vector<std::vector<std::int32_t>> continue_greedily(
     const ModelConfig& config,
     const ModelWeights& weights,
     const std::vector<std::vector<std::int32_t>>& prompts,
-    std::int64_t num_tokens) {
+    std::int64_t num_tokens,
+    const PromptRunner& run_first) {
   std::vector<std::vector<std::int32_t>> answers(prompts.size());
   if (prompts.empty() || num_tokens < 1) {
     return answers;
@@ -345,8 +363,8 @@ std::vector<std::vector<std::int32_t>> continue_greedily(
         std::to_string(prompt.size()) + " and " + std::to_string(length));
     ids.insert(ids.end(), prompt.begin(), prompt.end());
   }
-  TokenStream stream(config, weights, rows);
-  stream.prefill(at::tensor(ids, at::kLong).view({rows, length}));
+  TokenStream stream =
+      stream_after(config, weights, at::tensor(ids, at::kLong).view({rows, length}), run_first);
   for (std::int64_t i = 0; i < num_tokens; ++i) {
     const at::Tensor next = stream.logits().argmax(1, /*keepdim=*/true).cpu(); // [B, 1]
     for (std::int64_t row = 0; row < rows; ++row) {
@@ -366,10 +384,11 @@ std::vector<std::int32_t> continue_sampled(
     const std::vector<std::int32_t>& prompt,
     const Sampler& sampler,
     std::int64_t max_tokens,
-    std::optional<std::int32_t> eos) {
-  TokenStream stream(config, weights, 1);
+    std::optional<std::int32_t> eos,
+    const PromptRunner& run_first) {
   const std::vector<std::int64_t> wide(prompt.begin(), prompt.end());
-  stream.prefill(at::tensor(wide, at::kLong).unsqueeze(0));
+  TokenStream stream =
+      stream_after(config, weights, at::tensor(wide, at::kLong).unsqueeze(0), run_first);
   std::vector<std::int32_t> text;
   while (static_cast<std::int64_t>(text.size()) < max_tokens) {
     const std::int32_t id = stream.draw(sampler);

@@ -5,6 +5,7 @@
 #include "fcc/config/write_config.h"
 #include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
+#include "model/model_directory.h"
 
 namespace fcc {
 namespace {
@@ -171,6 +172,7 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 }
 
 ModelConfig load_model_config(const std::filesystem::path& directory) {
+  require_model_directory(directory);
   const std::filesystem::path path = directory / "config.json";
   return parse_model_config(read_file(path), path.string());
 }

@@ -1,6 +1,7 @@
 #include "fcc/model/memory_state.h"
 
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "fcc/core/error.h"
@@ -98,6 +99,7 @@ void save_memory_state(
   add("memory", state.memory);
   add("present", state.present);
   add("partial_ids", state.partial_ids);
+  add("last_ids", state.last_ids);
   std::vector<TensorView> views;
   for (const NamedTensor& tensor : tensors) {
     views.push_back(file_view(tensor.name, tensor.tensor));
@@ -130,6 +132,7 @@ MemoryState load_memory_state(const std::filesystem::path& path, const std::stri
   state.memory = checked(file, "memory", 4, name);
   state.present = checked(file, "present", 1, name);
   state.partial_ids = checked(file, "partial_ids", 2, name);
+  state.last_ids = checked(file, "last_ids", 2, name);
   require_type(
       state.memory,
       state.memory.defined() && state.memory.is_floating_point(),
@@ -140,11 +143,11 @@ MemoryState load_memory_state(const std::filesystem::path& path, const std::stri
       state.present.defined() && state.present.scalar_type() == at::kBool,
       name,
       "present must hold booleans");
-  require_type(
-      state.partial_ids,
-      state.partial_ids.defined() && state.partial_ids.scalar_type() == at::kLong,
-      name,
-      "partial_ids must hold int64");
+  for (const auto& [ids, rule] :
+       {std::pair(state.partial_ids, "partial_ids must hold int64"),
+        std::pair(state.last_ids, "last_ids must hold int64")}) {
+    require_type(ids, ids.defined() && ids.scalar_type() == at::kLong, name, rule);
+  }
   return state;
 }
 

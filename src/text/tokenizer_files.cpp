@@ -204,7 +204,7 @@ std::shared_ptr<const Tokenizer> make_tokenizer(const TokenizerConfig& config) {
     return load_directory(config.type, path);
   }
   if (!fs::is_regular_file(path)) {
-    throw ConfigError("tokenizer", "the path must be a file or a directory", path.string());
+    throw ConfigError("tokenizer", "must be a file or a directory that exists", path.string());
   }
   return load(config.type == TokenizerKind::kAuto ? detect(path) : config.type, path);
 }

@@ -3,6 +3,7 @@
 
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
+#include "fcc/core/error_at.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/train/trainer.h"
@@ -11,7 +12,7 @@ namespace fcc {
 ModelConfig resolve_model_config(const ModelSection& section) {
   ModelConfig config;
   if (section.path) {
-    config = load_model_config(*section.path);
+    config = with_place("model.path", [&] { return load_model_config(*section.path); });
   } else if (section.preset) {
     config = model_preset(*section.preset);
   } else if (section.config) {
@@ -28,9 +29,24 @@ ModelConfig resolve_model_config(const ModelSection& section) {
   return config;
 }
 
+namespace {
+
+/// The tokenizer is the model's: the section names none.
+bool takes_models_tokenizer(const RunConfig& config) {
+  const TokenizerConfig& tokenizer = config.data.tokenizer;
+  return config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto;
+}
+
+std::shared_ptr<const Tokenizer> open_tokenizer(const RunConfig& config) {
+  const char* const key = takes_models_tokenizer(config) ? "model.path" : "data.tokenizer.path";
+  return with_place(key, [&] { return make_tokenizer(resolve_tokenizer_config(config)); });
+}
+
+} // namespace
+
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
   TokenizerConfig tokenizer = config.data.tokenizer;
-  if (config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto) {
+  if (takes_models_tokenizer(config)) {
     tokenizer.path = config.model.path;
   }
   return with_saved_policy(std::move(tokenizer));
@@ -96,11 +112,27 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
 }
 
+void check_data(const RunConfig& config) {
+  const std::shared_ptr<const Tokenizer> tokenizer = open_tokenizer(config);
+  const DocumentMarks marks = marks_of(resolve_tokenizer_config(config));
+  const auto check_section = [&](const std::vector<DatasetConfig>& datasets, const char* key) {
+    if (!datasets.empty()) {
+      make_loader(datasets, tokenizer, /*seed=*/0, marks, key);
+    }
+  };
+  check_section(config.data.train, "data.train");
+  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
+    const std::string key = "train.stages." + std::to_string(i) + ".data";
+    check_section(config.train.stages[i].data.value_or(std::vector<DatasetConfig>{}), key.c_str());
+  }
+  check_section(config.data.validation, "data.validation");
+}
+
 TrainerParts make_trainer_parts(const RunConfig& config) {
   const ModelConfig model = resolve_model_config(config.model);
   refuse_prefix_without_memory(model, config.train.stages);
   TrainerParts parts;
-  parts.tokenizer = make_tokenizer(resolve_tokenizer_config(config));
+  parts.tokenizer = open_tokenizer(config);
   if (parts.tokenizer->vocab_size() > model.vocab_size) {
     throw ConfigError(
         "model",

@@ -46,20 +46,24 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
   if (config_.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config_.train.threads));
   }
-  const auto add_loader = [&](const std::vector<DatasetConfig>& datasets) {
+  const auto add_loader = [&](const std::vector<DatasetConfig>& datasets, const std::string& key) {
     loaders_.push_back(make_loader(
         datasets,
         parts_.tokenizer,
         loader_seed(config_.train.seed, loaders_.size()),
-        marks_of(config_.data.tokenizer)));
+        marks_of(config_.data.tokenizer),
+        key));
     return loaders_.size() - 1;
   };
   std::optional<std::size_t> shared;
-  for (const StageConfig& stage : config_.train.stages) {
+  for (std::size_t i = 0; i < config_.train.stages.size(); ++i) {
+    const StageConfig& stage = config_.train.stages[i];
     if (!stage.data && !shared) {
-      shared = add_loader(config_.data.train);
+      shared = add_loader(config_.data.train, "data.train");
     }
-    loader_of_stage_.push_back(stage.data ? add_loader(*stage.data) : *shared);
+    loader_of_stage_.push_back(
+        stage.data ? add_loader(*stage.data, "train.stages." + std::to_string(i) + ".data")
+                   : *shared);
   }
   for (const Loader& loader : loaders_) {
     for (const auto& dataset : loader.datasets()) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fcc/core/error.h"
+#include "fcc/core/error_at.h"
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/train/micro_batch.h"
 
@@ -72,12 +72,16 @@ Validator::Validator(
     std::int64_t segment_length,
     const std::shared_ptr<const Tokenizer>& tokenizer)
     : train_(config.train), segment_length_(segment_length) {
-  for (const DatasetConfig& dataset : config.data.validation) {
-    Loader loader = make_loader(
-        {dataset},
-        tokenizer,
-        static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed,
-        marks_of(config.data.tokenizer));
+  for (std::size_t i = 0; i < config.data.validation.size(); ++i) {
+    const DatasetConfig& dataset = config.data.validation[i];
+    const std::string key = "data.validation." + std::to_string(i) + (dataset.path ? ".path" : "");
+    Loader loader = with_place(key, [&] {
+      return make_loader(
+          {dataset},
+          tokenizer,
+          static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed,
+          marks_of(config.data.tokenizer));
+    });
     std::string name = loader.datasets().at(0)->name();
     const bool taken = std::any_of(sources_.begin(), sources_.end(), [&](const Source& source) {
       return source.name == name;

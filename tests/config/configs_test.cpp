@@ -85,5 +85,17 @@ TEST(Configs, TheBaselineOfTable1IsOneKeyAway) {
   EXPECT_FALSE(llama.model.fcc.has_value());
 }
 
+TEST(Configs, TheRunOfTheTrainingPageSeesWhatItsCommentSays) {
+  const RunConfig config = recipe("one_gpu.json");
+  double tokens = 0;
+  for (const StageConfig& stage : config.train.stages) {
+    const double rows = static_cast<double>(config.train.batch_size * config.train.accumulate);
+    tokens += static_cast<double>(stage.steps) * rows * stage.segments.mean() *
+              static_cast<double>(config.model.config->fcc->segment_length);
+  }
+  EXPECT_EQ(config.train.batch_size * config.train.accumulate, 32);
+  EXPECT_NEAR(tokens, 2.7e9, 0.05e9);
+}
+
 } // namespace
 } // namespace fcc

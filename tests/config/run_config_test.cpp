@@ -67,6 +67,39 @@ TEST(RunConfig, RequiredKeysAreNamed) {
   }
 }
 
+TEST(RunConfig, AKeyThatStandsElsewhereIsNamedWithItsPath) {
+  const auto hint = [](const std::string& key) {
+    const std::string error = error_of({key + "=1"});
+    EXPECT_NE(error.find(key + ": no such key"), std::string::npos) << error;
+    const std::size_t start = error.find('(');
+    return start == std::string::npos ? "" : error.substr(start);
+  };
+  EXPECT_EQ(hint("train.steps"), "(did you mean `train.stages.N.steps`?)");
+  EXPECT_EQ(hint("steps"), "(did you mean `train.stages.N.steps`?)");
+  EXPECT_EQ(hint("lr"), "(did you mean `optim.lr`?)");
+  EXPECT_EQ(hint("train.dtype"), "(did you mean `engine.dtype`?)");
+  EXPECT_EQ(hint("model.segment_length"), "(did you mean `model.fcc.segment_length`?)");
+  EXPECT_EQ(hint("train.stages.0.warmup_steps"), "(did you mean `optim.warmup_steps`?)");
+  EXPECT_EQ(hint("train.stages.0.segments_x"), "(did you mean `segments`?)") << "as before";
+  EXPECT_EQ(
+      hint("data.path"),
+      "(did you mean `data.tokenizer.path`, `data.train.N.path` or `data.validation.N.path`?)");
+  EXPECT_EQ(hint("nowhere_at_all"), "");
+}
+
+TEST(RunConfig, AMisplacedKeyKeepsTheIndexOfItsList) {
+  const std::string error =
+      error_of({R"(train.stages.0.until={"below": 1, "window": 2, "steps": 3})"});
+  EXPECT_NE(error.find("(did you mean `train.stages.0.steps`?)"), std::string::npos) << error;
+}
+
+TEST(RunConfig, AWrongNameIsToldWithAllThatThereAreAndNoGuess) {
+  EXPECT_EQ(
+      error_of({"engine.dtype=float16"}),
+      "--set engine.dtype=float16: engine.dtype: must be one of `float64`, `float32`, `bfloat16`; "
+      "got \"float16\"");
+}
+
 struct Broken {
   const char* name;
   std::vector<std::string> overrides;

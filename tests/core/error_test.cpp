@@ -1,6 +1,10 @@
 #include "fcc/core/error.h"
 
+#include <stdexcept>
+
 #include <gtest/gtest.h>
+
+#include "fcc/core/error_at.h"
 
 namespace fcc {
 namespace {
@@ -12,6 +16,27 @@ TEST(Error, TellsWhereRuleValueAndHint) {
   EXPECT_STREQ(Error("", "must be even").what(), "must be even");
   const FormatError error("w", "r", "v", "h");
   EXPECT_EQ(error.where() + error.rule() + error.value() + error.hint(), "wrvh");
+}
+
+template <typename E>
+E moved(const E& error) {
+  try {
+    with_place("data.train.0.path", [&]() -> int { throw E(error); });
+  } catch (const E& caught) {
+    return caught;
+  }
+  return E("", "nothing was thrown");
+}
+
+TEST(WithPlace, PutsThePlaceBeforeTheErrorsOwnAndKeepsItsKind) {
+  EXPECT_STREQ(
+      moved(FormatError("a.txt", "must be even", "5", "try 4")).what(),
+      "data.train.0.path: a.txt: must be even; got 5 (try 4)");
+  EXPECT_STREQ(moved(IoError("a", "r")).what(), "data.train.0.path: a: r");
+  EXPECT_STREQ(moved(ConfigError("", "r")).what(), "data.train.0.path: r");
+  EXPECT_STREQ(moved(Error("a", "r")).what(), "data.train.0.path: a: r");
+  EXPECT_EQ(with_place("a", [] { return 5; }), 5);
+  EXPECT_THROW(with_place("a", [] { throw std::out_of_range("b"); }), std::out_of_range);
 }
 
 TEST(Check, ThrowsOnlyWhenTheRuleIsBroken) {

@@ -260,6 +260,28 @@ TEST(TokenFile, RefusesAnIdOverTheVocabularyWhenItIsRead) {
   EXPECT_THROW(file.read(3, ids), Error);
 }
 
+TEST(TokenFile, TellsATextFromADamagedFile) {
+  const TemporaryFolder folder;
+  const auto error_of = [&](const std::string& content) -> std::string {
+    write_file_atomic(folder / "file", content);
+    try {
+      const TokenFile file(folder / "file");
+    } catch (const FormatError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string text = error_of("Es war einmal,\r\nes w\xC3\xA4re heute noch.\n");
+  EXPECT_NE(text.find("file: must be a token file"), std::string::npos) << text;
+  EXPECT_NE(text.find("got a text that begins with `Es war einmal,`"), std::string::npos) << text;
+  EXPECT_NE(text.find("(run fcc-data tokenize "), std::string::npos) << text;
+  EXPECT_NE(error_of("\n\nOnce").find("got a text (run"), std::string::npos);
+  const std::string other = error_of(std::string("\x08\0\0\0\0\0\0\0not json", 16));
+  EXPECT_EQ(other.find("a text"), std::string::npos) << other;
+  EXPECT_NE(other.find("(a token file is made by fcc-data tokenize)"), std::string::npos) << other;
+  EXPECT_NE(error_of("").find("made by fcc-data tokenize"), std::string::npos);
+}
+
 TEST(TokenFile, RefusesATruncatedFile) {
   const TemporaryFolder folder;
   Parts().write(folder / "good");

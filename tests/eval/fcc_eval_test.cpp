@@ -87,6 +87,32 @@ TEST_F(FccEval, PasskeyRefusesWhatCannotBeMeasured) {
   EXPECT_EQ(run_on_model("passkey", "--lengths 400 -n 2 --depths 0.5" + output).exit_code, 0);
 }
 
+TEST_F(FccEval, BothExecutionsReadPromptsToTheSameAnswers) {
+  std::string article;
+  for (int i = 0; i < 60; ++i) {
+    article += "Line " + std::to_string(i * i) + " of a long story. "; // some twenty segments
+  }
+  std::ofstream(folder_ / "pairs.jsonl")
+      << json{{"article", article}, {"summary", "short"}}.dump() << "\n";
+  const auto summary = [&](const std::string& execution) {
+    const std::string output = folder_ / ("summaries_" + execution);
+    const ProgramResult result = run_on_model(
+        "summarize",
+        "--dtype float64 -t 0 --max-tokens 30 --pairs " + (folder_ / "pairs.jsonl") +
+            " --execution " + execution + " -o " + output);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return content_of(output + "/summaries.jsonl");
+  };
+  EXPECT_EQ(summary("fused"), summary("reference"));
+
+  const std::string output = " --segments 8 -n 3 --batch-size 2 --depths 0.5 -o " + (folder_ / "p");
+  const ProgramResult passkey = run_on_model("passkey", "--execution fused" + output);
+  EXPECT_EQ(passkey.exit_code, 0) << passkey.err;
+  refused(run_on_model("passkey", "--execution quick" + output), "--execution");
+  model_ = test::save_tiny_model(folder_, "two", test::tiny_config(Architecture::kLocalGlobal));
+  refused(run_on_model("passkey", "--execution fused" + output), "local_global");
+}
+
 TEST_F(FccEval, PasskeyTakesTheTaskFromARunConfig) {
   std::ofstream(folder_ / "run.json") << R"({
     "output": "runs/x",

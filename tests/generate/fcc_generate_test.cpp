@@ -69,6 +69,22 @@ TEST_F(FccGenerate, SavedAndLoadedAnywhereItGoesOnWithTheSameText) {
   }
 }
 
+TEST_F(FccGenerate, LosesNoSpaceWhereAStateWasSavedAtASegmentsBorder) {
+  TokenizerConfig pieces;
+  pieces.path = FCC_SOURCE_DIR "/tests/text/data/llama_style.model";
+  model_ = test::save_tiny_model(folder_, "pieces", config_, make_tokenizer(pieces));
+  const std::string state = folder_ / "state.safetensors", drawing = "-t 1.5 --seed 3";
+  const std::string whole = generated(drawing + " -n 24 --prompt 'the book'");
+  EXPECT_NE(whole.find(' '), std::string::npos) << whole;
+  for (const int split : {2, 6, 7, 12, 22}) { // 6 alone does not close a segment
+    const std::string first = generated(
+        drawing + " --prompt 'the book' -n " + std::to_string(split) + " --save-state " + state);
+    const std::string second =
+        generated(drawing + " -n " + std::to_string(24 - split) + " --load-state " + state);
+    EXPECT_EQ(first + second, whole) << "after " << split;
+  }
+}
+
 TEST_F(FccGenerate, APromptMayFollowALoadedState) {
   const std::string state = folder_ / "state.safetensors";
   const std::string whole = generated("-n 12 --prompt 'one two three'");
@@ -108,6 +124,7 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   refused(model + " -p a --temperature -1", "temperature");
   refused(model + " -p a -t 1 --top-p 1.5", "top_p");
   refused(model + " -p a --dtype float8", "float8");
+  refused(model + " -p a --dtype float16", "must be auto, float64, float32 or bfloat16");
   const ProgramResult usage = run(model + " -p a -n -3");
   EXPECT_EQ(usage.exit_code, 2);
   EXPECT_NE(usage.err.find("0 or more; got -3"), std::string::npos) << usage.err;
@@ -116,6 +133,10 @@ TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   EXPECT_EQ(unwritable.out, "") << "refused before the work";
   refused("--model " + model_ + " -p a --device gpu", "device");
   refused(model + " -p a --tokenizer " + (folder_ / "no.json"), "no.json");
+
+  std::filesystem::create_directories(folder_ / "run/final");
+  std::filesystem::copy(folder_ / "model", folder_ / "run/final");
+  refused("-p a --model " + (folder_ / "run"), "(the model is in " + (folder_ / "run/final)"));
 
   std::filesystem::remove(folder_ / "model/fcc_tokenizer.json");
   refused(model + " -p a", "tokenizer");

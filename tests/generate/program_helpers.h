@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <string>
 
@@ -69,10 +70,13 @@ inline ProgramResult run_fcc(
       .err = content_of(folder / "err")};
 }
 
-/// Saves a tiny random model with the byte tokenizer, as a trainer would; returns its directory.
-inline std::string
-save_tiny_model(const ProgramFolder& folder, const std::string& name, ModelConfig config) {
-  const auto tokenizer = make_tokenizer(TokenizerConfig());
+/// Saves a tiny random model and its tokenizer, bytes if none is given, as a trainer would; returns
+/// its directory.
+inline std::string save_tiny_model(
+    const ProgramFolder& folder,
+    const std::string& name,
+    ModelConfig config,
+    const std::shared_ptr<const Tokenizer>& tokenizer = make_tokenizer(TokenizerConfig())) {
   config.vocab_size = tokenizer->vocab_size();
   FlatParameters parameters = tiny_parameters(config, ComputeDType::kFloat32);
   const std::string directory = folder / name;

@@ -227,6 +227,27 @@ TEST_F(TokenStreamTest, GreedyContinuationTakesTheLikeliestTokenOfEachFullPass) 
   EXPECT_THROW(continue_greedily(config_, weights_, {{1, 2}, {3}}, 1), Error);
 }
 
+TEST_F(TokenStreamTest, AContinuationGoesOnWhereAnotherReaderOfThePromptStopped) {
+  const std::vector<std::vector<std::int32_t>> prompts{
+      {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5}, {8, 9, 7, 9, 3, 2, 3, 8, 4, 6, 2}};
+  std::int64_t num_read = 0;
+  const PromptRunner run_first = [&](const at::Tensor& ids, MemoryState& state) {
+    TokenStream reader(config_, weights_, ids.size(0));
+    reader.prefill(ids.slice(1, 0, 9));
+    state = reader.state();
+    num_read += 9;
+    return std::int64_t{9};
+  };
+  EXPECT_EQ(
+      continue_greedily(config_, weights_, prompts, 5, run_first),
+      continue_greedily(config_, weights_, prompts, 5));
+  const Sampler sampler({.temperature = 0});
+  EXPECT_EQ(
+      continue_sampled(config_, weights_, prompts[0], sampler, 5, std::nullopt, run_first),
+      continue_sampled(config_, weights_, prompts[0], sampler, 5, std::nullopt));
+  EXPECT_EQ(num_read, 18);
+}
+
 TEST_F(TokenStreamTest, AnObserverSeesEveryLayerAndTheKeysItHolds) {
   TokenStream stream(config_, weights_, 1);
   std::vector<std::int64_t> layers, keys;

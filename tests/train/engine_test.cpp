@@ -11,6 +11,7 @@
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
+#include "fcc/train/estimate.h"
 #include "fcc/train/resume.h"
 #include "fcc/train/trainer.h"
 #include "train/tiny_run.h"
@@ -52,6 +53,19 @@ TEST(RunEngine, IsWrittenAsItWasResolved) {
   run(config);
   EXPECT_EQ(saved_config(config).engine.activations, Activations::kRecompute);
   EXPECT_EQ(saved_config(config).engine.chunk_segments, 1);
+}
+
+TEST(RunEngine, OfTheTrainingPageStoresEverythingOnACardOf80GB) {
+  const std::string path = FCC_SOURCE_DIR "/configs/one_gpu.json";
+  const RunConfig config = read_config<RunConfig>(
+      read_file(path), path, {"engine.execution=fused", "engine.activations=store"});
+  const ModelConfig model = resolve_model_config(config.model);
+  const RunEstimate estimate = estimate_run(config, model, Processor::kGpuWithKernels);
+  EXPECT_EQ(estimate.parameters.total(), 114'150'144);
+  EXPECT_EQ(estimate.fullest_stage, "4-16 segments");
+  const double gib = static_cast<double>(estimate.memory.total_bytes()) / 0x1p30;
+  EXPECT_LT(gib, 0.9 * 79) << gib;
+  EXPECT_GT(gib, 4) << gib;
 }
 
 TEST(RunEngine, OfAResumedRunIsWhatAutoBecameBefore) {

@@ -127,7 +127,59 @@ TEST_F(Program, NamesAMissingTokenizerAndReturns2) {
   config.data.tokenizer.path = (folder_ / "absent.txt").string();
   const Process process = start({"--config", config_file(config)});
   EXPECT_EQ(process.wait(), 2);
+  EXPECT_NE(process.output().find("data.tokenizer.path: "), std::string::npos) << process.output();
   EXPECT_NE(process.output().find("absent.txt"), std::string::npos) << process.output();
+}
+
+TEST_F(Program, NamesTheKeyOfADatasetThatIsNoneBeforeAnythingElse) {
+  const std::string text = write("texts.txt", "It was a dark and stormy night.").string();
+  const auto refused = [&](const RunConfig& config, const std::string& key) {
+    for (const std::vector<std::string>& more : {std::vector<std::string>{"--dry-run"}, {}}) {
+      std::vector<std::string> arguments{"--config", config_file(config)};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const Process process = start(arguments);
+      EXPECT_EQ(process.wait(), 1);
+      const std::string output = process.output();
+      EXPECT_TRUE(output.starts_with("fcc-train: error: " + key + ".path: " + text)) << output;
+      EXPECT_NE(output.find("fcc-data tokenize"), std::string::npos) << output;
+    }
+  };
+  DatasetConfig texts;
+  texts.path = text;
+  RunConfig config = tiny_run(folder_ / "run");
+  config.data.train.push_back(texts);
+  refused(config, "data.train.1");
+  config = tiny_run(folder_ / "run");
+  config.data.validation = {texts};
+  refused(config, "data.validation.0");
+  config = tiny_run(folder_ / "run");
+  config.train.stages[1].data = {texts};
+  config.train.stages[1].until.reset();
+  refused(config, "train.stages.1.data.0");
+}
+
+TEST_F(Program, HintsAtTheModelInTheFolderOfARun) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.model.path = (folder_ / "other").string();
+  config.model.config.reset();
+  fs::create_directories(folder_ / "other/checkpoints/step-00000012");
+  fs::create_directories(folder_ / "other/checkpoints/step-00000003");
+  const auto output = [&] {
+    const Process process = start({"--config", config_file(config), "--dry-run"});
+    EXPECT_EQ(process.wait(), 2);
+    return process.output();
+  };
+  write("other/config.json", write_config(config));
+  write("other/metrics.jsonl", "");
+  EXPECT_NE(output().find("has saved no model yet"), std::string::npos) << output();
+  write("other/checkpoints/step-00000003/config.json", "{}");
+  write("other/checkpoints/step-00000012/config.json", "{}");
+  EXPECT_NE(output().find("model.path: "), std::string::npos) << output();
+  EXPECT_NE(output().find("other/checkpoints/step-00000012)"), std::string::npos) << output();
+  fs::create_directories(folder_ / "other/final");
+  write("other/final/config.json", "{}");
+  EXPECT_NE(output().find("(the model is in "), std::string::npos) << output();
+  EXPECT_NE(output().find("other/final)"), std::string::npos) << output();
 }
 
 TEST_F(Program, RefusesSequencesWithoutTokens) {

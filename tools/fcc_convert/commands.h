@@ -28,7 +28,7 @@ struct ModelFiles {
 };
 
 /// Opens a directory; the weights are not yet checked against the configuration.
-/// Errors: `ConfigError` if there is no `config.json`; as `load_model_config`.
+/// Errors: as `load_model_config`.
 ModelFiles open_model(const std::filesystem::path& directory);
 
 /// Checks size and hash of every file if the directory has a `manifest.json`; whether it has.

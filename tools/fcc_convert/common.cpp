@@ -1,4 +1,3 @@
-#include "fcc/core/error.h"
 #include "fcc/io/atomic_directory.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc_convert/commands.h"
@@ -7,13 +6,6 @@ namespace fcc::tools {
 namespace fs = std::filesystem;
 
 ModelFiles open_model(const fs::path& directory) {
-  std::error_code absent;
-  if (!fs::is_regular_file(directory / "config.json", absent)) {
-    const char* found = !fs::exists(directory, absent)         ? "nothing there"
-                        : !fs::is_directory(directory, absent) ? "a file"
-                                                               : "no config.json in it";
-    throw ConfigError(directory.string(), "must be a model's directory", found);
-  }
   return {directory, load_model_config(directory), SafetensorsDirectory(directory)};
 }
 

@@ -138,14 +138,6 @@ void print_row(const Tokenizer& tokenizer, const Batch& batch) {
   }
 }
 
-TokenFile open_token_file(const std::string& path) {
-  try {
-    return TokenFile(path);
-  } catch (const FormatError& error) {
-    throw FormatError(path, "must be a token file, as fcc-data tokenize writes it", error.what());
-  }
-}
-
 /// Options that would be passed over without a word.
 void refuse_what_is_not_used(const Arguments& arguments, bool has_token_file) {
   const std::string type(enum_name(arguments.dataset.type));
@@ -179,7 +171,7 @@ int run_inspect(Arguments arguments) {
     if (!dataset.path) {
       throw ConfigError("inspect", "needs the path of a token file", "none");
     }
-    const TokenFile file = open_token_file(*dataset.path);
+    const TokenFile file(*dataset.path);
     print_header(file, *dataset.path);
     marks = {.bos = file.info().add_bos, .eos = file.info().add_eos};
     if (tokenizer_name.empty() && file.info().tokenizer_kind != "bytes") {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -9,7 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
-#include "common/torch/model_options.h"
+#include "common/torch/prefill.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/passkey_sweep.h"
@@ -34,6 +35,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   add_model_options(app, options.model);
+  add_execution_option(app, options.model);
   auto* segments =
       app.add_option("-s,--segments", options.segments, "Lengths of the text, in segments")
           ->delimiter(',')
@@ -136,7 +138,8 @@ DatasetConfig dataset_of(const Options& options, const TrainedTask& trained) {
 }
 
 int run(Options options, bool segments_given) {
-  const LoadedModel model = load_model(options.model);
+  Prefill prefill(options.model);
+  const LoadedModel& model = prefill.model();
   const ModelConfig& config = model.config();
   const std::int64_t L = config.arch() == Architecture::kLlama ? 0 : config.fcc->segment_length;
   options.sweep.lengths_tokens = options.lengths;
@@ -178,7 +181,8 @@ int run(Options options, bool segments_given) {
 
   const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
                           std::int64_t num_tokens) {
-    return continue_greedily(config, model.weights, prompts, num_tokens);
+    return continue_greedily(
+        config, model.weights, prompts, num_tokens, std::bind_front(&Prefill::run, &prefill));
   };
   const auto show = [](const PasskeyCell& cell, std::size_t done, std::size_t all) {
     std::fprintf(

@@ -156,7 +156,8 @@ Rows rows_of_run(const Options& options, const LoadedModel& model, std::int64_t 
         run.data.validation,
         tokenizer,
         static_cast<std::uint64_t>(run.train.seed),
-        marks_of(policy));
+        marks_of(policy),
+        "data.validation");
   };
   const auto loader = std::make_shared<Loader>(new_loader());
   return {

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -6,7 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
-#include "common/torch/model_options.h"
+#include "common/torch/prefill.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/summarize.h"
 #include "fcc/generate/sampler.h"
@@ -28,6 +29,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   add_model_options(app, options.model);
+  add_execution_option(app, options.model);
   app.add_option(
          "--pairs",
          options.pairs,
@@ -90,7 +92,8 @@ void check_options(const Options& options) {
 
 int run(Options options) {
   check_options(options);
-  const LoadedModel model = load_model(options.model);
+  Prefill prefill(options.model);
+  const LoadedModel& model = prefill.model();
   const PairFile pairs(options.pairs);
   const PairTemplate prompts(
       model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
@@ -114,7 +117,8 @@ int run(Options options) {
         prompt,
         Sampler(sampler),
         options.max_tokens,
-        model.tokenizer->eos_id());
+        model.tokenizer->eos_id(),
+        std::bind_front(&Prefill::run, &prefill));
     return model.tokenizer->decode(ids);
   };
   const auto show = [](const SummaryResult& result, std::int64_t done, std::int64_t all) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fcc {
@@ -31,6 +33,16 @@ class Problems {
 
   /// Tells where the key at the full path `path` stands; keys without a line take their parent's.
   void set_line(const std::string& path, int line);
+
+  /// Gives every key's path (`train.stages.N.steps`), for hints to keys that stand elsewhere.
+  void set_key_paths(std::function<std::vector<std::string>()> key_paths) {
+    key_paths_ = std::move(key_paths);
+  }
+
+  /// What the unknown key at the full path `path` may have meant: the same name elsewhere in the
+  /// configuration, else the nearest of `siblings`. Empty if there is none.
+  std::string hint_for_unknown(std::string_view path, const std::vector<std::string>& siblings)
+      const;
 
   bool empty() const {
     return problems_.empty();
@@ -66,6 +78,7 @@ class Problems {
   std::vector<std::string> overrides_;
   std::string scope_;
   std::map<std::string, int, std::less<>> lines_;
+  std::function<std::vector<std::string>()> key_paths_;
   std::vector<Problem> problems_;
 };
 

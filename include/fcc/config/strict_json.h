@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "fcc/config/describe_config.h"
 #include "fcc/config/field.h"
 #include "fcc/config/int_distribution.h"
 #include "fcc/config/problems.h"
@@ -56,7 +57,7 @@ class ConfigReader {
   /// Admits a key that is read elsewhere.
   void know(std::string_view name);
 
-  /// Notes unknown keys with the nearest known one.
+  /// Notes unknown keys with what they may have meant.
   void finish();
 
  private:
@@ -146,10 +147,21 @@ JsonValue parse_config(
     const std::vector<std::string>& overrides,
     Problems& problems);
 
+/// The paths of all keys of `T`.
+template <typename T>
+std::vector<std::string> key_paths() {
+  std::vector<std::string> paths;
+  for (ConfigKey& key : list_keys<T>()) {
+    paths.push_back(std::move(key.path));
+  }
+  return paths;
+}
+
 /// Reads a configuration strictly: duplicate or unknown key, wrong type, value out of range, broken
 /// rule between keys. Every object admits a `comment` (a string or a list of strings).
 /// Errors: `ConfigError` that lists all problems, each with path, line (or its `--set`), rule,
-/// value and the nearest key. `source` names the file in them.
+/// value and the key that was meant (`Problems::hint_for_unknown`). `source` names the file in
+/// them.
 template <typename T>
 T read_config(
     std::string_view text,
@@ -157,6 +169,7 @@ T read_config(
     const std::vector<std::string>& overrides = {},
     UnknownKeys unknown_keys = UnknownKeys::kRefuse) {
   Problems problems(source, overrides);
+  problems.set_key_paths(key_paths<T>);
   const JsonValue root = parse_config(text, source, overrides, problems);
   T config = read_config_tree<T>(root, problems, unknown_keys);
   problems.throw_if_any();

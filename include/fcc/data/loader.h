@@ -108,11 +108,13 @@ class Loader {
   State state_;
 };
 
-/// The loader of a section's datasets. `seed` keeps stages and validation apart.
+/// The loader of a section's datasets. `seed` keeps stages and validation apart. `key`, where the
+/// section stands in a configuration (`data.train`): errors then name `data.train.0.path`.
 Loader make_loader(
     const std::vector<DatasetConfig>& datasets,
     std::shared_ptr<const Tokenizer> tokenizer,
     std::uint64_t seed,
-    DocumentMarks marks = {});
+    DocumentMarks marks = {},
+    const std::string& key = {});
 
 } // namespace fcc

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -68,13 +69,18 @@ class TokenStream {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Runs the first tokens of prompts [B, t] by other means than a stream, from `state` on, which it
+/// leaves after them; returns how many of each row, fewer than t. Empty: none.
+using PromptRunner = std::function<std::int64_t(const at::Tensor& ids, MemoryState& state)>;
+
 /// Continues prompts of equal length by `num_tokens` tokens each, greedily (equal logits: the
 /// lowest id); one row of ids a prompt. Errors: as `TokenStream`; `Error` on unequal lengths.
 std::vector<std::vector<std::int32_t>> continue_greedily(
     const ModelConfig& config,
     const ModelWeights& weights,
     const std::vector<std::vector<std::int32_t>>& prompts,
-    std::int64_t num_tokens);
+    std::int64_t num_tokens,
+    const PromptRunner& run_first = {});
 
 /// Continues one prompt by tokens that `sampler` draws, until `eos` (not among the result) or
 /// `max_tokens`.
@@ -84,6 +90,7 @@ std::vector<std::int32_t> continue_sampled(
     const std::vector<std::int32_t>& prompt,
     const Sampler& sampler,
     std::int64_t max_tokens,
-    std::optional<std::int32_t> eos);
+    std::optional<std::int32_t> eos,
+    const PromptRunner& run_first = {});
 
 } // namespace fcc

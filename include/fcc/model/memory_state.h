@@ -15,6 +15,9 @@ struct MemoryState {
   at::Tensor present; ///< [B] bool: rows whose memory counts; undefined: all (none without memory)
   std::int64_t position = 0; ///< tokens in closed segments
   at::Tensor partial_ids;    ///< [B, p] int64, p < L: tokens of the open segment; undefined: none
+  /// [B, k] int64: the last tokens, of closed segments too, as whoever turns tokens into text needs
+  /// them to go on with it; nothing for the model. Undefined: not told.
+  at::Tensor last_ids;
 
   /// The same values cut from the graph.
   MemoryState detach() const;

@@ -48,6 +48,10 @@ ModelConfig resolve_model_config(const ModelSection& section);
 /// is the section's own, else the one that the tokenizer's directory was saved with.
 TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
 
+/// Opens the tokenizer and every dataset of a run, those for validation too, and closes them again.
+/// Errors: `ConfigError`, `FormatError`, `IoError` naming the key and the file.
+void check_data(const RunConfig& config);
+
 /// The parts that a configuration asks for.
 /// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, too), `FormatError`,
 /// `IoError`.

@@ -79,11 +79,7 @@ EngineSection resolved_engine(const ModelOptions& options, const EngineContext& 
 } // namespace
 
 Execution chosen_execution(const ModelOptions& options) {
-  const std::filesystem::path directory = options.model;
-  if (!std::filesystem::exists(directory / "config.json")) {
-    return Execution::kReference; // loading will tell
-  }
-  const ModelConfig model = load_model_config(directory);
+  const ModelConfig model = load_model_config(options.model);
   if (!model.fcc && options.execution == "auto") {
     return Execution::kReference; // a plain Llama's keys and values stay in the stream
   }
