@@ -3,6 +3,7 @@
 #include "fcc/engine/fused_executor.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -79,7 +80,7 @@ struct Outcome {
 
 Outcome run(FlatParameters& parameters, Executor& executor, const MicroBatch& batch) {
   // What was there before must not matter.
-  parameters.grad().narrow(0, 0, parameters.regions().no_decay).fill_(7);
+  parameters.grad().narrow(0, 0, parameters.regions().no_decay).fill_(NAN);
   executor.clear_gradients();
   const PassResult result = executor.train(batch);
   Outcome outcome{result.loss.item<double>(), result.token_losses.clone(), {}};

@@ -1,5 +1,6 @@
 // How a run settles what its engine's keys leave to `auto`, and what it saves of that.
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -111,18 +112,31 @@ TEST(RunEngine, FusedResumesBitForBitWithTwoStagesAndAccumulation) {
   }
 }
 
-TEST(RunEngine, BFloat16OnAGpuIsBitEqualTwiceAndAfterAResume) {
+struct Policy {
+  std::string name;
+  Activations activations;
+  std::optional<std::int64_t> chunk_segments;
+  Schedule schedule;
+};
+
+class RunEngineOnAGpu : public testing::TestWithParam<Policy> {};
+
+TEST_P(RunEngineOnAGpu, IsBitEqualTwiceAndAfterAResumeInBFloat16) {
   if (!at::globalContext().hasCUDA()) {
     GTEST_SKIP() << "needs a GPU of compute capability 9.0";
   }
   const TemporaryFolder folder;
   RunConfig first = tiny_run(folder / "first");
+  first.model.config->vocab_size = 64;
   first.model.config->hidden_size = 64;
   first.model.config->intermediate_size = 128;
   first.model.config->num_hidden_layers = 3;
   first.model.config->head_dim = 64;
   first.engine.device = "cuda";
   first.engine.dtype = ComputeDType::kBFloat16;
+  first.engine.activations = GetParam().activations;
+  first.engine.chunk_segments = GetParam().chunk_segments;
+  first.engine.schedule = GetParam().schedule;
   first.checkpoint = {.every = 10, .keep_last = 10};
   RunConfig second = first, resumed = first;
   second.output = (folder / "second").string();
@@ -134,6 +148,16 @@ TEST(RunEngine, BFloat16OnAGpuIsBitEqualTwiceAndAfterAResume) {
   run(resumed, (fs::path(first.output) / "checkpoints" / "step-00000010").string());
   EXPECT_EQ(last_manifest(resumed), last_manifest(first));
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Policies,
+    RunEngineOnAGpu,
+    testing::Values(
+        Policy{"store", Activations::kStore, {}, Schedule::kWavefront},
+        Policy{"recompute", Activations::kRecompute, {}, Schedule::kWavefront},
+        Policy{"chunks_of_2", Activations::kAuto, 2, Schedule::kWavefront},
+        Policy{"sequential", Activations::kStore, {}, Schedule::kSequential}),
+    [](const testing::TestParamInfo<Policy>& each) { return each.param.name; });
 
 TEST(RunEngine, NewOutputProjectionsAreScaled) {
   const TemporaryFolder folder;

@@ -31,6 +31,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double kSustainedSeconds = 2.0;
+
 class ClockSeries : public TimedSeries {
  public:
   ClockSeries(int num_launches, std::function<void(int)> launch)
@@ -50,15 +52,33 @@ class ClockSeries : public TimedSeries {
   std::function<void(int)> launch_;
 };
 
-double median_ms(at::Device device, int num_launches, const std::function<void()>& launch) {
-  const auto series = record_series(device, num_launches, [&](int) { launch(); });
-  series->milliseconds();
+double median_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double median_ms(TimedSeries& series) {
+  series.milliseconds();
   std::vector<double> times;
   for (int i = 0; i < 5; ++i) {
-    times.push_back(series->milliseconds());
+    times.push_back(series.milliseconds());
   }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
+  return median_of(std::move(times));
+}
+
+/// The median of the second half of `seconds` in which the series runs and nothing else.
+double sustained_ms(TimedSeries& series, double seconds) {
+  std::vector<double> times;
+  const auto start = Clock::now();
+  std::chrono::duration<double> elapsed{};
+  while (elapsed.count() < seconds) {
+    const double ms = series.milliseconds();
+    elapsed = Clock::now() - start;
+    if (elapsed.count() > seconds / 2) {
+      times.push_back(ms);
+    }
+  }
+  return median_of(std::move(times));
 }
 
 } // namespace
@@ -99,13 +119,17 @@ DeviceRates measure_rates(at::Device device, at::ScalarType dtype) {
   const at::Tensor b = at::randn({size, size}, options.dtype(dtype));
   at::Tensor c = at::empty({size, size}, options.dtype(dtype));
   const int launches = device.is_cpu() ? 2 : 10;
-  const double product_ms = median_ms(device, launches, [&] { at::mm_out(c, a, b); });
-  rates.product_tflops = 2e-9 * std::pow(static_cast<double>(size), 3) / product_ms;
+  const auto product = record_series(device, launches, [&](int) { at::mm_out(c, a, b); });
+  const double gflop = 2e-9 * std::pow(static_cast<double>(size), 3);
+  rates.product_tflops = gflop / median_ms(*product);
   const std::int64_t bytes = device.is_cpu() ? std::int64_t{1} << 26 : std::int64_t{1} << 30;
   const at::Tensor from = at::empty({bytes}, options.dtype(at::kByte)).fill_(1);
   at::Tensor to = at::empty({bytes}, options.dtype(at::kByte)).fill_(0);
-  const double copy_ms = median_ms(device, launches, [&] { to.copy_(from); });
-  rates.copy_gb_per_s = 2e-6 * static_cast<double>(bytes) / copy_ms;
+  const auto copy = record_series(device, launches, [&](int) { to.copy_(from); });
+  rates.copy_gb_per_s = 2e-6 * static_cast<double>(bytes) / median_ms(*copy);
+  if (!device.is_cpu()) {
+    rates.sustained_product_tflops = gflop / sustained_ms(*product, kSustainedSeconds);
+  }
   return rates;
 }
 

@@ -25,6 +25,9 @@ struct DeviceRates {
   std::string name;
   double product_tflops = 0; ///< a large square product, forward of one step's arithmetic
   std::int64_t product_size = 0;
+  /// The same at the end of seconds of nothing else, where a GPU's power limit sets the clock; 0 on
+  /// a CPU.
+  double sustained_product_tflops = 0;
   double copy_gb_per_s = 0; ///< a device copy, bytes read and written
 };
 

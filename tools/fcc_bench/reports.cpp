@@ -50,6 +50,9 @@ nlohmann::json rates_json(const DeviceRates& rates) {
       {"product_size", rates.product_size},
       {"product_tflops", rates.product_tflops},
       {"copy_gb_per_s", rates.copy_gb_per_s}};
+  if (rates.sustained_product_tflops > 0) {
+    json["sustained_product_tflops"] = rates.sustained_product_tflops;
+  }
   if (const auto nominal = nominal_tflops(rates.name)) {
     json["nominal_bf16_tflops"] = *nominal;
   }
@@ -60,7 +63,12 @@ std::string rates_text(const DeviceRates& rates) {
   std::string text = rates.name;
   text.append(": a product of ").append(std::to_string(rates.product_size));
   text.append("³ runs at ").append(format_rate(rates.product_tflops));
-  text.append(" TFLOP/s, a copy at ").append(format_rate(rates.copy_gb_per_s));
+  text.append(" TFLOP/s");
+  if (rates.sustained_product_tflops > 0) {
+    text.append(" (").append(format_rate(rates.sustained_product_tflops));
+    text.append(" after two seconds of it)");
+  }
+  text.append(", a copy at ").append(format_rate(rates.copy_gb_per_s));
   return text.append(" GB/s");
 }
 
