@@ -78,36 +78,32 @@ CellShape cell_shape_of(const ModelConfig& model, std::int64_t batch, std::int64
       .memory_norm = model.fcc ? model.fcc->memory_norm : MemoryNorm::kShared};
 }
 
-std::int64_t activation_width(const CellShape& shape, bool with_memory) {
-  return shape.q_width() + shape.kv_width() + (with_memory ? shape.kv_width() : 0) +
-         shape.q_width() + shape.width + 2 * shape.mlp_width;
-}
-
 std::int64_t gradient_width(const CellShape& shape, bool with_memory) {
   return shape.q_width() + shape.kv_width() + (with_memory ? shape.kv_width() : 0) + shape.width +
          shape.mlp_width;
 }
 
-CellActivations make_activations(
+CellActivations place_activations(
     const CellShape& shape,
     std::int64_t num_segments,
     bool with_memory,
-    const at::TensorOptions& options) {
-  const auto make = [&](std::int64_t width) {
-    return at::empty({shape.num_layers, num_segments, shape.rows(), width}, options);
+    at::ScalarType dtype,
+    Placement& placement) {
+  const auto place = [&](std::int64_t width) {
+    return placement.take({shape.num_layers, num_segments, shape.rows(), width}, dtype);
   };
-  const auto sums = options.dtype() == at::kDouble ? options : options.dtype(at::kFloat);
-  CellActivations made;
-  made.qkv = make(shape.q_width() + shape.kv_width());
+  CellActivations placed;
+  placed.qkv = place(shape.q_width() + shape.kv_width());
   if (with_memory) {
-    made.kv_memory = make(shape.kv_width());
+    placed.kv_memory = place(shape.kv_width());
   }
-  made.attention = make(shape.q_width());
-  made.lse =
-      at::empty({shape.num_layers, num_segments, shape.batch, shape.heads, shape.length}, sums);
-  made.mid = make(shape.width);
-  made.gate_up = make(2 * shape.mlp_width);
-  return made;
+  placed.attention = place(shape.q_width());
+  placed.lse = placement.take(
+      {shape.num_layers, num_segments, shape.batch, shape.heads, shape.length},
+      dtype == at::kDouble ? at::kDouble : at::kFloat);
+  placed.mid = place(shape.width);
+  placed.gate_up = place(2 * shape.mlp_width);
+  return placed;
 }
 
 CellGradients place_cell_gradients(

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 
 namespace fcc {
@@ -41,11 +39,17 @@ at::Tensor layer_of(const at::Tensor& kept, std::int64_t layer) {
 
 } // namespace
 
+std::int64_t even_chunk_segments(std::int64_t num_segments, std::int64_t most) {
+  const std::int64_t num_chunks = (num_segments + most - 1) / most;
+  return (num_segments + num_chunks - 1) / num_chunks;
+}
+
 Chunk::Chunk(
     ChunkPlan plan,
     std::int64_t num_segments,
     Keep keep,
-    const at::TensorOptions& options,
+    at::ScalarType dtype,
+    const at::Tensor& arena,
     const at::Tensor& workspace)
     : plan_(std::move(plan)),
       num_segments_(num_segments),
@@ -55,35 +59,53 @@ Chunk::Chunk(
       ticks_per_layer_(ticks_per_layer(plan_.schedule)),
       window_(window_ticks(plan_, num_segments)),
       order_(make_schedule(plan_.schedule, plan_.shape.num_layers, num_segments)) {
-  const CellShape& shape = plan_.shape;
-  grid_ = at::empty(
-      {shape.num_layers + 1, num_segments + first_column_, shape.rows(), shape.width}, options);
-  const bool keeps = keep == Keep::kActivations;
-  activations_ = make_activations(shape, keeps ? num_segments : 1, plan_.has_memory, options);
-  if (plan_.has_memory) {
-    visible_ = at::empty({num_segments, shape.batch}, options.dtype(at::kBool));
-  }
-  if (keeps) {
-    waiting_ = place_cell_gradients(shape, window_, plan_.has_memory, workspace);
-    grad_grid_ = at::empty_like(grid_);
-    if (plan_.has_memory) {
-      grad_memory_ = at::empty({shape.num_layers, shape.rows(), shape.width}, options);
-      grad_memory_out_ = at::empty_like(grad_memory_);
-    }
+  Placement placement(arena);
+  buffers_ = place_buffers(plan_, num_segments, keep, dtype, placement);
+  if (keep == Keep::kActivations) {
+    waiting_ = place_cell_gradients(plan_.shape, window_, plan_.has_memory, workspace);
   }
 }
 
-std::int64_t Chunk::own_elements(const ChunkPlan& plan, std::int64_t num_segments, Keep keep) {
+Chunk::Buffers Chunk::place_buffers(
+    const ChunkPlan& plan,
+    std::int64_t num_segments,
+    Keep keep,
+    at::ScalarType dtype,
+    Placement& placement) {
   const CellShape& shape = plan.shape;
+  const bool keeps = keep == Keep::kActivations;
   const std::int64_t columns = num_segments + (plan.has_memory ? 1 : 0);
-  const std::int64_t grid = (shape.num_layers + 1) * columns * shape.rows() * shape.width;
-  const std::int64_t layer_rows = shape.num_layers * shape.rows();
-  const std::int64_t width = activation_width(shape, plan.has_memory);
-  if (keep == Keep::kNothing) {
-    return grid + layer_rows * width;
+  const auto place_grid = [&] {
+    return placement.take({shape.num_layers + 1, columns, shape.rows(), shape.width}, dtype);
+  };
+  const auto place_memory = [&] {
+    return placement.take({shape.num_layers, shape.rows(), shape.width}, dtype);
+  };
+  Buffers placed;
+  placed.grid = place_grid();
+  placed.activations =
+      place_activations(shape, keeps ? num_segments : 1, plan.has_memory, dtype, placement);
+  if (plan.has_memory) {
+    placed.visible = placement.take({num_segments, shape.batch}, at::kBool);
   }
-  const std::int64_t memory_gradients = plan.has_memory ? 2 * layer_rows * shape.width : 0;
-  return 2 * grid + layer_rows * num_segments * width + memory_gradients;
+  if (keeps) {
+    placed.grad_grid = place_grid();
+  }
+  if (keeps && plan.has_memory) {
+    placed.grad_memory = place_memory();
+    placed.grad_memory_out = place_memory();
+  }
+  return placed;
+}
+
+std::int64_t Chunk::own_bytes(
+    const ChunkPlan& plan,
+    std::int64_t num_segments,
+    Keep keep,
+    at::ScalarType dtype) {
+  Placement placement;
+  place_buffers(plan, num_segments, keep, dtype, placement);
+  return placement.used_bytes();
 }
 
 std::int64_t Chunk::workspace_elements(const ChunkPlan& plan, std::int64_t num_segments) {
@@ -92,31 +114,31 @@ std::int64_t Chunk::workspace_elements(const ChunkPlan& plan, std::int64_t num_s
 }
 
 at::Tensor Chunk::x0() const {
-  return grid_.select(0, 0).slice(0, first_column_);
+  return buffers_.grid.select(0, 0).slice(0, first_column_);
 }
 
 at::Tensor Chunk::x_last() const {
-  return grid_.select(0, plan_.shape.num_layers).slice(0, first_column_);
+  return buffers_.grid.select(0, plan_.shape.num_layers).slice(0, first_column_);
 }
 
 at::Tensor Chunk::grad_x0() const {
-  return grad_grid_.select(0, 0).slice(0, first_column_);
+  return buffers_.grad_grid.select(0, 0).slice(0, first_column_);
 }
 
 at::Tensor Chunk::grad_x_last() const {
-  return grad_grid_.select(0, plan_.shape.num_layers).slice(0, first_column_);
+  return buffers_.grad_grid.select(0, plan_.shape.num_layers).slice(0, first_column_);
 }
 
 at::Tensor Chunk::memory_in() const {
-  return memory_layers(grid_, -1);
+  return memory_layers(buffers_.grid, -1);
 }
 
 at::Tensor Chunk::memory_out() const {
-  return memory_layers(grid_, num_segments_ - 1);
+  return memory_layers(buffers_.grid, num_segments_ - 1);
 }
 
 at::Tensor Chunk::grad_memory_in() const {
-  return memory_layers(grad_grid_, -1);
+  return memory_layers(buffers_.grad_grid, -1);
 }
 
 at::Tensor Chunk::memory_layers(const at::Tensor& grid, std::int64_t segment) const {
@@ -139,9 +161,8 @@ void Chunk::write_visibility(const ChunkMemory& memory) {
     return;
   }
   visibility_ = num_visible == 0 ? Visibility::kNone : Visibility::kSome;
-  if (rows != visible_rows_) {
-    visible_.copy_(at::from_blob(rows.data(), visible_.sizes(), at::kByte));
-    visible_rows_ = std::move(rows);
+  if (visibility_ == Visibility::kSome) {
+    buffers_.visible.copy_(at::from_blob(rows.data(), buffers_.visible.sizes(), at::kByte));
   }
 }
 
@@ -162,20 +183,20 @@ CellBlock Chunk::block_of(const Diagonal& diagonal) const {
   };
   CellBlock block;
   block.diagonal = diagonal;
-  block.x = diagonal_view(grid_, diagonal, 0, first_column_);
+  block.x = diagonal_view(buffers_.grid, diagonal, 0, first_column_);
   block.activations = {
-      cells(activations_.qkv),
-      cells(activations_.kv_memory),
-      cells(activations_.attention),
-      cells(activations_.lse),
-      cells(activations_.mid),
-      cells(activations_.gate_up)};
+      cells(buffers_.activations.qkv),
+      cells(buffers_.activations.kv_memory),
+      cells(buffers_.activations.attention),
+      cells(buffers_.activations.lse),
+      cells(buffers_.activations.mid),
+      cells(buffers_.activations.gate_up)};
   if (visibility_ != Visibility::kNone) {
-    block.memory = diagonal_view(grid_, diagonal, memory_layer_, first_column_ - 1);
+    block.memory = diagonal_view(buffers_.grid, diagonal, memory_layer_, first_column_ - 1);
   }
   if (visibility_ == Visibility::kSome) {
     const std::int64_t first = num_segments_ - 1 - diagonal.first_segment;
-    block.has_memory = visible_.slice(0, first, first + diagonal.num_cells);
+    block.has_memory = buffers_.visible.slice(0, first, first + diagonal.num_cells);
   }
   return block;
 }
@@ -195,7 +216,7 @@ CellGradients Chunk::waiting_of(const Diagonal& diagonal) const {
 }
 
 void Chunk::run(const Course& course, const std::function<void()>& work) {
-  if (!plan_.record_graphs || !WorkGraph::serves(grid_.device())) {
+  if (plan_.graph_pool == nullptr || !WorkGraph::serves(buffers_.grid.device())) {
     work();
     return;
   }
@@ -214,9 +235,7 @@ void Chunk::run(const Course& course, const std::function<void()>& work) {
     return;
   }
   if (!found->graph.recorded()) {
-    const auto neighbour = std::find_if(
-        recorded_.begin(), recorded_.end(), [](const Recorded& r) { return r.graph.recorded(); });
-    found->graph.record(work, neighbour == recorded_.end() ? nullptr : &neighbour->graph);
+    found->graph.record(work, *plan_.graph_pool);
   }
   found->graph.replay();
 }
@@ -233,15 +252,16 @@ void Chunk::forward_diagonals() {
         plan_.weights,
         plan_.rotary,
         block_of(diagonal),
-        diagonal_view(grid_, diagonal, 1, first_column_));
+        diagonal_view(buffers_.grid, diagonal, 1, first_column_));
   }
 }
 
 void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut) {
-  const at::Tensor target = diagonal_view(grad_grid_, diagonal, memory_layer_, first_column_ - 1);
+  const at::Tensor target =
+      diagonal_view(buffers_.grad_grid, diagonal, memory_layer_, first_column_ - 1);
   for (std::int64_t cell = 0; cell < diagonal.num_cells; ++cell) {
     if (!cut[static_cast<std::size_t>(diagonal.segment(cell))]) {
-      target.select(0, cell).add_(grad_memory_.select(0, cell));
+      target.select(0, cell).add_(buffers_.grad_memory.select(0, cell));
     }
   }
 }
@@ -253,7 +273,7 @@ void Chunk::backward(
   write_visibility(memory);
   const bool receives = plan_.has_memory && grad_memory_out.defined();
   if (receives) {
-    grad_memory_out_.copy_(grad_memory_out);
+    buffers_.grad_memory_out.copy_(grad_memory_out);
   }
   const Course course{
       .backward = true,
@@ -273,17 +293,17 @@ void Chunk::backward_diagonals(const Course& course) {
   const bool adds =
       plan_.memory_source == MemorySource::kInput || plan_.schedule == Schedule::kSequential;
   if (plan_.has_memory) {
-    grad_grid_.select(1, 0).zero_();
+    buffers_.grad_grid.select(1, 0).zero_();
   }
   if (adds) {
-    grad_grid_.slice(0, 0, layers).slice(1, first_column_).zero_();
+    buffers_.grad_grid.slice(0, 0, layers).slice(1, first_column_).zero_();
   }
   const auto receive = [&](std::int64_t row) { // the gradient of the memory out, in grid row `row`
     const std::int64_t layer = row - memory_layer_;
     if (course.receives_gradient && layer >= 0 && layer < layers) {
-      grad_grid_.select(0, row)
+      buffers_.grad_grid.select(0, row)
           .select(0, num_segments_ - 1 + first_column_)
-          .add_(grad_memory_out_.select(0, layer));
+          .add_(buffers_.grad_memory_out.select(0, layer));
     }
   };
   receive(layers);
@@ -300,19 +320,20 @@ void Chunk::backward_diagonals(const Course& course) {
     }
     GradTarget to_memory;
     if (block.memory.defined()) {
-      to_memory = some_cut
-                      ? GradTarget{grad_memory_.slice(0, 0, diagonal->num_cells)}
-                      : GradTarget{
-                            diagonal_view(grad_grid_, *diagonal, memory_layer_, first_column_ - 1),
-                            GradInput::kAccumulate};
+      to_memory =
+          some_cut
+              ? GradTarget{buffers_.grad_memory.slice(0, 0, diagonal->num_cells)}
+              : GradTarget{
+                    diagonal_view(buffers_.grad_grid, *diagonal, memory_layer_, first_column_ - 1),
+                    GradInput::kAccumulate};
     }
     backward_cells(
         plan_.shape,
         plan_.weights,
         plan_.rotary,
         block,
-        diagonal_view(grad_grid_, *diagonal, 1, first_column_),
-        {diagonal_view(grad_grid_, *diagonal, 0, first_column_),
+        diagonal_view(buffers_.grad_grid, *diagonal, 1, first_column_),
+        {diagonal_view(buffers_.grad_grid, *diagonal, 0, first_column_),
          adds ? GradInput::kAccumulate : GradInput::kOverwrite},
         to_memory,
         waiting_of(*diagonal),
@@ -351,14 +372,14 @@ void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
       return rows_of(grid.select(0, layer), first + column, last - first);
     };
     LayerRows rows;
-    rows.x = grid_rows(grid_, n, first_column_);
-    rows.grad_out = grid_rows(grad_grid_, n + 1, first_column_);
+    rows.x = grid_rows(buffers_.grid, n, first_column_);
+    rows.grad_out = grid_rows(buffers_.grad_grid, n + 1, first_column_);
     if (visibility_ != Visibility::kNone) {
-      rows.memory = grid_rows(grid_, n + memory_layer_, first_column_ - 1);
+      rows.memory = grid_rows(buffers_.grid, n + memory_layer_, first_column_ - 1);
     }
-    rows.activations.attention = kept(activations_.attention);
-    rows.activations.mid = kept(activations_.mid);
-    rows.activations.gate_up = kept(activations_.gate_up);
+    rows.activations.attention = kept(buffers_.activations.attention);
+    rows.activations.mid = kept(buffers_.activations.mid);
+    rows.activations.gate_up = kept(buffers_.activations.gate_up);
     rows.waiting = {
         waited(waiting_.qkv),
         waited(waiting_.kv_memory),

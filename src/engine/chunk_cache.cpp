@@ -8,8 +8,11 @@
 namespace fcc {
 namespace {
 
-constexpr std::int64_t kSmallBytes = std::int64_t{1} << 30; // of all kept chunks of one kind
-constexpr std::size_t kMostChunks = 8;
+constexpr std::size_t kMostChunks = 16;
+
+bool holds(const at::Tensor& flat, std::int64_t count) {
+  return count == 0 || (flat.defined() && flat.numel() >= count);
+}
 
 } // namespace
 
@@ -19,16 +22,6 @@ Chunk& ChunkCache::get(
     Chunk::Keep keep,
     const at::TensorOptions& options,
     std::int64_t head_elements) {
-  const bool keeps = keep == Chunk::Keep::kActivations;
-  const std::int64_t needed =
-      keeps ? std::max(head_elements, Chunk::workspace_elements(plan, num_segments)) : 0;
-  if (needed > 0 && (!workspace_.defined() || workspace_.numel() < needed)) {
-    // Every chunk that goes backward holds views of it.
-    entries_.remove_if(
-        [](const Entry& entry) { return entry.chunk->keep() == Chunk::Keep::kActivations; });
-    workspace_ = at::Tensor();
-    workspace_ = at::empty({needed}, options);
-  }
   const auto same = [&](const Entry& entry) {
     return entry.shape == plan.shape && entry.has_memory == plan.has_memory &&
            entry.chunk->num_segments() == num_segments && entry.chunk->keep() == keep;
@@ -39,25 +32,30 @@ Chunk& ChunkCache::get(
     return *entries_.front().chunk;
   }
 
-  const std::int64_t bytes =
-      Chunk::own_elements(plan, num_segments, keep) *
-      static_cast<std::int64_t>(c10::elementSize(c10::typeMetaToScalarType(options.dtype())));
-  std::int64_t total = bytes;
-  std::size_t count = 1;
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
-    const bool alike = entry->chunk->keep() == keep;
-    const bool stays = !alike || (total + entry->bytes <= kSmallBytes && count < kMostChunks);
-    if (stays && alike) {
-      total += entry->bytes;
-      ++count;
-    }
-    entry = stays ? std::next(entry) : entries_.erase(entry);
+  const at::ScalarType dtype = c10::typeMetaToScalarType(options.dtype());
+  const std::int64_t bytes = Chunk::own_bytes(plan, num_segments, keep, dtype);
+  const bool keeps = keep == Chunk::Keep::kActivations;
+  const std::int64_t needed =
+      keeps ? std::max(head_elements, Chunk::workspace_elements(plan, num_segments)) : 0;
+  if (!holds(arena_, bytes) || !holds(workspace_, needed)) {
+    entries_.clear(); // they are views of what is about to go
+  }
+  if (!holds(arena_, bytes)) {
+    arena_ = at::Tensor();
+    arena_ = at::empty({bytes}, options.dtype(at::kByte));
+  }
+  if (!holds(workspace_, needed)) {
+    workspace_ = at::Tensor();
+    workspace_ = at::empty({needed}, options);
+  }
+  if (entries_.size() == kMostChunks) {
+    entries_.pop_back();
   }
   entries_.push_front(
       {plan.shape,
        plan.has_memory,
-       bytes,
-       std::make_unique<Chunk>(plan, num_segments, keep, options, workspace_)});
+       std::make_unique<Chunk>(
+           plan, num_segments, keep, dtype, arena_, keeps ? workspace_ : at::Tensor())});
   return *entries_.front().chunk;
 }
 

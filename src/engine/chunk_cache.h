@@ -10,15 +10,15 @@
 
 namespace fcc {
 
-/// Chunks and the workspace that they share, kept from one pass to the next: their buffers are
-/// planned once for a shape, and their recorded launches stay valid.
-///
-/// Several small chunks are kept side by side (a curriculum draws its lengths anew each step); of
-/// large ones, one that keeps activations and one that does not.
+/// Chunks, and the memory that they share, from one pass to the next. Only one chunk is at work at
+/// a time, so all of them are views of one arena, as large as the largest: lengths may change from
+/// step to step (a curriculum draws them anew) and cost no memory, and each chunk's recorded
+/// launches stay valid.
 class ChunkCache {
  public:
-  /// The chunk of this plan and size, made if it is not there. `head_elements`: what the caller
-  /// will ask `workspace()` to hold between `forward` and `backward`.
+  /// The chunk of this plan and size, made if it is not there. What other chunks held is void.
+  /// `head_elements`: what the caller will ask `workspace()` to hold between `forward` and
+  /// `backward`.
   Chunk& get(
       const ChunkPlan& plan,
       std::int64_t num_segments,
@@ -35,11 +35,11 @@ class ChunkCache {
   struct Entry {
     CellShape shape;
     bool has_memory = true;
-    std::int64_t bytes = 0;
     std::unique_ptr<Chunk> chunk;
   };
 
   std::list<Entry> entries_; ///< used last: first
+  at::Tensor arena_;         ///< bytes
   at::Tensor workspace_;
 };
 

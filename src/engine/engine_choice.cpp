@@ -112,8 +112,10 @@ EngineSection resolve_engine(
     }
     engine.chunk_segments = fitting;
   }
-  engine.activations =
-      *engine.chunk_segments < longest ? Activations::kRecompute : Activations::kStore;
+  if (engine.activations == Activations::kAuto) {
+    engine.activations =
+        *engine.chunk_segments < longest ? Activations::kRecompute : Activations::kStore;
+  }
   return engine;
 }
 

@@ -127,7 +127,7 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
   plan.schedule = engine_.schedule;
   plan.memory_source = llama ? MemorySource::kOutput : config.fcc->memory_source;
   plan.weight_product_rows = weight_product_rows_;
-  plan.record_graphs = engine_.cuda_graphs;
+  plan.graph_pool = engine_.cuda_graphs ? &graph_pool_ : nullptr;
   return pass;
 }
 
@@ -162,15 +162,15 @@ at::Tensor FusedExecutor::incoming_memory(const Pass& pass, const MemoryState* s
 
 std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const {
   if (engine_.chunk_segments) {
-    return std::min(*engine_.chunk_segments, num_segments);
+    return even_chunk_segments(num_segments, *engine_.chunk_segments);
   }
   if (engine_.activations == Activations::kRecompute) {
-    return std::min(kRecomputeChunkSegments, num_segments);
+    return even_chunk_segments(num_segments, kRecomputeChunkSegments);
   }
   if (engine_.activations == Activations::kStore || !engine_.memory_gib) {
     return num_segments;
   }
-  return segments_that_fit(
+  const std::int64_t most = segments_that_fit(
       engine_,
       parameters_.config(),
       {.batch = plan.shape.batch,
@@ -179,6 +179,7 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
       num_segments,
       processor_of(weights_.norm.device()),
       static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30));
+  return even_chunk_segments(num_segments, most);
 }
 
 Chunk& FusedExecutor::chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep) {

@@ -9,9 +9,8 @@ namespace fcc {
 namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
-constexpr std::int64_t kSmallChunksBytes = std::int64_t{1} << 30; // (src/engine/chunk_cache)
-constexpr std::int64_t kNormPiece = std::int64_t{1} << 25;        // (src/optim/grad_norm)
-constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB;        // cuBLAS and cuBLASLt on Hopper
+constexpr std::int64_t kNormPiece = std::int64_t{1} << 25; // (src/optim/grad_norm)
+constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB; // cuBLAS and cuBLASLt on Hopper
 
 /// The sizes that every formula reads.
 struct Sizes {
@@ -52,14 +51,6 @@ void add_states(const Sizes& sizes, MemoryEstimate& estimate) {
   estimate.items.push_back({"gradients", P * sizes.wide});
   estimate.items.push_back({"mean gradients (AdamW)", P * sizes.wide});
   estimate.items.push_back({"mean squared gradients (AdamW)", P * sizes.wide});
-}
-
-/// Bytes of a chunk's own buffers.
-std::int64_t own_bytes(const Sizes& sizes, std::int64_t num_segments, Chunk::Keep keep) {
-  const CellShape& shape = sizes.plan.shape;
-  const std::int64_t places = keep == Chunk::Keep::kActivations ? num_segments : 1;
-  return Chunk::own_elements(sizes.plan, num_segments, keep) * sizes.element +
-         shape.num_layers * places * shape.rows() * shape.heads * sizes.wide;
 }
 
 /// The buffers of a chunk that keeps its activations, by name (`Chunk`).
@@ -161,9 +152,8 @@ MemoryEstimate estimate_fused_memory(
   const Sizes sizes = sizes_of(engine, model, step, processor);
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t chunk =
-      std::min(step.num_segments, engine.chunk_segments.value_or(step.num_segments));
+      even_chunk_segments(step.num_segments, engine.chunk_segments.value_or(step.num_segments));
   const std::int64_t num_chunks = (step.num_segments + chunk - 1) / chunk;
-  const std::int64_t last = step.num_segments - (num_chunks - 1) * chunk;
   const std::int64_t tokens = chunk * shape.rows();
   const std::int64_t all_tokens = (step.num_segments + step.num_prefix_segments) * shape.rows();
 
@@ -175,16 +165,6 @@ MemoryEstimate estimate_fused_memory(
       {"tokens and losses", all_tokens * (a_token * (shape.batch > 1 ? 2 : 1) + sizes.wide)});
   add_chunk(sizes, chunk, estimate);
 
-  // Chunks of other lengths that the cache keeps: the last one, what is left of the prefix.
-  const std::int64_t whole = own_bytes(sizes, chunk, Chunk::Keep::kActivations);
-  const std::int64_t shorter =
-      last == chunk ? 0 : own_bytes(sizes, last, Chunk::Keep::kActivations);
-  const std::int64_t left = step.num_prefix_segments % chunk;
-  const std::int64_t forward_only = left == 0 ? 0 : own_bytes(sizes, left, Chunk::Keep::kNothing);
-  const std::int64_t others = forward_only + (whole + shorter <= kSmallChunksBytes ? shorter : 0);
-  if (others > 0) {
-    estimate.items.push_back({"chunks of other lengths", others});
-  }
   const std::int64_t border = shape.num_layers * shape.rows() * shape.width * sizes.element;
   if (sizes.plan.has_memory) {
     const bool on_host = engine.boundary_memory_on_host && !sizes.cpu;

@@ -1,5 +1,6 @@
 // What `auto` becomes, what is refused by name, and how long chunks are under a budget.
 #include "fcc/engine/engine_choice.h"
+#include "fcc/engine/chunk.h"
 
 #include <functional>
 #include <string>
@@ -117,6 +118,21 @@ TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay)
   engine.chunk_segments.reset();
   engine.activations = Activations::kRecompute;
   EXPECT_EQ(resolve_engine(engine, context, {step}, bytes(113)).chunk_segments, 32);
+
+  // What was asked for by name stays, also where one chunk holds everything: a resumed run
+  // compares.
+  const EngineSection whole = resolve_engine(engine, context, {brief}, bytes(113));
+  EXPECT_EQ(whole.activations, Activations::kRecompute);
+  EXPECT_EQ(whole.chunk_segments, 2);
+}
+
+TEST(EngineChoice, ChunksAreFewAndEven) {
+  EXPECT_EQ(even_chunk_segments(256, 101), 86); // 86, 86, 84
+  EXPECT_EQ(even_chunk_segments(40, 32), 20);
+  EXPECT_EQ(even_chunk_segments(7, 7), 7);
+  EXPECT_EQ(even_chunk_segments(7, 100), 7);
+  EXPECT_EQ(even_chunk_segments(7, 1), 1);
+  EXPECT_EQ(even_chunk_segments(7, 6), 4);
 }
 
 TEST(EngineChoice, AResumedRunUsesWhatAutoBecame) {

@@ -260,6 +260,28 @@ TEST(FusedExecutor, GoesOnFromASavedState) {
   EXPECT_EQ(state.position, 30);
 }
 
+// All lengths share one arena, which grows on the way.
+TEST(FusedExecutor, EqualsTheReferenceWhateverLengthsCameBefore) {
+  Case c{.name = "lengths", .total = 20};
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  engine.chunk_segments = 4;
+  FusedExecutor fused(parameters, engine);
+  engine.chunk_segments.reset();
+  engine.execution = Execution::kReference;
+  const auto reference = make_executor(parameters, engine);
+  for (const std::int64_t total : {20, 33, 5, 20, 41, 13, 33}) {
+    c.total = total;
+    c.prefix = total > 30 ? 3 : 0;
+    const MicroBatch batch = batch_of(c);
+    expect_equal(
+        run(parameters, fused, batch),
+        run(parameters, *reference, batch),
+        std::to_string(total) + " tokens");
+  }
+}
+
 TEST(FusedExecutor, RefusesLocalGlobalByName) {
   ModelConfig config = model_of({.name = "plain", .total = 5});
   config.fcc->arch = Architecture::kLocalGlobal;

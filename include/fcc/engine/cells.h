@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/engine/diagonal.h"
+#include "fcc/engine/placement.h"
 #include "fcc/model/parameters.h"
 #include "fcc/ops/cell_ops.h"
 
@@ -64,15 +65,15 @@ struct CellGradients {
   at::Tensor mlp_hidden; ///< F: silu(gate) ⊙ up, made again on the way back
 };
 
-/// Columns of one cell's row in `CellActivations` (without lse) and in `CellGradients`.
-std::int64_t activation_width(const CellShape& shape, bool with_memory);
+/// Columns of one cell's row in `CellGradients`.
 std::int64_t gradient_width(const CellShape& shape, bool with_memory);
 
-CellActivations make_activations(
+CellActivations place_activations(
     const CellShape& shape,
     std::int64_t num_segments,
     bool with_memory,
-    const at::TensorOptions& options);
+    at::ScalarType dtype,
+    Placement& placement);
 
 /// Lays the gradients of `num_slots` ticks out in `workspace`, a flat buffer of at least
 /// N·num_slots·R·gradient_width elements.

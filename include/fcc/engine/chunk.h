@@ -23,8 +23,13 @@ struct ChunkPlan {
   /// Rows that one weight product should cover at least: below some 4,096 it is bound by reading
   /// and writing the gradient (docs/performance.md).
   std::int64_t weight_product_rows = 8192;
-  bool record_graphs = false; ///< replay a chunk's launches as CUDA graphs from its third use on
+  /// Given: a chunk's launches are replayed as CUDA graphs from their third use on.
+  const WorkGraphPool* graph_pool = nullptr;
 };
+
+/// Segments of a chunk where at most `most` of `num_segments` fit in one: as few chunks as can be,
+/// about equally long. The last of them, which is not computed twice, is then as long as can be.
+std::int64_t even_chunk_segments(std::int64_t num_segments, std::int64_t most);
 
 /// Which memories a chunk's segments see, and where their gradient is cut.
 struct ChunkMemory {
@@ -36,7 +41,8 @@ struct ChunkMemory {
 
 /// A chunk of S segments as a function (X0, memory in) → (X_N, memory out) with its backward pass
 /// (dX_N, dmemory out) → (dX0, dmemory in, dweights), over one hidden grid X [N+1, S+1, R, D]:
-/// column 0 is the incoming memory, column s+1 segment s. Buffers are made once and used again.
+/// column 0 is the incoming memory, column s+1 segment s. Its buffers are views of memory that the
+/// caller owns, planned once: recorded launches stay valid.
 ///
 /// The weight products wait until they are worth their while: cells of one tick (a diagonal; a
 /// segment where the schedule is sequential) leave their gradients in one slot, and when W ticks
@@ -45,17 +51,21 @@ class Chunk {
  public:
   enum class Keep { kActivations, kNothing };
 
-  /// workspace: flat, of at least `workspace_elements`, in the dtype of `options`; in use from the
-  /// start to the end of `backward` only, so others may write to it in between.
+  /// arena: flat bytes, at least `own_bytes`; what lies there counts from writing `x0` to reading
+  /// the last result, so that chunks which are used one after another may share it.
+  /// workspace: flat, of at least `workspace_elements`, in `dtype`; in use from the start to the
+  /// end of `backward` only, so others may write to it in between. Undefined with `kNothing`.
   Chunk(
       ChunkPlan plan,
       std::int64_t num_segments,
       Keep keep,
-      const at::TensorOptions& options,
+      at::ScalarType dtype,
+      const at::Tensor& arena,
       const at::Tensor& workspace);
 
-  /// Elements of such a chunk's own buffers (the log-sum-exps, a few in a thousand, left out).
-  static std::int64_t own_elements(const ChunkPlan& plan, std::int64_t num_segments, Keep keep);
+  /// Bytes of such a chunk's own buffers.
+  static std::int64_t
+  own_bytes(const ChunkPlan& plan, std::int64_t num_segments, Keep keep, at::ScalarType dtype);
 
   /// Elements that the backward pass of such a chunk needs beside its own buffers.
   static std::int64_t workspace_elements(const ChunkPlan& plan, std::int64_t num_segments);
@@ -95,6 +105,15 @@ class Chunk {
 
  private:
   enum class Visibility { kAll, kSome, kNone };
+  /// What lies in the arena; the last three only where there is a memory.
+  struct Buffers {
+    at::Tensor grid;      ///< [N+1, columns, R, D]
+    at::Tensor grad_grid; ///< as `grid`
+    CellActivations activations;
+    at::Tensor visible;     ///< [S, B] bool, last segment first: a diagonal's cells are neighbours
+    at::Tensor grad_memory; ///< [N, R, D]: of one diagonal where some of it is cut
+    at::Tensor grad_memory_out; ///< [N, R, D]: what `backward` was given
+  };
   /// What decides which launches a pass consists of.
   struct Course {
     bool backward = false;
@@ -111,6 +130,12 @@ class Chunk {
     WorkGraph graph = {};
   };
 
+  static Buffers place_buffers(
+      const ChunkPlan& plan,
+      std::int64_t num_segments,
+      Keep keep,
+      at::ScalarType dtype,
+      Placement& placement);
   void write_visibility(const ChunkMemory& memory);
   void run(const Course& course, const std::function<void()>& work);
   void forward_diagonals();
@@ -131,15 +156,9 @@ class Chunk {
   std::int64_t ticks_per_layer_; ///< cell (n, s) is at tick s + n · this: 1, or 0 when sequential
   std::int64_t window_;          ///< W, ticks between two rounds of weight products
   std::vector<Diagonal> order_;
-  at::Tensor grid_;            ///< [N+1, columns, R, D]
-  at::Tensor grad_grid_;       ///< as grid_
-  at::Tensor grad_memory_;     ///< [N, R, D]: of one diagonal where some of it is cut
-  at::Tensor grad_memory_out_; ///< [N, R, D]: what `backward` was given
-  CellActivations activations_;
+  Buffers buffers_;
   CellGradients waiting_;
   Visibility visibility_ = Visibility::kAll;
-  std::vector<std::uint8_t> visible_rows_; ///< as visible_, on the host
-  at::Tensor visible_; ///< [S, B] bool, last segment first: a diagonal's cells are neighbours
   std::vector<Recorded> recorded_;
 };
 

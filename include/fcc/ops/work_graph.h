@@ -7,12 +7,24 @@
 
 namespace fcc {
 
+/// Memory for the temporaries of recorded work, shared by graphs that never run at the same time.
+class WorkGraphPool {
+ public:
+  WorkGraphPool();
+  ~WorkGraphPool();
+
+ private:
+  friend class WorkGraph;
+  struct Handle;
+  std::unique_ptr<Handle> handle_;
+};
+
 /// GPU work recorded once and launched again as a whole (a CUDA graph): a diagonal of small cells
 /// costs some thirty launches, which the host issues more slowly than the card runs them.
 ///
 /// The work must do the same each time: the same shapes, the same addresses of what it reads and
 /// writes beyond its own temporaries, no copy to or from pageable host memory, no wait for the
-/// device. Its temporaries keep their memory as long as the graph lives.
+/// device.
 class WorkGraph {
  public:
   WorkGraph();
@@ -23,10 +35,10 @@ class WorkGraph {
   /// Can work on `device` be recorded? False on a CPU and in a build without GPU code.
   static bool serves(const c10::Device& device);
 
-  /// Runs `work` so that it is recorded and not executed. `neighbour`: a graph whose temporaries'
-  /// memory this one may use too, since the two never run at the same time.
+  /// Runs `work` so that it is recorded and not executed. Its temporaries lie in `pool`, where they
+  /// keep their place as long as a graph of the pool lives.
   /// Errors: what `work` throws; `Error` where the device refuses the recording.
-  void record(const std::function<void()>& work, const WorkGraph* neighbour = nullptr);
+  void record(const std::function<void()>& work, const WorkGraphPool& pool);
 
   bool recorded() const {
     return recording_ != nullptr;

@@ -12,6 +12,13 @@
 
 namespace fcc {
 
+struct WorkGraphPool::Handle {
+  at::cuda::MempoolId_t id = at::cuda::graph_pool_handle();
+};
+
+WorkGraphPool::WorkGraphPool() : handle_(std::make_unique<Handle>()) {}
+WorkGraphPool::~WorkGraphPool() = default;
+
 struct WorkGraph::Recording {
   at::cuda::CUDAGraph graph;
 };
@@ -25,20 +32,17 @@ bool WorkGraph::serves(const c10::Device& device) {
   return device.is_cuda();
 }
 
-void WorkGraph::record(const std::function<void()>& work, const WorkGraph* neighbour) {
+void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& pool) {
   auto recording = std::make_unique<Recording>();
   // A capture cannot run on the default stream.
   const c10::cuda::CUDAStreamGuard side(c10::cuda::getStreamFromPool());
-  const at::MempoolId_t pool = neighbour != nullptr && neighbour->recording_
-                                   ? neighbour->recording_->graph.pool()
-                                   : at::cuda::graph_pool_handle();
   // What the same launches allocated one by one goes back: the recording has memory of its own.
   c10::cuda::CUDACachingAllocator::emptyCache();
   // cuBLAS keeps a workspace for every stream it met: the recording's must come from its own pool,
   // and no later work may keep it.
   at::cuda::clearCublasWorkspaces();
   // Only this thread records: a loader or a logger beside it may go on allocating.
-  recording->graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+  recording->graph.capture_begin(pool.handle_->id, cudaStreamCaptureModeThreadLocal);
   try {
     work();
   } catch (...) {

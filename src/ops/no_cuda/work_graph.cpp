@@ -4,6 +4,11 @@
 
 namespace fcc {
 
+struct WorkGraphPool::Handle {};
+
+WorkGraphPool::WorkGraphPool() = default;
+WorkGraphPool::~WorkGraphPool() = default;
+
 struct WorkGraph::Recording {};
 
 WorkGraph::WorkGraph() = default;
@@ -15,7 +20,7 @@ bool WorkGraph::serves(const c10::Device&) {
   return false;
 }
 
-void WorkGraph::record(const std::function<void()>&, const WorkGraph*) {
+void WorkGraph::record(const std::function<void()>&, const WorkGraphPool&) {
   throw Error("WorkGraph", "this build has no GPU code", {}, "configure with FCC_CUDA=ON");
 }
 
