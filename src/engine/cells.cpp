@@ -1,6 +1,6 @@
 #include "fcc/engine/cells.h"
 
-#include <ATen/ops/empty.h>
+#include <algorithm>
 
 #include "fcc/ops/cell_attention.h"
 #include "fcc/ops/cell_ops.h"
@@ -57,9 +57,47 @@ CellAttentionInput attention_input(const CellShape& shape, const CellBlock& bloc
   return input;
 }
 
-at::Tensor
-empty_cells(const at::Tensor& like, std::int64_t cells, std::int64_t rows, std::int64_t width) {
-  return at::empty({cells, rows, width}, like.options());
+/// Temporaries of a block forward: the normed rows, memory's first, then the MLP's input and hidden
+/// layer.
+struct ForwardScratch {
+  at::Tensor normed, mlp_in, hidden;
+};
+
+ForwardScratch forward_scratch(
+    const CellShape& shape,
+    std::int64_t num_cells,
+    std::int64_t num_memory,
+    at::ScalarType dtype,
+    Placement& scratch) {
+  const std::int64_t rows = shape.rows();
+  return {
+      scratch.take({num_cells, num_memory + rows, shape.width}, dtype),
+      scratch.take({num_cells, rows, shape.width}, dtype),
+      scratch.take({num_cells, rows, shape.mlp_width}, dtype)};
+}
+
+/// Of a block backward: gradients of what a norm, then attention put out.
+struct BackwardScratch {
+  at::Tensor grad_normed, grad_attention;
+};
+
+BackwardScratch backward_scratch(
+    const CellShape& shape,
+    std::int64_t num_cells,
+    at::ScalarType dtype,
+    Placement& scratch) {
+  return {
+      scratch.take({num_cells, shape.rows(), shape.width}, dtype),
+      scratch.take({num_cells, shape.rows(), shape.q_width()}, dtype)};
+}
+
+/// Of weight products: rows normed once more.
+at::Tensor product_scratch(
+    const CellShape& shape,
+    std::int64_t num_rows,
+    at::ScalarType dtype,
+    Placement& scratch) {
+  return scratch.take({1, num_rows, shape.width}, dtype);
 }
 
 } // namespace
@@ -106,6 +144,21 @@ CellActivations place_activations(
   return placed;
 }
 
+std::int64_t scratch_bytes(
+    const CellShape& shape,
+    std::int64_t num_cells,
+    bool with_memory,
+    std::int64_t product_rows,
+    at::ScalarType dtype) {
+  Placement forward, backward, products;
+  forward_scratch(shape, num_cells, with_memory ? shape.rows() : 0, dtype, forward);
+  if (product_rows > 0) {
+    backward_scratch(shape, num_cells, dtype, backward);
+    product_scratch(shape, product_rows, dtype, products);
+  }
+  return std::max({forward.used_bytes(), backward.used_bytes(), products.used_bytes()});
+}
+
 CellGradients place_cell_gradients(
     const CellShape& shape,
     std::int64_t num_slots,
@@ -133,7 +186,8 @@ void forward_cells(
     const StackWeights& weights,
     const RotaryTables& rotary,
     const CellBlock& block,
-    at::Tensor out) {
+    at::Tensor out,
+    Placement scratch) {
   const Diagonal& diagonal = block.diagonal;
   const CellActivations& kept = block.activations;
   const std::int64_t cells = diagonal.num_cells, rows = shape.rows();
@@ -142,7 +196,8 @@ void forward_cells(
   const at::Tensor norm = memory_norm_weight(shape.memory_norm, weights);
   const bool norms_memory = block.memory.defined() && norm.defined();
   const std::int64_t num_memory = norms_memory ? rows : 0;
-  const at::Tensor normed = empty_cells(block.x, cells, num_memory + rows, shape.width);
+  const auto [normed, z, hidden] =
+      forward_scratch(shape, cells, num_memory, block.x.scalar_type(), scratch);
   const at::Tensor input_norm = layers_of(weights.input_layernorm, diagonal);
   if (norms_memory) {
     rms_norm_forward_with_memory(
@@ -172,8 +227,6 @@ void forward_cells(
   linear_forward(kept.attention, layers_of(weights.o_proj, diagonal), block.x, kept.mid);
 
   // X' = Y + Wdown(silu(Wgate·z) ⊙ Wup·z), z = rms_norm(Y)
-  const at::Tensor z = empty_cells(block.x, cells, rows, shape.width);
-  const at::Tensor hidden = empty_cells(block.x, cells, rows, shape.mlp_width);
   rms_norm_forward(kept.mid, layers_of(weights.post_attention_layernorm, diagonal), shape.eps, z);
   linear_forward(z, layers_of(weights.gate_up_proj, diagonal), {}, kept.gate_up);
   swiglu_forward(kept.gate_up, hidden);
@@ -189,13 +242,14 @@ void backward_cells(
     const GradTarget& x,
     const GradTarget& memory,
     const CellGradients& waiting,
-    const StackWeights& grads) {
+    const StackWeights& grads,
+    Placement scratch) {
   const Diagonal& diagonal = block.diagonal;
   const CellActivations& kept = block.activations;
-  const std::int64_t cells = diagonal.num_cells, rows = shape.rows();
+  const auto [grad_normed, grad_attention] =
+      backward_scratch(shape, diagonal.num_cells, kept.mid.scalar_type(), scratch);
 
   // MLP: dh, then d(gate, up) in place, then dz
-  const at::Tensor grad_normed = empty_cells(kept.mid, cells, rows, shape.width);
   linear_backward_input(grad_out, layers_of(weights.down_proj, diagonal), {waiting.mlp_hidden});
   swiglu_backward(waiting.mlp_hidden, kept.gate_up);
   linear_backward_input(kept.gate_up, layers_of(weights.gate_up_proj, diagonal), {grad_normed});
@@ -209,7 +263,6 @@ void backward_cells(
       layers_of(grads.post_attention_layernorm, diagonal));
 
   // Attention: do, then dq dk dv for the current part and dk dv for the memory
-  const at::Tensor grad_attention = empty_cells(kept.mid, cells, rows, shape.q_width());
   linear_backward_input(waiting.mid, layers_of(weights.o_proj, diagonal), {grad_attention});
   const std::int64_t q = shape.q_width(), half = shape.kv_width() / 2;
   CellAttentionGrads attention_grads{
@@ -272,8 +325,9 @@ void weight_gradients(
     std::int64_t layer,
     const LayerRows& rows,
     const StackWeights& grads,
-    GradInput mode) {
-  const at::Tensor normed = empty_cells(rows.x, 1, rows.x.size(0), shape.width);
+    GradInput mode,
+    Placement scratch) {
+  const at::Tensor normed = product_scratch(shape, rows.x.size(0), rows.x.scalar_type(), scratch);
   const auto norm = [&](const at::Tensor& source, const at::Tensor& weight) {
     rms_norm_forward(source.unsqueeze(0), weight.slice(0, layer, layer + 1), shape.eps, normed);
     return normed.select(0, 0);

@@ -85,6 +85,7 @@ Chunk::Buffers Chunk::place_buffers(
   placed.grid = place_grid();
   placed.activations =
       place_activations(shape, keeps ? num_segments : 1, plan.has_memory, dtype, placement);
+  placed.scratch = placement.take({temporary_bytes(plan, num_segments, keep, dtype)}, at::kByte);
   if (plan.has_memory) {
     placed.visible = placement.take({num_segments, shape.batch}, at::kBool);
   }
@@ -96,6 +97,22 @@ Chunk::Buffers Chunk::place_buffers(
     placed.grad_memory_out = place_memory();
   }
   return placed;
+}
+
+std::int64_t Chunk::temporary_bytes(
+    const ChunkPlan& plan,
+    std::int64_t num_segments,
+    Keep keep,
+    at::ScalarType dtype) {
+  const bool wavefront = plan.schedule == Schedule::kWavefront;
+  const std::int64_t cells = wavefront ? std::min(plan.shape.num_layers, num_segments) : 1;
+  const std::int64_t segments = std::min(window_ticks(plan, num_segments), num_segments);
+  return scratch_bytes(
+      plan.shape,
+      cells,
+      plan.has_memory,
+      keep == Keep::kActivations ? segments * plan.shape.rows() : 0,
+      dtype);
 }
 
 std::int64_t Chunk::own_bytes(
@@ -252,7 +269,8 @@ void Chunk::forward_diagonals() {
         plan_.weights,
         plan_.rotary,
         block_of(diagonal),
-        diagonal_view(buffers_.grid, diagonal, 1, first_column_));
+        diagonal_view(buffers_.grid, diagonal, 1, first_column_),
+        Placement(buffers_.scratch));
   }
 }
 
@@ -337,7 +355,8 @@ void Chunk::backward_diagonals(const Course& course) {
          adds ? GradInput::kAccumulate : GradInput::kOverwrite},
         to_memory,
         waiting_of(*diagonal),
-        plan_.grads);
+        plan_.grads,
+        Placement(buffers_.scratch));
     if (block.memory.defined() && some_cut) {
       add_memory_gradient(*diagonal, cut);
     }
@@ -387,7 +406,8 @@ void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
         waited(waiting_.mlp_hidden)};
     // The backward pass meets the last segment first: only its round may overwrite.
     const GradInput round_mode = last == num_segments_ ? mode : GradInput::kAccumulate;
-    weight_gradients(plan_.shape, plan_.weights, n, rows, plan_.grads, round_mode);
+    weight_gradients(
+        plan_.shape, plan_.weights, n, rows, plan_.grads, round_mode, Placement(buffers_.scratch));
   }
 }
 

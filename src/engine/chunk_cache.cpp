@@ -3,12 +3,19 @@
 #include <algorithm>
 
 #include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/ScalarType.h>
 
 namespace fcc {
 namespace {
 
 constexpr std::size_t kMostChunks = 16;
+
+void give_back_free_memory(const at::Device& device) {
+  if (!device.is_cpu()) {
+    c10::getDeviceAllocator(device.type())->emptyCache();
+  }
+}
 
 bool holds(const at::Tensor& flat, std::int64_t count) {
   return count == 0 || (flat.defined() && flat.numel() >= count);
@@ -42,6 +49,7 @@ Chunk& ChunkCache::get(
   }
   if (!holds(arena_, bytes)) {
     arena_ = at::Tensor();
+    give_back_free_memory(options.device()); // else the old arena would be kept beside the new one
     arena_ = at::empty({bytes}, options.dtype(at::kByte));
   }
   if (!holds(workspace_, needed)) {

@@ -68,6 +68,10 @@ void add_chunk(const Sizes& sizes, std::int64_t num_segments, MemoryEstimate& es
   estimate.items.push_back({"activations: queries, keys, values, attention", rows * heads * e});
   estimate.items.push_back({"activations: between attention and MLP", rows * shape.width * e});
   estimate.items.push_back({"activations: log-sum-exps", rows * shape.heads * sizes.wide});
+  const auto dtype = e == 2 ? at::kBFloat16 : e == 4 ? at::kFloat : at::kDouble;
+  estimate.items.push_back(
+      {"temporaries of a diagonal, of weight products",
+       Chunk::temporary_bytes(sizes.plan, num_segments, Chunk::Keep::kActivations, dtype)});
   if (memory) {
     estimate.items.push_back(
         {"gradients of memory", 2 * shape.num_layers * shape.rows() * shape.width * e});
@@ -90,41 +94,39 @@ std::int64_t head_scratch(const Sizes& sizes, std::int64_t tokens) {
   return rows + std::max(sweep, tokens * D * 5 * w);
 }
 
-/// One diagonal's backward pass (`backward_cells`).
+/// Where operators are plain: SwiGLU's products, or the scores with their gradients, of one
+/// diagonal's backward pass (`backward_cells`). Kernels: attention's statistics, norms' sums.
 std::int64_t diagonal_scratch(const Sizes& sizes, std::int64_t num_segments) {
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t cells =
       sizes.plan.schedule == Schedule::kSequential ? 1 : std::min(shape.num_layers, num_segments);
   const std::int64_t rows = cells * shape.rows(), e = sizes.element, w = sizes.wide;
-  const std::int64_t own =
-      rows * (shape.width + shape.q_width()) * e; // grad_normed, grad_attention
   if (sizes.kernels) {
-    return own + rows * shape.heads * 8 + kMiB; // attention's statistics, the norm's partial sums
+    return rows * shape.heads * 8 + kMiB;
   }
-  // Plain operators: SwiGLU's products, or the scores with their gradients.
   const std::int64_t keys = shape.length * (sizes.plan.has_memory ? 2 : 1);
   const std::int64_t converted = e == w ? 0 : 3;
   const std::int64_t swiglu = rows * shape.mlp_width * (7 + converted) * w;
   const std::int64_t scores = rows * shape.heads * keys * w;
   const std::int64_t attention =
       4 * scores + rows * w * (3 * shape.q_width() + 2 * shape.kv_width());
-  return own + std::max(swiglu - rows * shape.q_width() * e, attention);
+  return std::max(swiglu, attention);
 }
 
-/// The weight products of one window (`weight_gradients`).
+/// On a CPU: temporaries of the norm, or widened factors, in the weight products of one window
+/// (`weight_gradients`).
 std::int64_t product_scratch(const Sizes& sizes, std::int64_t num_segments) {
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t waiting = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
   const std::int64_t rows = std::min(
       num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / waiting);
-  const std::int64_t normed = rows * shape.width * sizes.element;
   if (!sizes.cpu) {
-    return normed;
+    return 0;
   }
   const std::int64_t norm = rows * shape.width * 3 * sizes.wide;
   const std::int64_t widened =
       sizes.element == sizes.wide ? 0 : rows * (2 * shape.mlp_width + shape.width) * sizes.wide;
-  return normed + std::max(norm, widened);
+  return std::max(norm, widened);
 }
 
 /// `add_input_gradients`: rows in the gradient's dtype; on a GPU also the ids, sorted.

@@ -92,6 +92,15 @@ struct CellBlock {
   CellActivations activations;
 };
 
+/// Bytes of temporaries that `num_cells` cells need in `forward_cells`, `backward_cells`, and in
+/// `weight_gradients` over `product_rows` rows (0: never called).
+std::int64_t scratch_bytes(
+    const CellShape& shape,
+    std::int64_t num_cells,
+    bool with_memory,
+    std::int64_t product_rows,
+    at::ScalarType dtype);
+
 /// One block forward (arXiv 2405.04620, eq. 14-16; docs/method.md): writes `out`
 /// [C, R, D] and the block's activations.
 void forward_cells(
@@ -99,7 +108,8 @@ void forward_cells(
     const StackWeights& weights,
     const RotaryTables& rotary,
     const CellBlock& block,
-    at::Tensor out);
+    at::Tensor out,
+    Placement scratch);
 
 /// One block backward: from grad_out [C, R, D] to the gradients of its input and of its memory
 /// (undefined where the block has none), the gradients of the norms' weights (added to `grads`),
@@ -113,7 +123,8 @@ void backward_cells(
     const GradTarget& x,
     const GradTarget& memory,
     const CellGradients& waiting,
-    const StackWeights& grads);
+    const StackWeights& grads,
+    Placement scratch);
 
 /// The rows of one layer over neighbouring segments, [rows, …] each.
 struct LayerRows {
@@ -130,6 +141,7 @@ void weight_gradients(
     std::int64_t layer,
     const LayerRows& rows,
     const StackWeights& grads,
-    GradInput mode);
+    GradInput mode,
+    Placement scratch);
 
 } // namespace fcc

@@ -63,6 +63,13 @@ class Chunk {
       const at::Tensor& arena,
       const at::Tensor& workspace);
 
+  /// Bytes of such a chunk's temporaries, which are among its own buffers.
+  static std::int64_t temporary_bytes(
+      const ChunkPlan& plan,
+      std::int64_t num_segments,
+      Keep keep,
+      at::ScalarType dtype);
+
   /// Bytes of such a chunk's own buffers.
   static std::int64_t
   own_bytes(const ChunkPlan& plan, std::int64_t num_segments, Keep keep, at::ScalarType dtype);
@@ -110,6 +117,7 @@ class Chunk {
     at::Tensor grid;      ///< [N+1, columns, R, D]
     at::Tensor grad_grid; ///< as `grid`
     CellActivations activations;
+    at::Tensor scratch;     ///< bytes: temporaries of a diagonal, of weight products
     at::Tensor visible;     ///< [S, B] bool, last segment first: a diagonal's cells are neighbours
     at::Tensor grad_memory; ///< [N, R, D]: of one diagonal where some of it is cut
     at::Tensor grad_memory_out; ///< [N, R, D]: what `backward` was given

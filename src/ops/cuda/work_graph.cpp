@@ -12,14 +12,25 @@
 
 namespace fcc {
 
-struct WorkGraphPool::Handle {
+namespace {
+
+/// An identity that torch's allocators know the pool by. It ends with the last graph that has it:
+/// they refuse to take it up again after that.
+struct PoolIdentity {
   at::cuda::MempoolId_t id = at::cuda::graph_pool_handle();
+};
+
+} // namespace
+
+struct WorkGraphPool::Handle {
+  std::weak_ptr<PoolIdentity> identity;
 };
 
 WorkGraphPool::WorkGraphPool() : handle_(std::make_unique<Handle>()) {}
 WorkGraphPool::~WorkGraphPool() = default;
 
 struct WorkGraph::Recording {
+  std::shared_ptr<PoolIdentity> pool;
   at::cuda::CUDAGraph graph;
 };
 
@@ -34,6 +45,11 @@ bool WorkGraph::serves(const c10::Device& device) {
 
 void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& pool) {
   auto recording = std::make_unique<Recording>();
+  recording->pool = pool.handle_->identity.lock();
+  if (recording->pool == nullptr) {
+    recording->pool = std::make_shared<PoolIdentity>();
+    pool.handle_->identity = recording->pool;
+  }
   // A capture cannot run on the default stream.
   const c10::cuda::CUDAStreamGuard side(c10::cuda::getStreamFromPool());
   // What the same launches allocated one by one goes back: the recording has memory of its own.
@@ -42,7 +58,7 @@ void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& p
   // and no later work may keep it.
   at::cuda::clearCublasWorkspaces();
   // Only this thread records: a loader or a logger beside it may go on allocating.
-  recording->graph.capture_begin(pool.handle_->id, cudaStreamCaptureModeThreadLocal);
+  recording->graph.capture_begin(recording->pool->id, cudaStreamCaptureModeThreadLocal);
   try {
     work();
   } catch (...) {
