@@ -49,11 +49,12 @@ Chunk& ChunkCache::get(
   }
   if (!holds(arena_, bytes)) {
     arena_ = at::Tensor();
-    give_back_free_memory(options.device()); // else the old arena would be kept beside the new one
+    give_back_free_memory(options.device()); // else the old one would be kept beside the new one
     arena_ = at::empty({bytes}, options.dtype(at::kByte));
   }
   if (!holds(workspace_, needed)) {
     workspace_ = at::Tensor();
+    give_back_free_memory(options.device());
     workspace_ = at::empty({needed}, options);
   }
   if (entries_.size() == kMostChunks) {

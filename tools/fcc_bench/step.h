@@ -55,6 +55,11 @@ class TrainingStep {
   /// One whole step; returns when the device is done.
   void run();
 
+  /// Was the gradient of every step so far finite?
+  bool finite() const {
+    return finite_;
+  }
+
   const ModelConfig& config() const {
     return parameters_.config();
   }
@@ -65,6 +70,7 @@ class TrainingStep {
   std::unique_ptr<Executor> executor_;
   AdamW adamw_;
   MicroBatch batch_;
+  bool finite_ = true;
 };
 
 /// Seconds a step and the memory of a case.
@@ -72,6 +78,7 @@ struct StepTiming {
   double min = 0, median = 0, max = 0;
   std::int64_t peak_bytes = 0; ///< most memory held while the case ran; on a CPU what it added
   double flops = 0;            ///< a step's
+  bool finite = true; ///< else products of NaN were timed, which draw less power and run faster
 
   double tokens_per_second(const StepCase& shape) const {
     return static_cast<double>(shape.batch * shape.tokens) / median;

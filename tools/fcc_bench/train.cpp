@@ -167,6 +167,10 @@ int run(const Options& options) {
       row["out_of_memory"] = true;
     }
     printer.row(cells);
+    if (!timing.finite) {
+      std::printf("  the gradient was not finite: this row is no measurement\n");
+      row["finite"] = false;
+    }
     if (taken) {
       const double median_ms = timing.median * 1e3;
       std::printf(
