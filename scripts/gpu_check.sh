@@ -141,7 +141,7 @@ if [ "$bench" = yes ]; then
     table bench_1b train --preset llama-3.2-1b --segment-length 512 --tokens 16384 --steps 5 \
       --profile --trace "$logs/trace_1b.json" --csv "$logs/1b.csv" --json "$logs/1b.json"
     table bench_1b_128k train --preset llama-3.2-1b --segment-length 512 --tokens 131072 \
-      --chunk-segments 86 --steps 3 --warmup 2 --csv "$logs/1b_128k.csv" --json "$logs/1b_128k.json"
+      --chunk-segments 86 --steps 3 --csv "$logs/1b_128k.csv" --json "$logs/1b_128k.json"
     table bench_memory memory --max-tokens 65536 --output "$logs/figures"
     table bench_speed speed --max-tokens 65536 --output "$logs/figures"
   else

@@ -127,7 +127,8 @@ __global__ void __launch_bounds__(kMaxThreads)
         result.value[e] =
             root * (grad_wide.value[e] * weight_wide.value[e] - x_wide.value[e] * mean) +
             added_wide.value[e];
-        weight_sum.value[e] += grad_wide.value[e] * x_wide.value[e] * root;
+        // Rows beyond the last are zeros, of which an eps of 0 makes an infinite root.
+        weight_sum.value[e] += row + r < last ? grad_wide.value[e] * x_wide.value[e] * root : 0.0F;
       }
       if (mine && row + r < last) {
         auto* out = const_cast<__nv_bfloat16*>(row_of(p.grad_x, cell, row + r, p.width)) + column;
@@ -183,7 +184,8 @@ int backward_threads(int width) {
 int rows_per_block(int num_cells, int num_rows, int width) {
   const int blocks = kWaveThreads / backward_threads(width);
   const int rows = (num_cells * num_rows + blocks - 1) / blocks;
-  return std::min((rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce, kMaxRowsPerBlock);
+  const int whole = std::max((rows + kRowsAtOnce - 1) / kRowsAtOnce, 1) * kRowsAtOnce;
+  return std::min(whole, kMaxRowsPerBlock);
 }
 
 int backward_blocks(int num_cells, int num_rows, int width) {

@@ -15,7 +15,6 @@ std::vector<std::string> fused_keys_in_use(const EngineSection& engine) {
   look("chunk_segments", !engine.chunk_segments);
   look("memory_gib", !engine.memory_gib);
   look("boundary_memory_on_host", !engine.boundary_memory_on_host);
-  look("cuda_graphs", engine.cuda_graphs == defaults.cuda_graphs);
   return keys;
 }
 

@@ -246,6 +246,8 @@ void Chunk::run(const Course& course, const std::function<void()>& work) {
     recorded_.push_back({course});
     found = recorded_.end() - 1;
   }
+  std::rotate(found, found + 1, recorded_.end()); // used last: last
+  found = recorded_.end() - 1;
   ++found->num_uses;
   if (found->num_uses < kFirstReplay) {
     work();

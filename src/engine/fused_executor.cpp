@@ -11,6 +11,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
 
 #include "engine/chunk_cache.h"
@@ -273,6 +274,7 @@ void FusedExecutor::clear_gradients() {
 
 PassResult FusedExecutor::train(const MicroBatch& batch) {
   const c10::AutoGradMode no_graph(false);
+  const c10::DeviceGuard device(weights_.norm.device());
   Pass pass = begin(batch, nullptr);
   const std::int64_t prefix = batch.num_prefix_segments;
   const std::int64_t segments = pass.num_segments();
@@ -338,6 +340,7 @@ PassResult FusedExecutor::train(const MicroBatch& batch) {
 
 PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) {
   const c10::AutoGradMode no_graph(false);
+  const c10::DeviceGuard device(weights_.norm.device());
   if (state != nullptr && state->partial_ids.defined() && state->partial_ids.size(1) > 0) {
     throw Error(
         "FusedExecutor::evaluate",

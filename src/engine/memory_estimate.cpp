@@ -186,8 +186,12 @@ MemoryEstimate estimate_fused_memory(
   // optimizer's temporaries where its kernel does not serve.
   const std::int64_t norm = sizes.cpu ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
   MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
+  const std::int64_t diagonal = diagonal_scratch(sizes, chunk);
+  if (!sizes.cpu && engine.cuda_graphs) { // kept in the graphs' pool, beside what others take
+    estimate.items.push_back({"temporaries of recorded operators", diagonal});
+  }
   for (const MemoryItem& moment :
-       {MemoryItem{"scratch: a diagonal's backward pass", diagonal_scratch(sizes, chunk)},
+       {MemoryItem{"scratch: a diagonal's backward pass", diagonal},
         MemoryItem{"scratch: weight products", product_scratch(sizes, chunk)},
         MemoryItem{"scratch: the embedding's gradient", embedding_scratch(sizes, tokens)},
         MemoryItem{"scratch: the gradient's norm, AdamW", norm}}) {

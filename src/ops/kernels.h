@@ -41,8 +41,9 @@ struct ProductFactor {
 bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors);
 
 /// out[c] = x[c] · y[c] (+ addend[c]), summed in float32; out and addend, which may be one and the
-/// same or undefined, are bfloat16 or float32.
-void product(
+/// same or undefined, are bfloat16 or float32. False, and nothing done, where cuBLASLt has no
+/// algorithm for it.
+bool product(
     const ProductFactor& x,
     const ProductFactor& y,
     const at::Tensor& addend,

@@ -56,6 +56,9 @@ std::string course_of_config(const std::string& resolved_json) {
   for (const char* key : {"output", "log", "checkpoint"}) {
     json.erase(key);
   }
+  if (json.contains("engine")) {
+    json["engine"].erase("cuda_graphs"); // recorded or not, the launches are the same
+  }
   if (json.contains("data")) {
     json["data"].erase("validation");
   }

@@ -216,7 +216,7 @@ void Trainer::adopt_engine(const EngineSection& saved) {
 void Trainer::restore(const std::filesystem::path& directory) {
   TrainerState saved = load_trainer_state(directory);
   adopt_engine(engine_of_course(saved.config));
-  check_same_course(saved.config, course_of_config(write_config(config_)));
+  check_same_course(course_of_config(saved.config), course_of_config(write_config(config_)));
   const auto must_equal = [](const char* what, const std::string& was, const std::string& is) {
     if (was != is) {
       throw ConfigError(

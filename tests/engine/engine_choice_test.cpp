@@ -47,8 +47,7 @@ TEST(EngineChoice, KeysThatTheReferenceIgnoresAreRefusedByName) {
       {"engine.chunk_segments", [](EngineSection& e) { e.chunk_segments = 3; }},
       {"engine.memory_gib", [](EngineSection& e) { e.memory_gib = 1.5; }},
       {"engine.boundary_memory_on_host",
-       [](EngineSection& e) { e.boundary_memory_on_host = true; }},
-      {"engine.cuda_graphs", [](EngineSection& e) { e.cuda_graphs = false; }}};
+       [](EngineSection& e) { e.boundary_memory_on_host = true; }}};
   for (const auto& [key, set] : cases) {
     for (const Execution execution : {Execution::kReference, Execution::kAuto}) {
       EngineSection engine;

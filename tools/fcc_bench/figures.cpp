@@ -146,6 +146,10 @@ void measure_line(
         cells.push_back(format_number(value, decimals));
       }
       report(cells);
+      if (!timing.finite) {
+        std::printf("  %s\n", kNotFinite);
+        point["finite"] = false;
+      }
       if (!profiled.empty()) {
         std::printf("\n%s\n", profiled.c_str());
         std::fflush(stdout);

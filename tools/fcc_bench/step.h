@@ -88,6 +88,9 @@ struct StepTiming {
   }
 };
 
+inline constexpr const char* kNotFinite =
+    "the gradient was not finite: the row above is no measurement";
+
 /// Builds the case, runs `warmup` and `steps` steps, then `after(step)` if given (a profile,
 /// outside of the figures), and frees everything. Errors: what the engine throws, out-of-memory
 /// too.

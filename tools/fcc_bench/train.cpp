@@ -168,7 +168,7 @@ int run(const Options& options) {
     }
     printer.row(cells);
     if (!timing.finite) {
-      std::printf("  the gradient was not finite: this row is no measurement\n");
+      std::printf("  %s\n", kNotFinite);
       row["finite"] = false;
     }
     if (taken) {

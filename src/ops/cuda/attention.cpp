@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <ATen/ops/empty.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include "fcc/core/error.h"
@@ -67,6 +68,7 @@ bool serves_attention(const at::Tensor& q) {
 }
 
 void attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse) {
+  const at::DeviceGuard guard(input.q.device());
   kernels::MemoryAttentionForwardParams params;
   params.shape = shape_of(input);
   params.q = input_of(input.q);
@@ -89,6 +91,7 @@ void attention_backward(
     const at::Tensor& lse,
     const at::Tensor& grad_out,
     CellAttentionGrads grads) {
+  const at::DeviceGuard guard(input.q.device());
   kernels::MemoryAttentionBackwardParams params;
   params.shape = shape_of(input);
   params.q = input_of(input.q);

@@ -3,6 +3,7 @@
 
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include "elementwise/elementwise.h"
@@ -77,6 +78,7 @@ bool serves_width(std::int64_t width) {
 }
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {
+  const at::DeviceGuard guard(x.device());
   check_launch("rms_norm_forward", kernels::rms_norm_forward(norm_of(x, weight, eps, out)));
 }
 
@@ -87,6 +89,7 @@ void rms_norm_forward_with_memory(
     const at::Tensor& weight,
     double eps,
     at::Tensor out) {
+  const at::DeviceGuard guard(x.device());
   kernels::RmsNormParams params = norm_of(x, weight, eps, out);
   params.memory = rows_of(memory);
   params.num_memory_rows = to_int(memory.size(1));
@@ -103,6 +106,7 @@ void rms_norm_backward(
     const at::Tensor& residual,
     const GradTarget& grad_x,
     at::Tensor grad_weight) {
+  const at::DeviceGuard guard(x.device());
   kernels::RmsNormBackwardParams params;
   params.num_cells = to_int(x.size(0));
   params.num_rows = to_int(x.size(1));
@@ -131,6 +135,7 @@ void rms_norm_backward(
 }
 
 void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
+  const at::DeviceGuard guard(out.device());
   const kernels::SwigluParams params{
       to_int(out.size(0)),
       to_int(out.size(1)),
@@ -142,6 +147,7 @@ void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
 }
 
 void swiglu_backward(at::Tensor hidden, at::Tensor gate_up) {
+  const at::DeviceGuard guard(hidden.device());
   const kernels::SwigluParams params{
       to_int(hidden.size(0)),
       to_int(hidden.size(1)),
@@ -158,6 +164,7 @@ void rope_in_place(
     const at::Tensor& cos,
     const at::Tensor& sin,
     bool inverse) {
+  const at::DeviceGuard guard(x.device());
   kernels::RopeParams params;
   params.num_cells = to_int(x.size(0));
   params.num_rows = to_int(x.size(1));
@@ -179,6 +186,7 @@ void cross_entropy(
     const at::Tensor& coefficients,
     at::Tensor losses,
     bool write_gradient) {
+  const at::DeviceGuard guard(logits.device());
   kernels::CrossEntropyParams params;
   params.num_rows = to_int(logits.size(0));
   params.vocab_size = to_int(logits.size(1));
@@ -192,6 +200,7 @@ void cross_entropy(
 }
 
 at::Tensor squared_sum(const at::Tensor& flat) {
+  const at::DeviceGuard guard(flat.device());
   const auto options = flat.options().dtype(at::kDouble);
   const at::Tensor partials = at::empty({kernels::kSquaredSumPartials}, options);
   const at::Tensor sum = at::empty({}, options);
@@ -212,6 +221,7 @@ void adamw(
     at::Tensor exp_avg,
     at::Tensor exp_avg_sq,
     at::Tensor compute) {
+  const at::DeviceGuard guard(master.device());
   kernels::AdamwParams params;
   params.count = master.numel();
   params.master = master.data_ptr<float>();

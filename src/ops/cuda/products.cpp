@@ -6,11 +6,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <type_traits>
 
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <cublasLt.h>
 #include <dlfcn.h>
@@ -32,6 +34,15 @@ class Library {
     return library;
   }
 
+  /// Has torch loaded it, with all that is needed?
+  bool complete() const {
+    return complete_;
+  }
+
+ private:
+  bool complete_ = true; // before the functions, whose search tells
+
+ public:
 #define FCC_CUBLASLT_FUNCTION(name) decltype(&::name) name = find<decltype(&::name)>(#name)
   FCC_CUBLASLT_FUNCTION(cublasLtGetStatusString);
   FCC_CUBLASLT_FUNCTION(cublasLtMatmulDescCreate);
@@ -49,11 +60,11 @@ class Library {
 
  private:
   template <typename Function>
-  static Function find(const char* name) {
+  Function find(const char* name) {
     const std::string file = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
     void* library = dlopen(file.c_str(), RTLD_LAZY | RTLD_NOLOAD);
     void* address = library == nullptr ? nullptr : dlsym(library, name);
-    check(address != nullptr, "product", "torch has not loaded this function", file + ": " + name);
+    complete_ = complete_ && address != nullptr;
     return reinterpret_cast<Function>(address);
   }
 };
@@ -118,7 +129,8 @@ Layout layout_of(const Shape::Matrix& matrix, std::int64_t cells, cudaDataType_t
   return layout;
 }
 
-Plan make_plan(const Shape& shape) {
+/// Nothing where cuBLASLt has no algorithm.
+std::optional<Plan> make_plan(const Shape& shape) {
   const Library& library = Library::get();
   Plan plan;
   cublasLtMatmulDesc_t descriptor = nullptr;
@@ -157,7 +169,7 @@ Plan make_plan(const Shape& shape) {
       static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   cublasLtMatmulHeuristicResult_t best;
   int found = 0;
-  check_status(library.cublasLtMatmulAlgoGetHeuristic(
+  const cublasStatus_t status = library.cublasLtMatmulAlgoGetHeuristic(
       at::cuda::getCurrentCUDABlasLtHandle(),
       descriptor,
       plan.y.get(),
@@ -167,17 +179,19 @@ Plan make_plan(const Shape& shape) {
       preference,
       1,
       &best,
-      &found));
-  check(found > 0, "product", "cuBLASLt has no algorithm for it");
+      &found);
+  if (status != CUBLAS_STATUS_SUCCESS || found == 0) {
+    return std::nullopt;
+  }
   plan.algorithm = best.algo;
   plan.workspace_bytes = static_cast<std::int64_t>(best.workspaceSize);
   return plan;
 }
 
 /// The plan of every shape that came by: choosing one takes longer than a small product.
-const Plan& plan_of(const Shape& shape) {
+const std::optional<Plan>& plan_of(const Shape& shape) {
   static std::mutex mutex;
-  static std::map<Shape, Plan> plans;
+  static std::map<Shape, std::optional<Plan>> plans;
   const std::scoped_lock lock(mutex);
   auto found = plans.find(shape);
   if (found == plans.end()) {
@@ -204,13 +218,17 @@ bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tenso
   return true;
 }
 
-void product(
+bool product(
     const ProductFactor& x,
     const ProductFactor& y,
     const at::Tensor& addend,
     at::Tensor out) {
+  if (!Library::get().complete()) {
+    return false;
+  }
+  const at::DeviceGuard guard(out.device());
   const at::Tensor& added = addend.defined() ? addend : out;
-  const Plan& plan = plan_of(
+  const std::optional<Plan>& found = plan_of(
       {.device = out.device().index(),
        .cells = out.size(0),
        .x = matrix_of(x.matrix),
@@ -221,6 +239,10 @@ void product(
        .y_transposed = y.transposed,
        .adds = addend.defined(),
        .wide_out = out.scalar_type() == at::kFloat});
+  if (!found) {
+    return false;
+  }
+  const Plan& plan = *found;
   at::Tensor workspace;
   if (plan.workspace_bytes > 0) {
     workspace = at::empty({plan.workspace_bytes}, out.options().dtype(at::kByte));
@@ -243,6 +265,7 @@ void product(
       workspace.defined() ? workspace.data_ptr() : nullptr,
       static_cast<std::size_t>(plan.workspace_bytes),
       at::cuda::getCurrentCUDAStream().stream()));
+  return true;
 }
 
 } // namespace fcc::kernel_ops

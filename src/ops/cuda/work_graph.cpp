@@ -1,6 +1,7 @@
 #include "fcc/ops/work_graph.h"
 
 #include <exception>
+#include <optional>
 
 #include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAGraph.h>
@@ -24,6 +25,9 @@ struct PoolIdentity {
 
 struct WorkGraphPool::Handle {
   std::weak_ptr<PoolIdentity> identity;
+  /// The one that all recordings are made on (the default stream records nothing): free memory of
+  /// the pool goes to the stream that had it before, and to no other.
+  std::optional<c10::cuda::CUDAStream> stream;
 };
 
 WorkGraphPool::WorkGraphPool() : handle_(std::make_unique<Handle>()) {}
@@ -50,8 +54,10 @@ void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& p
     recording->pool = std::make_shared<PoolIdentity>();
     pool.handle_->identity = recording->pool;
   }
-  // A capture cannot run on the default stream.
-  const c10::cuda::CUDAStreamGuard side(c10::cuda::getStreamFromPool());
+  if (!pool.handle_->stream) {
+    pool.handle_->stream = c10::cuda::getStreamFromPool();
+  }
+  const c10::cuda::CUDAStreamGuard side(*pool.handle_->stream);
   // What the same launches allocated one by one goes back: the recording has memory of its own.
   c10::cuda::CUDACachingAllocator::emptyCache();
   // cuBLAS keeps a workspace for every stream it met: the recording's must come from its own pool,

@@ -40,7 +40,7 @@ bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tenso
   return false;
 }
 
-void product(const ProductFactor&, const ProductFactor&, const at::Tensor&, at::Tensor) {
+bool product(const ProductFactor&, const ProductFactor&, const at::Tensor&, at::Tensor) {
   absent("product");
 }
 
