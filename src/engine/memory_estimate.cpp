@@ -117,12 +117,12 @@ std::int64_t diagonal_scratch(const Sizes& sizes, std::int64_t num_segments) {
 /// (`weight_gradients`).
 std::int64_t product_scratch(const Sizes& sizes, std::int64_t num_segments) {
   const CellShape& shape = sizes.plan.shape;
-  const std::int64_t waiting = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
-  const std::int64_t rows = std::min(
-      num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / waiting);
   if (!sizes.cpu) {
     return 0;
   }
+  const std::int64_t waiting = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
+  const std::int64_t rows = std::min(
+      num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / waiting);
   const std::int64_t norm = rows * shape.width * 3 * sizes.wide;
   const std::int64_t widened =
       sizes.element == sizes.wide ? 0 : rows * (2 * shape.mlp_width + shape.width) * sizes.wide;
@@ -182,9 +182,10 @@ MemoryEstimate estimate_fused_memory(
                         : "workspace: waiting gradients",
        std::max(waiting, logits) * sizes.element});
 
-  // After the pass, while the chunk waits for the next: pieces of the gradient in float64, or the
-  // optimizer's temporaries where its kernel does not serve.
-  const std::int64_t norm = sizes.cpu ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
+  // After the pass, while the chunk waits for the next, where kernels do not serve: pieces of the
+  // gradient in float64, or the optimizer's temporaries.
+  const std::int64_t norm =
+      sizes.cpu || sizes.kernels ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
   MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
   const std::int64_t diagonal = diagonal_scratch(sizes, chunk);
   if (!sizes.cpu && engine.cuda_graphs) { // kept in the graphs' pool, beside what others take

@@ -12,6 +12,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/engine/executor.h"
+#include "support/memory_options.h"
 
 namespace fcc {
 namespace {
@@ -107,20 +108,13 @@ void expect_equal(const Outcome& got, const Outcome& want, const std::string& ho
 
 std::vector<Case> cases() {
   const FccConfig plain;
-  FccConfig own = plain, none = plain, same = plain, unrotated = plain, global = plain;
-  own.memory_norm = MemoryNorm::kOwn;
-  none.memory_norm = MemoryNorm::kNone;
-  same.memory_positions = MemoryPositions::kSame;
-  unrotated.memory_positions = MemoryPositions::kNone;
-  global.memory_positions = MemoryPositions::kGlobal;
-  FccConfig inputs = plain, zeros = plain, learned = plain, mixed = own;
-  inputs.memory_source = MemorySource::kInput;
+  FccConfig own = plain, inputs = plain, zeros = plain, learned = plain, mixed = plain;
+  own.memory_norm = mixed.memory_norm = MemoryNorm::kOwn;
+  inputs.memory_source = mixed.memory_source = MemorySource::kInput;
   zeros.first_memory = FirstMemory::kZeros;
-  learned.first_memory = FirstMemory::kLearned;
-  mixed.memory_source = MemorySource::kInput;
-  mixed.first_memory = FirstMemory::kLearned;
+  learned.first_memory = mixed.first_memory = FirstMemory::kLearned;
   mixed.memory_positions = MemoryPositions::kSame;
-  return {
+  std::vector<Case> cases{
       {.name = "llama", .llama = true, .total = 17},
       {.name = "plain", .fcc = plain, .total = 35},
       {.name = "ragged", .fcc = plain, .total = 33, .batch = 1},
@@ -128,14 +122,7 @@ std::vector<Case> cases() {
       {.name = "one_segment", .fcc = plain, .total = 5},
       {.name = "shorter_than_a_segment", .fcc = plain, .total = 3},
       {.name = "more_layers_than_segments", .fcc = plain, .total = 10, .layers = 5},
-      {.name = "own_norm", .fcc = own, .total = 25},
-      {.name = "no_norm", .fcc = none, .total = 25},
-      {.name = "same_positions", .fcc = same, .total = 25},
-      {.name = "unrotated_memory", .fcc = unrotated, .total = 25},
-      {.name = "global_positions", .fcc = global, .total = 25},
-      {.name = "inputs_remembered", .fcc = inputs, .total = 25},
-      {.name = "zeros_first", .fcc = zeros, .total = 23},
-      {.name = "learned_first", .fcc = learned, .total = 25},
+      {.name = "zeros_first_ragged", .fcc = zeros, .total = 23},
       {.name = "learned_first_one_segment", .fcc = learned, .total = 5},
       {.name = "mixed", .fcc = mixed, .bptt_segments = 3, .total = 34},
       {.name = "stop_gradient", .fcc = plain, .bptt_segments = 1, .total = 25},
@@ -146,6 +133,10 @@ std::vector<Case> cases() {
       {.name = "documents", .fcc = plain, .total = 34, .documents = true, .batch = 3},
       {.name = "documents_own_norm", .fcc = own, .total = 35, .documents = true, .batch = 1},
   };
+  for (const MemoryOption& option : memory_options(plain)) {
+    cases.push_back({.name = option.name, .fcc = option.fcc, .total = 25});
+  }
+  return cases;
 }
 
 class FusedExecutorEquals : public testing::TestWithParam<Case> {

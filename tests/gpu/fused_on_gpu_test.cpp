@@ -4,6 +4,7 @@
 
 #include "fcc/engine/executor.h"
 #include "gpu/gpu_test.h"
+#include "support/memory_options.h"
 
 namespace fcc {
 namespace {
@@ -74,30 +75,17 @@ struct Case {
 
 std::vector<Case> cases() {
   const FccConfig plain = *small_model().fcc;
-  FccConfig own = plain, none = plain, same = plain, unrotated = plain, global = plain;
-  own.memory_norm = MemoryNorm::kOwn;
-  none.memory_norm = MemoryNorm::kNone;
-  same.memory_positions = MemoryPositions::kSame;
-  unrotated.memory_positions = MemoryPositions::kNone;
-  global.memory_positions = MemoryPositions::kGlobal;
-  FccConfig inputs = plain, zeros = plain, learned = plain, ragged = plain;
-  inputs.memory_source = MemorySource::kInput;
-  zeros.first_memory = FirstMemory::kZeros;
-  learned.first_memory = FirstMemory::kLearned;
-  ragged.segment_length = 113;
-  return {
+  FccConfig odd = plain;
+  odd.segment_length = 113;
+  std::vector<Case> cases{
       {"plain", plain},
-      {"own_norm", own},
-      {"no_norm", none},
-      {"same_positions", same},
-      {"unrotated_memory", unrotated},
-      {"global_positions", global},
-      {"inputs_remembered", inputs},
-      {"zeros_first", zeros},
-      {"learned_first", learned},
-      {"segments_of_113", ragged},
+      {"segments_of_113", odd},
       {"one_segment", plain, false, 90},
       {"llama", plain, true, 239}};
+  for (const MemoryOption& option : memory_options(plain)) {
+    cases.push_back({option.name, option.fcc});
+  }
+  return cases;
 }
 
 class FusedExecutorOnGpuErrs : public testing::TestWithParam<Case> {};
