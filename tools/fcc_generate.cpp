@@ -19,6 +19,7 @@
 #include "fcc/generate/sampler.h"
 #include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
+#include "fcc/model/hugging_face.h"
 
 namespace {
 
@@ -144,9 +145,12 @@ int generate(const Options& options) {
   }
   fcc::tools::Prefill prefill(options.model);
   const fcc::LoadedModel& model = prefill.model();
+  // It takes longer to hash a large model than to write a line with it.
+  const bool needs_hash = !options.load_state.empty() || !options.save_state.empty();
+  const std::string hash = needs_hash ? fcc::model_hash(model.parameters) : std::string();
   fcc::MemoryState start;
   if (!options.load_state.empty()) {
-    start = fcc::load_memory_state(options.load_state, model.hash);
+    start = fcc::load_memory_state(options.load_state, hash);
   }
   const std::string prompt = read_prompt(options);
   // A text that goes on has had its BOS.
@@ -203,7 +207,7 @@ int generate(const Options& options) {
   if (!options.save_state.empty()) {
     fcc::MemoryState state = stream.state();
     state.last_ids = row_of(last_ids);
-    fcc::save_memory_state(state, options.save_state, model.hash);
+    fcc::save_memory_state(state, options.save_state, hash);
   }
   if (!options.quiet) {
     std::fprintf(

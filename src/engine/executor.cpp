@@ -1,10 +1,18 @@
 #include "fcc/engine/executor.h"
 
 #include "engine/reference_executor.h"
+#include "fcc/core/error.h"
 #include "fcc/engine/engine_choice.h"
 #include "fcc/engine/fused_executor.h"
 
 namespace fcc {
+
+void require_gradients(const FlatParameters& parameters) {
+  check(
+      parameters.grad().defined(),
+      "Executor",
+      "cannot train parameters that were made for inference");
+}
 
 std::unique_ptr<Executor> make_executor(FlatParameters& parameters, const EngineSection& engine) {
   const EngineContext context{

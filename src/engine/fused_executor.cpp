@@ -253,6 +253,7 @@ void FusedExecutor::add_input_gradients(const Pass& pass, std::int64_t first, co
 }
 
 void FusedExecutor::clear_gradients() {
+  require_gradients(parameters_);
   // What products write is left to the first of them; what is added row by row starts at zero.
   const bool head_covers_it = parameters_.config().tie_word_embeddings && grads_.lm_head.defined();
   if (grads_.embed_tokens.defined() && !head_covers_it) {
@@ -273,6 +274,7 @@ void FusedExecutor::clear_gradients() {
 }
 
 PassResult FusedExecutor::train(const MicroBatch& batch) {
+  require_gradients(parameters_);
   const c10::AutoGradMode no_graph(false);
   const c10::DeviceGuard device(weights_.norm.device());
   Pass pass = begin(batch, nullptr);

@@ -44,6 +44,9 @@ ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EngineSec
           engine.attention,
           parameters.compute().device(),
           parameters.compute().scalar_type()) {
+  if (!parameters.grad().defined()) {
+    return; // nothing to train
+  }
   const ModelConfig& config = parameters.config();
   const ReferenceWeights master = cut_layers(config, parameters.view(parameters.master()));
   const ReferenceWeights grad = cut_layers(config, grad_);
@@ -117,10 +120,12 @@ MemoryState ReferenceExecutor::run_prefix(const MicroBatch& batch, std::int64_t 
 }
 
 void ReferenceExecutor::clear_gradients() {
+  require_gradients(parameters_);
   parameters_.grad().zero_();
 }
 
 PassResult ReferenceExecutor::train(const MicroBatch& batch) {
+  require_gradients(parameters_);
   check_batch(batch);
   const std::int64_t T = batch.ids.size(1);
   const std::int64_t prefix = batch.num_prefix_segments * stack_.segment_length(T);

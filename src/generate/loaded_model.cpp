@@ -5,6 +5,7 @@
 #include "fcc/model/hugging_face.h"
 
 namespace fcc {
+
 ComputeDType dtype_from_option(const std::string& name, at::Device device) {
   if (name == "auto") {
     return device.is_cuda() ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;
@@ -39,21 +40,13 @@ LoadedModel load_model(const LoadOptions& options) {
   // Before a buffer of the size that config.json says: its numbers may not be the weights'.
   check_weights(config, SafetensorsDirectory(options.directory), where);
   LoadedModel model{
-      .parameters = FlatParameters(config, options.dtype, options.device, /*seed=*/0),
+      .parameters = FlatParameters::for_inference(config, options.dtype, options.device),
       .weights = {},
       .tokenizer = std::move(tokenizer),
       .tokenizer_policy = policy,
-      .dtype = options.dtype,
-      .hash = {}};
-  if (!options.for_executor) {
-    model.parameters.grad() = at::Tensor();
-  }
+      .dtype = options.dtype};
   load_weights(model.parameters, options.directory);
-  model.hash = model_hash(model.parameters);
   model.weights = model.parameters.view(model.parameters.compute());
-  if (!options.for_executor && options.dtype == ComputeDType::kBFloat16) {
-    model.parameters.master() = at::Tensor();
-  }
   return model;
 }
 

@@ -123,7 +123,9 @@ std::vector<std::string> load_weights(
   });
   const SafetensorsDirectory files(directory);
   std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
-  for (const NamedTensor& weight : parameters.named(parameters.master())) {
+  const bool trained = parameters.master().defined();
+  for (const NamedTensor& weight :
+       parameters.named(trained ? parameters.master() : parameters.compute())) {
     if (files.contains(weight.name)) {
       const at::Tensor values = read_tensor(files.at(weight.name));
       require_finite(values, weight.name, directory.string());

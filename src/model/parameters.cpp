@@ -177,13 +177,19 @@ void FlatParameters::place_slots() {
   regions_.all = place([](const Slot& slot) { return slot.frozen; });
 }
 
-void FlatParameters::initialize(std::uint64_t seed, const InitScales& init) {
-  at::Generator generator = at::detail::createCPUGenerator(seed);
+void FlatParameters::initialize(
+    const at::Tensor& flat,
+    std::optional<std::uint64_t> seed,
+    const InitScales& init) const {
+  at::Generator generator = at::detail::createCPUGenerator(seed.value_or(0));
   for (const Slot& slot : slots_) {
-    at::Tensor target = master_.narrow(0, slot.offset, slot.numel());
+    at::Tensor target = flat.narrow(0, slot.offset, slot.numel());
     if (!slot.random) {
       target.fill_(slot.initial_value);
       continue;
+    }
+    if (!seed) {
+      continue; // zero already
     }
     // Drawn in float32 on the CPU whatever the master is, so that all devices and types agree.
     const at::Tensor drawn = at::empty({slot.numel()}, at::kFloat);
@@ -196,26 +202,50 @@ void FlatParameters::initialize(std::uint64_t seed, const InitScales& init) {
   }
 }
 
+FlatParameters::FlatParameters(const ModelConfig& config, const std::vector<std::string>& freeze)
+    : config_(config), slots_(make_slots(config)) {
+  freeze_matching(freeze);
+  place_slots();
+  num_parameters_ = count_parameters(config);
+}
+
 FlatParameters::FlatParameters(
     const ModelConfig& config,
     ComputeDType dtype,
     at::Device device,
-    std::uint64_t seed,
+    std::optional<std::uint64_t> seed,
     const std::vector<std::string>& freeze,
     const InitScales& init)
-    : config_(config), slots_(make_slots(config)) {
+    : FlatParameters(config, freeze) {
   const at::NoGradGuard no_grad;
-  freeze_matching(freeze);
-  place_slots();
-  num_parameters_ = count_parameters(config);
   const auto options = at::TensorOptions(device).dtype(master_type(dtype));
   master_ = at::zeros({regions_.all}, options);
   grad_ = at::zeros({regions_.all}, options);
-  initialize(seed, init);
+  initialize(master_, seed, init);
   compute_ = dtype == ComputeDType::kBFloat16 ? master_.to(at::kBFloat16) : master_;
 }
 
+FlatParameters FlatParameters::for_inference(
+    const ModelConfig& config,
+    ComputeDType dtype,
+    at::Device device) {
+  const at::NoGradGuard no_grad;
+  FlatParameters parameters(config, std::vector<std::string>());
+  const bool narrow = dtype == ComputeDType::kBFloat16;
+  parameters.compute_ = at::zeros(
+      {parameters.regions_.all},
+      at::TensorOptions(device).dtype(narrow ? at::kBFloat16 : master_type(dtype)));
+  parameters.initialize(parameters.compute_, /*seed=*/std::nullopt, {});
+  if (!narrow) {
+    parameters.master_ = parameters.compute_;
+  }
+  return parameters;
+}
+
 ModelWeights FlatParameters::view(const at::Tensor& flat) const {
+  if (!flat.defined()) {
+    return {};
+  }
   check(
       flat.dim() == 1 && flat.size(0) == regions_.all,
       "FlatParameters::view",
@@ -260,7 +290,7 @@ std::vector<NamedTensor> FlatParameters::named(const at::Tensor& flat) const {
 }
 
 void FlatParameters::update_compute() {
-  if (!compute_.is_same(master_)) {
+  if (master_.defined() && !compute_.is_same(master_)) {
     const at::NoGradGuard no_grad;
     compute_.copy_(master_);
   }

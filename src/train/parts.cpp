@@ -145,7 +145,8 @@ TrainerParts make_trainer_parts(const RunConfig& config) {
       model,
       config.engine.dtype,
       device_from_name(config.engine.device, "engine.device"),
-      static_cast<std::uint64_t>(config.train.seed),
+      config.model.path ? std::nullopt
+                        : std::optional(static_cast<std::uint64_t>(config.train.seed)),
       config.optim.freeze,
       config.model.init);
   if (config.model.path) {

@@ -174,6 +174,35 @@ TEST_F(HuggingFace, NarrowTypesAreReadAndWritten) {
   }
 }
 
+TEST_F(HuggingFace, AModelForInferenceDoesWithoutTheBuffersOfTraining) {
+  FccConfig fcc = condensation(4);
+  fcc.first_memory = FirstMemory::kLearned;
+  fcc.memory_norm = MemoryNorm::kOwn; // absent in the file: ones
+  const ModelConfig config = tiny_config(fcc);
+  const auto plain = tiny_parameters(tiny_config(std::nullopt), ComputeDType::kFloat32);
+  save_model(*plain, plain->compute(), DType::kF32, directory_);
+  for (const ComputeDType dtype : {ComputeDType::kFloat32, ComputeDType::kBFloat16}) {
+    FlatParameters trained(config, dtype, at::kCPU, std::nullopt);
+    FlatParameters loaded = FlatParameters::for_inference(config, dtype, at::kCPU);
+    EXPECT_EQ(load_weights(trained, directory_), load_weights(loaded, directory_));
+    EXPECT_FALSE(loaded.grad().defined());
+    EXPECT_EQ(loaded.master().defined(), dtype == ComputeDType::kFloat32);
+    EXPECT_TRUE(at::equal(loaded.compute(), trained.compute()));
+    EXPECT_EQ(model_hash(loaded), model_hash(trained));
+    for (const Execution execution : {Execution::kReference, Execution::kFused}) {
+      EngineSection engine;
+      engine.dtype = dtype;
+      engine.execution = execution;
+      const MicroBatch batch = random_batch(config, 2, 11);
+      const auto executor = make_executor(loaded, engine);
+      const PassResult expected = make_executor(trained, engine)->evaluate(batch, nullptr);
+      EXPECT_TRUE(at::equal(executor->evaluate(batch, nullptr).token_losses, expected.token_losses));
+      EXPECT_THROW(executor->clear_gradients(), Error);
+      EXPECT_THROW(executor->train(batch), Error);
+    }
+  }
+}
+
 TEST_F(HuggingFace, OnlyMemoryWeightsMayBeAbsent) {
   const auto llama = tiny_parameters(tiny_config(std::nullopt), ComputeDType::kFloat32);
   save_model(*llama, llama->compute(), DType::kF32, directory_);

@@ -16,6 +16,7 @@
 #include "fcc/eval/passkey_sweep.h"
 #include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
+#include "fcc/model/hugging_face.h"
 #include "fcc_eval/commands.h"
 
 namespace fcc::tools {
@@ -164,7 +165,7 @@ int run(Options options, bool segments_given) {
     return value.value_or("(the paper's)");
   };
   options.sweep.identity = {
-      {"model", model.hash},
+      {"model", model_hash(model.parameters)},
       {"tokenizer", model.tokenizer->hash()},
       {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))},
       {"digits", std::to_string(dataset.digits)},

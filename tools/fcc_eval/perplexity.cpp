@@ -177,7 +177,7 @@ int run(const Options& options) {
       prepare_report(*report);
     }
   }
-  LoadedModel model = load_model(options.model, /*for_executor=*/true);
+  LoadedModel model = load_model(options.model);
   const ModelConfig& config = model.config();
   const bool llama = config.arch() == Architecture::kLlama;
   if (!llama && options.segment_length > 0 &&

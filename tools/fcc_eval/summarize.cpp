@@ -13,6 +13,7 @@
 #include "fcc/generate/sampler.h"
 #include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
+#include "fcc/model/hugging_face.h"
 #include "fcc_eval/commands.h"
 
 namespace fcc::tools {
@@ -99,7 +100,7 @@ int run(Options options) {
       model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
-      {"model", model.hash},
+      {"model", model_hash(model.parameters)},
       {"tokenizer", model.tokenizer->hash()},
       {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))},
       {"pairs", sha256_hex_of_file(options.pairs)},

@@ -36,6 +36,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
+  /// Training needs parameters with gradients (`Error`); `evaluate` does without.
+  ///
   /// Empties `parameters.grad()` before a step's first `train`. An execution may leave what that
   /// pass will overwrite, so nobody else should count on zeros in between.
   virtual void clear_gradients() = 0;
@@ -48,6 +50,9 @@ class Executor {
   /// empty (else `Error`): use `generate` for token-by-token streams. Updates `state`.
   virtual PassResult evaluate(const MicroBatch& batch, MemoryState* state) = 0;
 };
+
+/// Errors: `Error` if the parameters are of a model that is not trained.
+void require_gradients(const FlatParameters& parameters);
 
 /// The executor that the configuration asks for; `auto` as `choose_execution` (engine_choice.h) has
 /// it. `parameters` outlives it. Errors: `ConfigError` as `check_engine_choice`.

@@ -18,12 +18,11 @@ ComputeDType dtype_from_option(const std::string& name, at::Device device);
 
 /// A model ready to be read from, and its tokenizer.
 struct LoadedModel {
-  FlatParameters parameters; ///< `compute()` holds the weights
+  FlatParameters parameters; ///< `compute()` holds the weights; made for inference
   ModelWeights weights;      ///< views of `parameters.compute()`
   std::shared_ptr<const Tokenizer> tokenizer;
   TokenizerConfig tokenizer_policy; ///< whether texts begin with BOS
   ComputeDType dtype = ComputeDType::kFloat32;
-  std::string hash; ///< of weights and shape; names the model in saved states and sweeps
 
   const ModelConfig& config() const {
     return parameters.config();
@@ -36,8 +35,6 @@ struct LoadOptions {
   std::optional<std::string> tokenizer; ///< another file or directory; default: `directory`
   at::Device device = at::kCPU;
   ComputeDType dtype = ComputeDType::kFloat32;
-  /// Keep the gradient and master buffers, which an `Executor` asks for and a `TokenStream` not.
-  bool for_executor = false;
 };
 
 /// Reads a model directory. Errors: `ConfigError` if the directory, a file or the tokenizer is

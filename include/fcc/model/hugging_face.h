@@ -42,7 +42,7 @@ std::vector<std::string> check_weights(
     const std::string& where);
 
 /// Copies every weight of a directory (float32, bfloat16, float16; sharded or not) into the master
-/// and compute buffers. With `config.fcc` asking for weights that a plain Llama lacks
+/// and compute buffers (those that there are). With `config.fcc` asking for weights that a plain Llama lacks
 /// (memory_layernorm, initial_memory), these keep their new values and their names are returned;
 /// any other missing, surplus or misshapen tensor is an error naming it.
 std::vector<std::string> load_weights(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,16 +59,21 @@ class FlatParameters {
  public:
   /// New weights: normal(0, initializer_range) for matrices (in layers times the factors of
   /// `init`), ones for norms, zeros for initial_memory; drawn on the CPU in a fixed order from
-  /// `seed`, alike on every device.
+  /// `seed`, alike on every device; without a seed matrices are zero: weights are to be loaded.
   /// `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in all layers.
   /// Errors: `ConfigError` on a pattern that matches nothing or only some layers of a kind.
   FlatParameters(
       const ModelConfig& config,
       ComputeDType dtype,
       at::Device device,
-      std::uint64_t seed,
+      std::optional<std::uint64_t> seed,
       const std::vector<std::string>& freeze = {},
       const InitScales& init = {});
+
+  /// Places for weights to be loaded, of a model that will not be trained: `grad()` is undefined,
+  /// and so is `master()` where `compute()` is another buffer.
+  static FlatParameters
+  for_inference(const ModelConfig& config, ComputeDType dtype, at::Device device);
 
   const ModelConfig& config() const {
     return config_;
@@ -79,7 +85,8 @@ class FlatParameters {
     return num_parameters_;
   }
 
-  /// [P] what the optimizer updates: float32, float64 in a float64 run.
+  /// [P] what the optimizer updates: float32, float64 in a float64 run. Of a model that is not
+  /// trained it may be undefined.
   at::Tensor& master() {
     return master_;
   }
@@ -87,7 +94,7 @@ class FlatParameters {
   at::Tensor& compute() {
     return compute_;
   }
-  /// [P] gradients, dtype of `master()`.
+  /// [P] gradients, dtype of `master()`; undefined in a model that is not trained.
   at::Tensor& grad() {
     return grad_;
   }
@@ -101,13 +108,13 @@ class FlatParameters {
     return grad_;
   }
 
-  /// Views of `flat` ([P], any dtype) in the stacked layout.
+  /// Views of `flat` ([P], any dtype) in the stacked layout; undefined ones of an undefined `flat`.
   ModelWeights view(const at::Tensor& flat) const;
 
   /// Views of `flat` under Hugging Face names, in a fixed order; tied weights once.
   std::vector<NamedTensor> named(const at::Tensor& flat) const;
 
-  /// Copies `master()` into `compute()` (rounding to nearest even); nothing where they are one.
+  /// Copies `master()` into `compute()` (rounding to nearest even), where both are.
   void update_compute();
 
  private:
@@ -128,10 +135,15 @@ class FlatParameters {
     bool decays() const; ///< the Hugging Face tensor has at least two dimensions
     std::string name_of(std::size_t part, std::int64_t layer) const;
   };
+  /// The layout alone: no buffers.
+  FlatParameters(const ModelConfig& config, const std::vector<std::string>& freeze);
   static std::vector<Slot> make_slots(const ModelConfig& config);
   void freeze_matching(const std::vector<std::string>& patterns);
   void place_slots();
-  void initialize(std::uint64_t seed, const InitScales& init);
+  void initialize(
+      const at::Tensor& flat,
+      std::optional<std::uint64_t> seed,
+      const InitScales& init) const;
   friend std::int64_t count_parameters(const ModelConfig& config);
   friend std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 

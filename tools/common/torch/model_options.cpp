@@ -102,7 +102,7 @@ make_executor(const ModelOptions& options, LoadedModel& model, bool documents_re
   return fcc::make_executor(model.parameters, engine);
 }
 
-LoadedModel load_model(const ModelOptions& options, bool for_executor) {
+LoadedModel load_model(const ModelOptions& options) {
   if (options.threads > 0) {
     at::set_num_threads(options.threads);
   }
@@ -114,7 +114,6 @@ LoadedModel load_model(const ModelOptions& options, bool for_executor) {
   }
   load.device = device;
   load.dtype = dtype_from_option(options.dtype, device);
-  load.for_executor = for_executor;
   LoadedModel model = fcc::load_model(load);
   // Products this small gain nothing from a second thread, and on a busy machine they wait for it.
   if (options.threads == 0 && device.is_cpu() && model.config().hidden_size < kTinyHiddenSize) {

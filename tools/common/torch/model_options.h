@@ -35,8 +35,8 @@ Execution chosen_execution(const ModelOptions& options);
 std::unique_ptr<Executor>
 make_executor(const ModelOptions& options, LoadedModel& model, bool documents_reset = false);
 
-/// Loads the model that the command line names; `for_executor` as in `LoadOptions`.
-LoadedModel load_model(const ModelOptions& options, bool for_executor = false);
+/// Loads the model that the command line names.
+LoadedModel load_model(const ModelOptions& options);
 
 /// `runs/book/final/` → `book/final`: what a report calls the model.
 std::string model_name(const ModelOptions& options);

@@ -10,7 +10,7 @@ namespace fcc::tools {
 Prefill::Prefill(const ModelOptions& options)
     : options_(options),
       fused_(chosen_execution(options) == Execution::kFused),
-      model_(load_model(options, /*for_executor=*/fused_)) {}
+      model_(load_model(options)) {}
 
 std::int64_t Prefill::run(const at::Tensor& ids, MemoryState& state) {
   constexpr std::int64_t kTokensAtOnce = 16384; // bounds the activations, whatever the batch size

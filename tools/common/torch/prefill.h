@@ -13,8 +13,7 @@ namespace fcc::tools {
 /// to `fused`; what is left of a prompt, and `reference`, is for the token stream.
 class Prefill {
  public:
-  /// Loads the model of the command line, for an executor where one is needed. Errors: those of
-  /// `chosen_execution` and `load_model`.
+  /// Loads the model of the command line. Errors: those of `chosen_execution` and `load_model`.
   explicit Prefill(const ModelOptions& options);
   Prefill(const Prefill&) = delete; // the executor refers to the model
   Prefill& operator=(const Prefill&) = delete;
