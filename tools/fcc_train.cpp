@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +16,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/io/files.h"
+#include "fcc/train/resume.h"
 #include "fcc/train/trainer.h"
 #include "fcc_train/dry_run.h"
 
@@ -63,16 +63,15 @@ int train(const Arguments& arguments) {
   if (arguments.dry_run) {
     return fcc::tools::dry_run(config);
   }
-  std::error_code error;
-  fs::create_directories(config.output, error);
-  if (error) {
-    throw fcc::IoError("output " + config.output, "cannot be created", error.message());
-  }
-  fcc::Trainer trainer(config, fcc::make_trainer_parts(config));
-  fcc::log_to_file((fs::path(config.output) / "log.txt").c_str());
+  const fcc::RunDirectory directory(config.output);
+  fcc::log_to_file((directory.root() / "log.txt").c_str());
+  const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, arguments.resume);
+  fcc::Trainer trainer(
+      config,
+      fcc::make_trainer_parts(config, checkpoint ? fcc::Start::kFromCheckpoint : fcc::Start::kNew));
   std::signal(SIGTERM, request_stop);
   std::signal(SIGINT, request_stop);
-  if (trainer.run(arguments.resume, stop_requested) == fcc::Trainer::End::kStopped) {
+  if (trainer.run(directory, checkpoint, stop_requested) == fcc::Trainer::End::kStopped) {
     fcc::log(
         fcc::LogLevel::kInfo,
         "stopped on a signal; the checkpoint is saved: go on with --resume auto");

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <utility>
+#include <optional>
 
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
@@ -30,43 +30,6 @@ ModelConfig resolve_model_config(const ModelSection& section) {
 }
 
 namespace {
-
-/// The tokenizer is the model's: the section names none.
-bool takes_models_tokenizer(const RunConfig& config) {
-  const TokenizerConfig& tokenizer = config.data.tokenizer;
-  return config.model.path && !tokenizer.path && tokenizer.type == TokenizerKind::kAuto;
-}
-
-std::shared_ptr<const Tokenizer> open_tokenizer(const RunConfig& config) {
-  const char* const key = takes_models_tokenizer(config) ? "model.path" : "data.tokenizer.path";
-  return with_place(key, [&] { return make_tokenizer(resolve_tokenizer_config(config)); });
-}
-
-} // namespace
-
-TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
-  TokenizerConfig tokenizer = config.data.tokenizer;
-  if (takes_models_tokenizer(config)) {
-    tokenizer.path = config.model.path;
-  }
-  return with_saved_policy(std::move(tokenizer));
-}
-
-namespace {
-
-void refuse_prefix_without_memory(
-    const ModelConfig& model,
-    const std::vector<StageConfig>& stages) {
-  for (std::size_t i = 0; i < stages.size() && model.arch() == Architecture::kLlama; ++i) {
-    if (stages[i].prefix_segments.max() > 0) {
-      throw ConfigError(
-          "train.stages." + std::to_string(i) + ".prefix_segments",
-          "a plain Llama has no memory to hand on from a prefix",
-          "up to " + std::to_string(stages[i].prefix_segments.max()),
-          "leave it 0, or give the model an fcc section");
-    }
-  }
-}
 
 bool resets_memory(const std::vector<DatasetConfig>& datasets) {
   return std::any_of(datasets.begin(), datasets.end(), [](const DatasetConfig& dataset) {
@@ -112,52 +75,24 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
 }
 
-void check_data(const RunConfig& config) {
-  const std::shared_ptr<const Tokenizer> tokenizer = open_tokenizer(config);
-  const DocumentMarks marks = marks_of(resolve_tokenizer_config(config));
-  const auto check_section = [&](const std::vector<DatasetConfig>& datasets, const char* key) {
-    if (!datasets.empty()) {
-      make_loader(datasets, tokenizer, /*seed=*/0, marks, key);
-    }
-  };
-  check_section(config.data.train, "data.train");
-  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
-    const std::string key = "train.stages." + std::to_string(i) + ".data";
-    check_section(config.train.stages[i].data.value_or(std::vector<DatasetConfig>{}), key.c_str());
-  }
-  check_section(config.data.validation, "data.validation");
-}
-
-TrainerParts make_trainer_parts(const RunConfig& config) {
+TrainerParts make_trainer_parts(const RunConfig& config, Start start) {
   const ModelConfig model = resolve_model_config(config.model);
-  refuse_prefix_without_memory(model, config.train.stages);
   TrainerParts parts;
-  parts.tokenizer = open_tokenizer(config);
-  if (parts.tokenizer->vocab_size() > model.vocab_size) {
-    throw ConfigError(
-        "model",
-        "vocab_size must be at least the tokenizer's " +
-            std::to_string(parts.tokenizer->vocab_size()),
-        std::to_string(model.vocab_size));
-  }
+  parts.data = open_run_data(config, model);
   parts.engine = resolve_run_engine(config, model);
+  const bool draws = start == Start::kNew && !config.model.path;
   parts.parameters = std::make_unique<FlatParameters>(
       model,
       config.engine.dtype,
       device_from_name(config.engine.device, "engine.device"),
-      config.model.path ? std::nullopt
-                        : std::optional(static_cast<std::uint64_t>(config.train.seed)),
+      draws ? std::optional(static_cast<std::uint64_t>(config.train.seed)) : std::nullopt,
       config.optim.freeze,
       config.model.init);
-  if (config.model.path) {
+  if (start == Start::kNew && config.model.path) {
     load_weights(*parts.parameters, *config.model.path);
   }
   parts.executor = make_executor(*parts.parameters, parts.engine);
   return parts;
-}
-
-std::int64_t segment_length_of(const ModelConfig& config) {
-  return config.fcc.value_or(FccConfig{}).segment_length;
 }
 
 } // namespace fcc

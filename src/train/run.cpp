@@ -6,8 +6,6 @@
 #include "fcc/core/log.h"
 #include "fcc/io/files.h"
 #include "fcc/train/memory_use.h"
-#include "fcc/train/resume.h"
-#include "fcc/train/run_directory.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc {
@@ -74,10 +72,11 @@ bool is_due(std::int64_t step, std::int64_t every) {
 
 } // namespace
 
-Trainer::End Trainer::run(const std::optional<std::string>& resume, const std::atomic<bool>& stop) {
-  const RunDirectory directory(config_.output);
+Trainer::End Trainer::run(
+    const RunDirectory& directory,
+    const std::optional<fs::path>& checkpoint,
+    const std::atomic<bool>& stop) {
   directory.remove_leftovers();
-  const std::optional<fs::path> checkpoint = find_checkpoint(directory, resume);
   if (checkpoint) {
     restore(*checkpoint);
     log(LogLevel::kInfo,
@@ -144,7 +143,10 @@ Trainer::End Trainer::run(const std::optional<std::string>& resume, const std::a
     return End::kStopped;
   }
   save_final_model(
-      directory.root() / "final", *parts_.parameters, *parts_.tokenizer, config_.data.tokenizer);
+      directory.root() / "final",
+      *parts_.parameters,
+      *parts_.data.tokenizer,
+      config_.data.tokenizer);
   return End::kFinished;
 }
 

@@ -16,15 +16,6 @@
 #include "fcc/train/resume.h"
 
 namespace fcc {
-namespace {
-
-/// Stages with data of their own draw other rows than data.train from the same files.
-std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
-  return static_cast<std::uint64_t>(seed) + (static_cast<std::uint64_t>(index) << 40);
-}
-
-} // namespace
-
 /// What the micro-batches of a step add up to; the tensors are [] float64 on the device.
 struct Trainer::StepSums {
   at::Tensor loss;    ///< Σ coefficient × cross-entropy
@@ -46,32 +37,6 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
   if (config_.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config_.train.threads));
   }
-  const auto add_loader = [&](const std::vector<DatasetConfig>& datasets, const std::string& key) {
-    loaders_.push_back(make_loader(
-        datasets,
-        parts_.tokenizer,
-        loader_seed(config_.train.seed, loaders_.size()),
-        marks_of(config_.data.tokenizer),
-        key));
-    return loaders_.size() - 1;
-  };
-  std::optional<std::size_t> shared;
-  for (std::size_t i = 0; i < config_.train.stages.size(); ++i) {
-    const StageConfig& stage = config_.train.stages[i];
-    if (!stage.data && !shared) {
-      shared = add_loader(config_.data.train, "data.train");
-    }
-    loader_of_stage_.push_back(
-        stage.data ? add_loader(*stage.data, "train.stages." + std::to_string(i) + ".data")
-                   : *shared);
-  }
-  for (const Loader& loader : loaders_) {
-    for (const auto& dataset : loader.datasets()) {
-      sources_.push_back(dataset->fingerprint());
-    }
-  }
-  validator_ = std::make_unique<Validator>(
-      config_, segment_length_of(parts_.parameters->config()), parts_.tokenizer);
 }
 
 StepReport Trainer::step() {
@@ -170,11 +135,12 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
 }
 
 Loader& Trainer::stage_loader() {
-  return loaders_[loader_of_stage_[static_cast<std::size_t>(curriculum_.state().stage)]];
+  RunData& data = parts_.data;
+  return data.loaders[data.loader_of_stage[static_cast<std::size_t>(curriculum_.state().stage)]];
 }
 
 std::vector<ValidationReport> Trainer::validate() {
-  return validator_->run(*parts_.executor, *parts_.parameters);
+  return parts_.data.validator->run(*parts_.executor, *parts_.parameters);
 }
 
 TrainerState Trainer::state() const {
@@ -183,13 +149,13 @@ TrainerState Trainer::state() const {
   state.num_updates = optimizer_.num_updates();
   state.skipped_steps = skipped_steps_;
   state.tokens_seen = tokens_seen_;
-  for (const Loader& loader : loaders_) {
+  for (const Loader& loader : parts_.data.loaders) {
     state.loaders.push_back(loader.state());
   }
   state.threads = at::get_num_threads();
   state.device = parts_.parameters->master().device().is_cpu() ? "cpu" : "cuda";
-  state.tokenizer_hash = parts_.tokenizer->hash();
-  state.sources = sources_;
+  state.tokenizer_hash = parts_.data.tokenizer->hash();
+  state.sources = parts_.data.fingerprints;
   state.config = course_of_config(write_config(config_));
   return state;
 }
@@ -199,7 +165,7 @@ void Trainer::save(const std::filesystem::path& directory) {
       directory,
       *parts_.parameters,
       optimizer_,
-      *parts_.tokenizer,
+      *parts_.data.tokenizer,
       config_.data.tokenizer,
       state());
 }
@@ -224,26 +190,27 @@ void Trainer::restore(const std::filesystem::path& directory) {
     }
   };
   must_equal("engine.device", saved.device, state().device);
-  must_equal("the tokenizer's hash", saved.tokenizer_hash, parts_.tokenizer->hash());
-  if (saved.loaders.size() != loaders_.size() || saved.sources.size() != sources_.size()) {
+  must_equal("the tokenizer's hash", saved.tokenizer_hash, parts_.data.tokenizer->hash());
+  if (saved.loaders.size() != parts_.data.loaders.size() ||
+      saved.sources.size() != parts_.data.fingerprints.size()) {
     throw FormatError(
         (directory / "trainer.json").string(),
         "must hold one state for each data source of the run",
         std::to_string(saved.loaders.size()));
   }
   std::size_t source = 0;
-  for (const Loader& loader : loaders_) {
+  for (const Loader& loader : parts_.data.loaders) {
     for (const auto& dataset : loader.datasets()) {
       const std::string what = "the file of data `" + dataset->name() + "`";
-      must_equal(what.c_str(), saved.sources[source], sources_[source]);
+      must_equal(what.c_str(), saved.sources[source], parts_.data.fingerprints[source]);
       ++source;
     }
   }
   load_optimizer(directory, *parts_.parameters, optimizer_);
   optimizer_.set_num_updates(saved.num_updates);
   curriculum_.restore(std::move(saved.curriculum));
-  for (std::size_t i = 0; i < loaders_.size(); ++i) {
-    loaders_[i].restore(std::move(saved.loaders[i]));
+  for (std::size_t i = 0; i < parts_.data.loaders.size(); ++i) {
+    parts_.data.loaders[i].restore(std::move(saved.loaders[i]));
   }
   skipped_steps_ = saved.skipped_steps;
   tokens_seen_ = saved.tokens_seen;

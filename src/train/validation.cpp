@@ -69,6 +69,7 @@ void count_alike(Batch& batch) {
 
 Validator::Validator(
     const RunConfig& config,
+    DocumentMarks marks,
     std::int64_t segment_length,
     const std::shared_ptr<const Tokenizer>& tokenizer)
     : train_(config.train), segment_length_(segment_length) {
@@ -77,10 +78,7 @@ Validator::Validator(
     const std::string key = "data.validation." + std::to_string(i) + (dataset.path ? ".path" : "");
     Loader loader = with_place(key, [&] {
       return make_loader(
-          {dataset},
-          tokenizer,
-          static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed,
-          marks_of(config.data.tokenizer));
+          {dataset}, tokenizer, static_cast<std::uint64_t>(train_.seed) ^ kValidationSeed, marks);
     });
     std::string name = loader.datasets().at(0)->name();
     const bool taken = std::any_of(sources_.begin(), sources_.end(), [&](const Source& source) {

@@ -14,17 +14,13 @@
 #include "fcc/io/files.h"
 #include "fcc/train/estimate.h"
 #include "fcc/train/resume.h"
-#include "fcc/train/trainer.h"
 #include "train/tiny_run.h"
+#include "train/train_run.h"
 
 namespace fcc {
 namespace {
 
 namespace fs = std::filesystem;
-
-Trainer::End run(const RunConfig& config, const std::optional<std::string>& resume = {}) {
-  return Trainer(config, make_trainer_parts(config)).run(resume, {false});
-}
 
 std::string last_manifest(const RunConfig& config) {
   const RunDirectory directory(config.output);

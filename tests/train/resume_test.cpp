@@ -9,8 +9,8 @@
 #include "fcc/core/error.h"
 #include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
-#include "fcc/train/trainer.h"
 #include "train/tiny_run.h"
+#include "train/train_run.h"
 
 namespace fcc {
 namespace {
@@ -18,10 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kSteps = 30;
-
-Trainer::End run(const RunConfig& config, const std::optional<std::string>& resume = {}) {
-  return Trainer(config, make_trainer_parts(config)).run(resume, {false});
-}
 
 fs::path checkpoint(const RunConfig& config, std::int64_t step) {
   std::string digits = std::to_string(step);
@@ -69,9 +65,7 @@ TEST(Resume, EqualsAnUninterruptedRunAfterAStop) {
   const TemporaryFolder folder;
   const RunConfig whole = tiny_run(folder / "whole"), stopped = tiny_run(folder / "stopped");
   ASSERT_EQ(run(whole), Trainer::End::kFinished);
-  EXPECT_EQ(
-      Trainer(stopped, make_trainer_parts(stopped)).run(std::nullopt, {true}),
-      Trainer::End::kStopped);
+  EXPECT_EQ(run(stopped, std::nullopt, /*stop=*/true), Trainer::End::kStopped);
   EXPECT_FALSE(fs::exists(fs::path(stopped.output) / "final"));
   ASSERT_EQ(run(stopped, "auto"), Trainer::End::kFinished);
   EXPECT_EQ(hashes(stopped, kSteps), hashes(whole, kSteps));

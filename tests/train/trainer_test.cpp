@@ -131,7 +131,7 @@ TEST(Trainer, EndsOnceTooManyStepsWereSkipped) {
   config.train.max_skipped_steps = 2;
   Trainer trainer = make_faulty_trainer(config, 1);
   try {
-    trainer.run(std::nullopt, {false});
+    trainer.run(RunDirectory(config.output), std::nullopt, {false});
     FAIL() << "must end with an error";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("train.max_skipped_steps"), std::string::npos);

@@ -101,7 +101,8 @@ void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device
 int dry_run(const RunConfig& config) {
   const ModelConfig model = resolve_model_config(config.model);
   const at::Device device = device_from_name(config.engine.device, "engine.device");
-  check_data(config); // a plan of a run that could not start would only delay the bad news
+  open_run_data(
+      config, model); // a plan of a run that could not start would only delay the bad news
   RunConfig resolved = config;
   resolved.engine = resolve_run_engine(config, model);
   const RunEstimate estimate = estimate_run(resolved, model, processor_of(device));

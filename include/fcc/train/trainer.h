@@ -4,27 +4,25 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "fcc/config/run_config.h"
-#include "fcc/data/loader.h"
 #include "fcc/engine/engine_choice.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
 #include "fcc/optim/adamw.h"
 #include "fcc/optim/lr_schedule.h"
-#include "fcc/text/tokenizer.h"
 #include "fcc/train/checkpoint.h"
 #include "fcc/train/curriculum.h"
 #include "fcc/train/metrics.h"
-#include "fcc/train/validation.h"
+#include "fcc/train/run_data.h"
+#include "fcc/train/run_directory.h"
 
 namespace fcc {
 
 /// What a trainer works on; `executor` refers to `parameters`.
 struct TrainerParts {
-  std::shared_ptr<const Tokenizer> tokenizer;
+  RunData data;
   std::unique_ptr<FlatParameters> parameters;
   EngineSection engine; ///< resolved: how `executor` works
   std::unique_ptr<Executor> executor;
@@ -44,21 +42,13 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
 /// Errors: `ConfigError`, `FormatError`, `IoError`.
 ModelConfig resolve_model_config(const ModelSection& section);
 
-/// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
-/// is the section's own, else the one that the tokenizer's directory was saved with.
-TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
+/// Where the weights come from: the configuration, or a checkpoint that will be restored next (they
+/// are zero until then).
+enum class Start { kNew, kFromCheckpoint };
 
-/// Opens the tokenizer and every dataset of a run, those for validation too, and closes them again.
-/// Errors: `ConfigError`, `FormatError`, `IoError` naming the key and the file.
-void check_data(const RunConfig& config);
-
-/// The parts that a configuration asks for.
-/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, too), `FormatError`,
-/// `IoError`.
-TrainerParts make_trainer_parts(const RunConfig& config);
-
-/// Tokens of a segment; a plain Llama counts lengths in segments of `FccConfig`'s default.
-std::int64_t segment_length_of(const ModelConfig& config);
+/// The parts that a configuration asks for; data before weights, which take longer.
+/// Errors: those of `open_run_data`, `resolve_run_engine` and `load_weights`.
+TrainerParts make_trainer_parts(const RunConfig& config, Start start = Start::kNew);
 
 /// Trains a model as a `RunConfig` says, step by step; everything that decides the next step is in
 /// its `TrainerState`, the parameters and the optimizer, so that a restored trainer goes on bit for
@@ -95,10 +85,13 @@ class Trainer {
 
   enum class End { kFinished, kStopped };
 
-  /// Steps until the last stage ends or `stop` is set, with validations, checkpoints and logs under
-  /// `config.output`; ends with a checkpoint, and where the run is finished with `final/`.
-  /// `resume`: absent, `auto` or a checkpoint's path (see `find_checkpoint`).
-  End run(const std::optional<std::string>& resume, const std::atomic<bool>& stop);
+  /// Steps until the last stage ends or `stop` is set, from `checkpoint` on if there is one, with
+  /// validations, checkpoints and logs in `directory`; ends with a checkpoint, and where the run is
+  /// finished with `final/`.
+  End run(
+      const RunDirectory& directory,
+      const std::optional<std::filesystem::path>& checkpoint,
+      const std::atomic<bool>& stop);
 
  private:
   struct StepSums;
@@ -115,10 +108,6 @@ class Trainer {
   AdamW optimizer_;
   LrPlan lr_plan_;
   Curriculum curriculum_;
-  std::vector<std::string> sources_; ///< fingerprints of all their datasets
-  std::vector<Loader> loaders_;
-  std::vector<std::size_t> loader_of_stage_;
-  std::unique_ptr<Validator> validator_;
   std::int64_t skipped_steps_ = 0;
   std::int64_t tokens_seen_ = 0;
 };

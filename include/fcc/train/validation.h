@@ -20,6 +20,7 @@ class Validator {
   /// `validation_batches` batches of `batch_size` rows, from the start of each data set.
   Validator(
       const RunConfig& config,
+      DocumentMarks marks,
       std::int64_t segment_length,
       const std::shared_ptr<const Tokenizer>& tokenizer);
 

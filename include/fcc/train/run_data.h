@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fcc/config/run_config.h"
+#include "fcc/data/loader.h"
+#include "fcc/text/tokenizer.h"
+#include "fcc/train/validation.h"
+
+namespace fcc {
+
+/// Everything that a run reads, opened: the tokenizer and the datasets of all stages and of
+/// validation.
+struct RunData {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<Loader> loaders; ///< of `data.train`, and of every stage with data of its own
+  std::vector<std::size_t> loader_of_stage;
+  std::vector<std::string> fingerprints; ///< of the loaders' datasets, one after another
+  std::unique_ptr<Validator> validator;
+};
+
+/// Opens what a configuration names, for a model of this shape.
+/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, a prefix for a plain Llama,
+/// too), `FormatError`, `IoError` naming the key and the file.
+RunData open_run_data(const RunConfig& config, const ModelConfig& model);
+
+/// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
+/// is the section's own, else the one that the tokenizer's directory was saved with.
+TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
+
+/// Tokens of a segment; a plain Llama counts lengths in segments of `FccConfig`'s default.
+std::int64_t segment_length_of(const ModelConfig& config);
+
+} // namespace fcc
