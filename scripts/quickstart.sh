@@ -16,7 +16,7 @@ bin=build/$preset/bin
 # Training that was interrupted goes on where it stopped.
 "$bin/fcc-train" --config configs/quickstart.json --set "output=$run" --resume auto
 "$bin/fcc-eval" passkey --model "$run/final" --config configs/quickstart.json \
-  --segments 2,4,8,16,32,64,128 --depths 0,0.25,0.5,0.75,1 --trials 20 --output "$run/passkey"
+  --segments 2,8,32,128,512,1024 --depths 0,0.25,0.5,0.75,1 --trials 20 --output "$run/passkey"
 
 echo
 echo "the model:    $run/final"

@@ -1,7 +1,6 @@
 // fcc-generate: continues a text with a model, token by token, at constant memory.
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -13,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
+#include "common/interrupt.h"
 #include "common/program.h"
 #include "common/torch/prefill.h"
 #include "fcc/core/error.h"
@@ -22,14 +22,6 @@
 #include "fcc/model/hugging_face.h"
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0; // the signal
-
-/// The first signal lets the token end and saves; a second one ends the program at once.
-extern "C" void on_interrupt(int signal) {
-  interrupted = signal;
-  std::signal(signal, SIG_DFL);
-}
 
 struct Options {
   fcc::tools::ModelOptions model;
@@ -180,11 +172,10 @@ int generate(const Options& options) {
     print(prompt);
   }
 
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  fcc::tools::catch_interrupts();
   std::int64_t generated = 0;
   bool ended = false;
-  while (generated < options.max_tokens && interrupted == 0) {
+  while (generated < options.max_tokens && !fcc::tools::interrupted()) {
     const std::int32_t id = stream.draw(sampler);
     if (!options.ignore_eos && model.tokenizer->eos_id() == id) {
       ended = true;
@@ -216,11 +207,12 @@ int generate(const Options& options) {
         static_cast<long long>(ids.size()),
         static_cast<long long>(generated),
         static_cast<long long>(stream.num_tokens()),
-        interrupted != 0 ? " (interrupted)"
-        : ended          ? " (end of text)"
-                         : "");
+        fcc::tools::interrupted() ? " (interrupted)"
+        : ended                   ? " (end of text)"
+                                  : "");
   }
-  return interrupted != 0 ? 128 + interrupted : 0;
+  const int signal = fcc::tools::interrupting_signal();
+  return signal != 0 ? 128 + signal : 0;
 }
 
 } // namespace

@@ -1,7 +1,5 @@
 // fcc-train: trains a model as a configuration file says.
 
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -10,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/interrupt.h"
 #include "common/program.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/config/write_config.h"
@@ -23,14 +22,6 @@
 namespace {
 
 namespace fs = std::filesystem;
-
-std::atomic<bool> stop_requested{false};
-
-/// The first signal lets the step end and saves; a second one ends the process at once.
-extern "C" void request_stop(int signal) {
-  stop_requested = true;
-  std::signal(signal, SIG_DFL);
-}
 
 struct Arguments {
   std::string config;
@@ -51,8 +42,8 @@ constexpr const char* kExamples =
     "The run directory (`output` in the configuration) then holds config.json, log.txt,\n"
     "metrics.jsonl, events/ (TensorBoard), checkpoints/ and, at the end, final/: the model, as\n"
     "fcc-eval, fcc-generate and (where the architecture allows) transformers read it.\n"
-    "SIGTERM or SIGINT (Ctrl-C) ends the step, saves a checkpoint and exits with 0; a second one\n"
-    "ends at once.\n"
+    "SIGTERM or SIGINT (Ctrl-C) ends the step, saves a checkpoint and exits with 0; another one\n"
+    "after a second ends at once.\n"
     "\n"
     "Exit codes: 0 done or stopped with a checkpoint, 1 a failure, 2 a wrong configuration or\n"
     "command line.";
@@ -69,9 +60,9 @@ int train(const Arguments& arguments) {
   fcc::Trainer trainer(
       config,
       fcc::make_trainer_parts(config, checkpoint ? fcc::Start::kFromCheckpoint : fcc::Start::kNew));
-  std::signal(SIGTERM, request_stop);
-  std::signal(SIGINT, request_stop);
-  if (trainer.run(directory, checkpoint, stop_requested) == fcc::Trainer::End::kStopped) {
+  fcc::tools::catch_interrupts();
+  if (trainer.run(directory, checkpoint, fcc::tools::interrupted()) ==
+      fcc::Trainer::End::kStopped) {
     fcc::log(
         fcc::LogLevel::kInfo,
         "stopped on a signal; the checkpoint is saved: go on with --resume auto");

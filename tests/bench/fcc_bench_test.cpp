@@ -150,6 +150,7 @@ TEST_F(FccBench, KernelsChecksAndTimesTheReferenceOnACpu) {
       rows,
       (std::set<std::string>{
           "adamw",
+          "gradient's norm",
           "rms_norm",
           "rms_norm backward",
           "rms_norm, memory too",

@@ -269,6 +269,17 @@ TEST_F(Program, SavesAndReturnsNoughtOnTheFirstSignal) {
   }
 }
 
+TEST_F(Program, SavesWhereASignalComesTwice) { // as from `timeout`
+  const RunConfig config = long_run();
+  const Process process = start({"--config", config_file(config)});
+  wait_for_checkpoint(config);
+  for (int i = 0; i < 3; ++i) {
+    process.send(SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1)); // or the kernel makes one of them
+  }
+  EXPECT_EQ(process.wait(), 0) << process.output();
+}
+
 TEST_F(Program, GoesOnAfterAKillAtAnyMoment) {
   RunConfig config = tiny_run(folder_ / "run");
   config.checkpoint = {.every = 1, .keep_last = 2};

@@ -1,4 +1,4 @@
-// The kernels beside attention, which move bytes: rms_norm, rope, swiglu, AdamW.
+// The kernels beside attention, which move bytes: rms_norm, rope, swiglu, AdamW, the norm.
 
 #include <algorithm>
 #include <functional>
@@ -10,6 +10,7 @@
 
 #include "fcc/ops/cell_ops.h"
 #include "fcc/optim/adamw.h"
+#include "fcc/optim/grad_norm.h"
 #include "fcc_bench/kernels.h"
 #include "fcc_bench/step.h"
 
@@ -71,6 +72,10 @@ bench_rows(std::int64_t width, std::int64_t rows, at::Device device, int rounds)
       {"adamw",
        static_cast<double>(parameters->master().numel()) * (4.0 * 7 + (copies ? 2.0 : 0.0)),
        [parameters, adamw](int) { adamw->step(1e-9, 1.0); }});
+  kernels.push_back(
+      {"gradient's norm", static_cast<double>(parameters->grad().nbytes()), [parameters](int) {
+         squared_norm(parameters->grad());
+       }});
 
   std::vector<std::unique_ptr<TimedSeries>> series;
   std::vector<TimedSeries*> in_turns;

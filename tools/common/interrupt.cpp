@@ -1,0 +1,49 @@
+#include "common/interrupt.h"
+
+#include <time.h>
+
+#include <csignal>
+#include <cstdint>
+
+namespace fcc::tools {
+namespace {
+
+// A signal handler may touch nothing but these.
+std::atomic<bool> has_come{false};
+std::atomic<int> which{0};
+std::atomic<std::int64_t> came_at_ms{0};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+std::int64_t now_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+extern "C" void on_interrupt(int signal) {
+  if (!has_come) {
+    came_at_ms = now_ms();
+    which = signal;
+    has_come = true;
+  } else if (now_ms() - came_at_ms >= 1000) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal); // comes when this handler is left
+  }
+}
+
+} // namespace
+
+void catch_interrupts() {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+}
+
+const std::atomic<bool>& interrupted() {
+  return has_come;
+}
+
+int interrupting_signal() {
+  return which;
+}
+
+} // namespace fcc::tools

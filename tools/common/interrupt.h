@@ -1,0 +1,18 @@
+#pragma once
+
+#include <atomic>
+
+namespace fcc::tools {
+
+/// From here on the first SIGINT (Ctrl-C) or SIGTERM is noted instead of ending the program, so
+/// that it can finish what it is at and save. Another one ends it at once if a second has passed:
+/// `timeout` and batch systems send a signal twice, to the process and to its group.
+void catch_interrupts();
+
+/// Whether a signal has come.
+const std::atomic<bool>& interrupted();
+
+/// The signal that has come; 0: none.
+int interrupting_signal();
+
+} // namespace fcc::tools
