@@ -1,5 +1,6 @@
 #include "fcc/train/metrics.h"
 
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <cstdarg>
@@ -91,6 +92,9 @@ std::string progress_line(const StepReport& report, const Pace& pace) {
   return line;
 }
 
+// Of more than these only the 1st, 2nd, 4th, … and the last: metrics.jsonl has them all.
+constexpr std::size_t kMostSegmentsShown = 16;
+
 std::string validation_line(std::int64_t step, const ValidationReport& report) {
   std::string line = format(
       "validation at step %lld | %s | mean %.4f (perplexity %.3f)",
@@ -105,8 +109,16 @@ std::string validation_line(std::int64_t step, const ValidationReport& report) {
     line += format(" | answers certain %.1f %%", 100 * *report.answers_certain);
   }
   line += " | by segment";
-  for (const std::optional<double>& loss : report.segment_losses) {
-    line += loss ? format(" %.4f", *loss) : " -";
+  const std::size_t count = report.segment_losses.size();
+  const bool all = count <= kMostSegmentsShown;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t number = i + 1;
+    if (!all && !std::has_single_bit(number) && number != count) {
+      continue;
+    }
+    const std::optional<double>& loss = report.segment_losses[i];
+    line += all ? " " : format(" %zu: ", number);
+    line += loss ? format("%.4f", *loss) : "-";
   }
   return line;
 }

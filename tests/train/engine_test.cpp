@@ -178,6 +178,18 @@ TEST(RunEngine, NewOutputProjectionsAreScaled) {
   EXPECT_EQ(scaled, 2); // o_proj and down_proj of the one layer
 }
 
+TEST(Trainer, ShowsManySegmentsAtDoublingPlaces) {
+  ValidationReport report;
+  report.dataset = "held_out";
+  report.segment_losses = {2.0, std::nullopt, 1.5};
+  EXPECT_NE(validation_line(7, report).find("by segment 2.0000 - 1.5000"), std::string::npos);
+  report.segment_losses.assign(21, 1.0);
+  report.segment_losses[20] = 0.5;
+  const std::string expected =
+      "by segment 1: 1.0000 2: 1.0000 4: 1.0000 8: 1.0000 16: 1.0000 21: 0.5000";
+  EXPECT_NE(validation_line(7, report).find(expected), std::string::npos);
+}
+
 TEST(Trainer, ReportsTheShareOfPadding) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");

@@ -49,6 +49,7 @@ struct Pace {
 
 /// `step 120/2000 | stage grow | loss 1.234 | …`
 std::string progress_line(const StepReport& report, const Pace& pace);
+/// Of more than 16 segments the line has the 1st, 2nd, 4th, … and the last.
 std::string validation_line(std::int64_t step, const ValidationReport& report);
 
 /// `metrics.jsonl` and the TensorBoard events of a run.
