@@ -24,21 +24,22 @@ constexpr std::int64_t kTrainerFormat = 1;
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kTrainerFile = "trainer.json";
 
-/// The flat buffers of a checkpoint and the prefix of their tensors' names.
-std::array<std::pair<std::string, at::Tensor>, 3> flat_buffers(
-    FlatParameters& parameters,
-    const AdamW& optimizer) {
-  return {
-      {{"master.", parameters.master()},
-       {"exp_avg.", optimizer.exp_avg()},
-       {"exp_avg_sq.", optimizer.exp_avg_sq()}}};
+using NamedBuffers = std::array<std::pair<std::string, at::Tensor>, 3>;
+
+/// The flat buffers of the optimizer's file and the prefix of their tensors' names.
+NamedBuffers
+named_buffers(const at::Tensor& master, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq) {
+  return {{{"master.", master}, {"exp_avg.", exp_avg}, {"exp_avg_sq.", exp_avg_sq}}};
 }
 
-void save_optimizer(const fs::path& directory, FlatParameters& parameters, const AdamW& optimizer) {
+void save_optimizer(
+    const fs::path& directory,
+    const CheckpointData& data,
+    const FlatParameters& layout) {
   std::vector<at::Tensor> kept; // the bytes must live until they are written
   std::vector<TensorView> views;
-  for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
-    for (NamedTensor& named : parameters.named(flat.to(at::kCPU))) {
+  for (const auto& [prefix, flat] : named_buffers(data.master, data.exp_avg, data.exp_avg_sq)) {
+    for (NamedTensor& named : layout.named(flat.to(at::kCPU))) {
       const at::Tensor& tensor = kept.emplace_back(named.tensor.contiguous());
       views.push_back(file_view(prefix + named.name, tensor));
     }
@@ -48,11 +49,11 @@ void save_optimizer(const fs::path& directory, FlatParameters& parameters, const
 
 void save_model_files(
     const fs::path& directory,
-    FlatParameters& parameters,
+    const at::Tensor& compute,
+    const FlatParameters& layout,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config) {
-  const at::Tensor& compute = parameters.compute();
-  save_model(parameters, compute, file_dtype(compute.scalar_type()), directory);
+  save_model(layout, compute, file_dtype(compute.scalar_type()), directory);
   save_tokenizer(tokenizer, tokenizer_config, directory);
 }
 
@@ -80,27 +81,40 @@ Json to_json(const TrainerState& state) {
 
 } // namespace
 
+CheckpointData CheckpointData::copy() const {
+  const auto on_cpu = [](const at::Tensor& flat) {
+    return flat.to(at::kCPU, flat.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+  };
+  CheckpointData copied{
+      .compute = {},
+      .master = on_cpu(master),
+      .exp_avg = on_cpu(exp_avg),
+      .exp_avg_sq = on_cpu(exp_avg_sq),
+      .state = state};
+  copied.compute = compute.is_same(master) ? copied.master : on_cpu(compute);
+  return copied;
+}
+
 void save_checkpoint(
     const fs::path& directory,
-    FlatParameters& parameters,
-    const AdamW& optimizer,
+    const CheckpointData& data,
+    const FlatParameters& layout,
     const Tokenizer& tokenizer,
-    const TokenizerConfig& tokenizer_config,
-    const TrainerState& state) {
+    const TokenizerConfig& tokenizer_config) {
   AtomicDirectory writer(directory);
-  save_model_files(writer.path(), parameters, tokenizer, tokenizer_config);
-  save_optimizer(writer.path(), parameters, optimizer);
-  write_file_atomic(writer.path() / kTrainerFile, to_json(state).dump(2) + "\n");
+  save_model_files(writer.path(), data.compute, layout, tokenizer, tokenizer_config);
+  save_optimizer(writer.path(), data, layout);
+  write_file_atomic(writer.path() / kTrainerFile, to_json(data.state).dump(2) + "\n");
   writer.commit();
 }
 
 void save_final_model(
     const fs::path& directory,
-    FlatParameters& parameters,
+    const FlatParameters& parameters,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config) {
   AtomicDirectory writer(directory);
-  save_model_files(writer.path(), parameters, tokenizer, tokenizer_config);
+  save_model_files(writer.path(), parameters.compute(), parameters, tokenizer, tokenizer_config);
   writer.commit();
 }
 
@@ -142,7 +156,8 @@ TrainerState load_trainer_state(const fs::path& directory) {
 void load_optimizer(const fs::path& directory, FlatParameters& parameters, AdamW& optimizer) {
   const SafetensorsFile file(directory / kOptimizerFile);
   std::size_t num_read = 0;
-  for (const auto& [prefix, flat] : flat_buffers(parameters, optimizer)) {
+  for (const auto& [prefix, flat] :
+       named_buffers(parameters.master(), optimizer.exp_avg(), optimizer.exp_avg_sq())) {
     const at::Tensor on_cpu = at::zeros_like(flat, flat.options().device(at::kCPU));
     for (const NamedTensor& named : parameters.named(on_cpu)) {
       const TensorView& stored = file.at(prefix + named.name);

@@ -87,6 +87,12 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
       estimate.fullest_stage = name;
     }
   }
+  if (config.checkpoint.in_background && config.checkpoint.every > 0) {
+    const bool wide = config.engine.dtype == ComputeDType::kFloat64;
+    const bool narrow = config.engine.dtype == ComputeDType::kBFloat16;
+    estimate.checkpoint_copy_bytes =
+        estimate.parameters.total() * (3 * (wide ? 8 : 4) + (narrow ? 2 : 0));
+  }
   const auto N =
       static_cast<double>(model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
   const auto head_weights = static_cast<double>(model.vocab_size * model.hidden_size);
@@ -112,6 +118,10 @@ std::string to_text(const RunEstimate& estimate) {
     text += row(item.name, gibibytes(item.bytes));
   }
   text += row("total, about", gibibytes(estimate.memory.total_bytes()));
+  if (estimate.checkpoint_copy_bytes > 0) {
+    text += row(
+        "besides, in main memory: copy for checkpoints", gibibytes(estimate.checkpoint_copy_bytes));
+  }
   text += "stages\n";
   for (const RunEstimate::Stage& stage : estimate.stages) {
     std::string size = stage.may_end_early ? "at most " : "";

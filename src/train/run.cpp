@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <future>
+#include <utility>
 
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
@@ -66,6 +69,30 @@ std::string engine_line(const EngineSection& engine) {
   return line;
 }
 
+/// One piece of work at a time on another thread. Its error comes up at the next call.
+class Background {
+ public:
+  void start(std::function<void()> work) {
+    finish();
+    running_ = std::async(std::launch::async, std::move(work));
+  }
+  void finish() {
+    if (running_.valid()) {
+      running_.get();
+    }
+  }
+  /// Throws the error of work that has ended; does not wait.
+  void check() {
+    if (running_.valid() &&
+        running_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+      running_.get();
+    }
+  }
+
+ private:
+  std::future<void> running_; // the destructor waits
+};
+
 bool is_due(std::int64_t step, std::int64_t every) {
   return every > 0 && step % every == 0;
 }
@@ -100,12 +127,21 @@ Trainer::End Trainer::run(
       metrics.write(step, reports);
     }
   };
-  const auto save_and_prune = [&] {
+  Background saving;
+  const auto save_and_prune = [&](bool in_background) {
     metrics.flush(); // a resumed run finds the lines of every step up to its checkpoint
     const std::int64_t step = curriculum_.state().step;
-    save(directory.checkpoint(step));
-    directory.prune_checkpoints(config_.checkpoint.keep_last, step);
-    log(LogLevel::kInfo, "checkpoint " + directory.checkpoint(step).string());
+    const auto write = [this, &directory, step](const CheckpointData& data) {
+      save(directory.checkpoint(step), data);
+      directory.prune_checkpoints(config_.checkpoint.keep_last, step);
+      log(LogLevel::kInfo, "checkpoint " + directory.checkpoint(step).string());
+    };
+    saving.finish(); // before the next copy is made
+    if (in_background) {
+      saving.start([write, data = checkpoint_data().copy()] { write(data); });
+    } else {
+      write(checkpoint_data());
+    }
   };
 
   std::int64_t saved_step = checkpoint ? curriculum_.state().step : -1;
@@ -129,14 +165,16 @@ Trainer::End Trainer::run(
       validate_and_log();
       meter.restart(curriculum_, tokens_seen_);
     }
+    saving.check();
     if (is_due(report.step, config_.checkpoint.every) || finished()) {
-      save_and_prune();
+      save_and_prune(config_.checkpoint.in_background && !finished());
       saved_step = report.step;
       meter.restart(curriculum_, tokens_seen_);
     }
   }
+  saving.finish();
   if (saved_step != curriculum_.state().step) {
-    save_and_prune();
+    save_and_prune(/*in_background=*/false);
   }
   metrics.flush();
   if (!finished()) {

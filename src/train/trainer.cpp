@@ -160,14 +160,18 @@ TrainerState Trainer::state() const {
   return state;
 }
 
-void Trainer::save(const std::filesystem::path& directory) {
+CheckpointData Trainer::checkpoint_data() const {
+  return {
+      .compute = parts_.parameters->compute(),
+      .master = parts_.parameters->master(),
+      .exp_avg = optimizer_.exp_avg(),
+      .exp_avg_sq = optimizer_.exp_avg_sq(),
+      .state = state()};
+}
+
+void Trainer::save(const std::filesystem::path& directory, const CheckpointData& data) const {
   save_checkpoint(
-      directory,
-      *parts_.parameters,
-      optimizer_,
-      *parts_.data.tokenizer,
-      config_.data.tokenizer,
-      state());
+      directory, data, *parts_.parameters, *parts_.data.tokenizer, config_.data.tokenizer);
 }
 
 void Trainer::adopt_engine(const EngineSection& saved) {

@@ -72,6 +72,18 @@ TEST(Resume, EqualsAnUninterruptedRunAfterAStop) {
   EXPECT_TRUE(fs::exists(fs::path(stopped.output) / "final" / "model.safetensors"));
 }
 
+TEST(Resume, CheckpointsWrittenInTheBackgroundHoldTheirStep) {
+  const TemporaryFolder folder;
+  RunConfig behind = tiny_run(folder / "behind"), waiting = tiny_run(folder / "waiting");
+  for (RunConfig* config : {&behind, &waiting}) {
+    config->checkpoint = {.every = 1, .keep_last = kSteps, .in_background = config == &behind};
+    ASSERT_EQ(run(*config), Trainer::End::kFinished);
+  }
+  for (std::int64_t step = 1; step <= kSteps; ++step) {
+    EXPECT_EQ(hashes(behind, step), hashes(waiting, step)) << "step " << step;
+  }
+}
+
 TEST(Resume, OfAFinishedRunChangesNothing) {
   const TemporaryFolder folder;
   const RunConfig config = tiny_run(folder / "run");

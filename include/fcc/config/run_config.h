@@ -149,6 +149,7 @@ struct EngineSection {
 struct CheckpointSection {
   std::int64_t every = 0; ///< steps; 0: only at the end and on SIGTERM/SIGINT
   std::int64_t keep_last = 3;
+  bool in_background = true; ///< written from a copy in main memory while training goes on
 };
 
 struct LogSection {

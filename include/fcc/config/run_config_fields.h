@@ -375,6 +375,12 @@ void visit(Visitor& v, CheckpointSection& c) {
       c.every,
       {.doc = "Steps between checkpoints; 0: only at the end and on SIGTERM or SIGINT.", .min = 0});
   v.field("keep_last", c.keep_last, {.doc = "Checkpoints that are kept.", .min = 1});
+  v.field(
+      "in_background",
+      c.in_background,
+      {.doc =
+           "Write a checkpoint from a copy in main memory while training goes on; false: training "
+           "waits, and no copy is made."});
 }
 
 template <typename Visitor>

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/Tensor.h>
+
 #include "fcc/config/run_config.h"
 #include "fcc/data/loader.h"
 #include "fcc/model/parameters.h"
@@ -29,26 +31,35 @@ struct TrainerState {
   std::string config; ///< JSON: the keys that decide the course (see course_of_config)
 };
 
+/// What a checkpoint is written from.
+struct CheckpointData {
+  at::Tensor compute, master, exp_avg, exp_avg_sq; ///< [P] flat buffers
+  TrainerState state;
+
+  /// The same in memory of its own on the CPU, which training does not change.
+  CheckpointData copy() const;
+};
+
 /// Writes a whole checkpoint directory, or nothing (`AtomicDirectory`):
 ///
 ///     model.safetensors, config.json, tokenizer files   a model directory like any other
 ///     optimizer.safetensors    master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or float64
 ///     trainer.json, manifest.json
 ///
+/// Of `layout` only the shapes and names count.
 /// Errors: `IoError` (a full disk too); what stood at `directory` before stays.
 void save_checkpoint(
     const std::filesystem::path& directory,
-    FlatParameters& parameters,
-    const AdamW& optimizer,
+    const CheckpointData& data,
+    const FlatParameters& layout,
     const Tokenizer& tokenizer,
-    const TokenizerConfig& tokenizer_config,
-    const TrainerState& state);
+    const TokenizerConfig& tokenizer_config);
 
 /// Only what inference needs: model, config and tokenizer, as one directory that is there whole or
 /// not at all.
 void save_final_model(
     const std::filesystem::path& directory,
-    FlatParameters& parameters,
+    const FlatParameters& parameters,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config);
 

@@ -30,6 +30,7 @@ struct RunEstimate {
   };
   ParameterCounts parameters;
   std::vector<Stage> stages;
+  std::int64_t checkpoint_copy_bytes = 0; ///< in main memory; 0: none is made
   MemoryEstimate memory;      ///< of the step that takes most, by the execution that will run
   std::string fullest_stage;  ///< which that is
   double flops_per_token = 0; ///< forward and backward

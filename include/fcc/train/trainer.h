@@ -78,7 +78,10 @@ class Trainer {
   std::vector<ValidationReport> validate();
 
   TrainerState state() const;
-  void save(const std::filesystem::path& directory);
+  /// What a checkpoint of this moment holds: the buffers that are trained, not copies of them.
+  CheckpointData checkpoint_data() const;
+  /// May run on another thread, with a copy of the data, while training goes on.
+  void save(const std::filesystem::path& directory, const CheckpointData& data) const;
   /// Goes on from a checkpoint directory (already verified). Errors: `ConfigError` on a change that
   /// would alter the course, `FormatError`.
   void restore(const std::filesystem::path& directory);
