@@ -1,6 +1,7 @@
 // fcc-train: trains a model as a configuration file says.
 
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -48,18 +49,12 @@ constexpr const char* kExamples =
     "Exit codes: 0 done or stopped with a checkpoint, 1 a failure, 2 a wrong configuration or\n"
     "command line.";
 
-int train(const Arguments& arguments) {
-  const auto config = fcc::read_config<fcc::RunConfig>(
-      fcc::read_file(arguments.config), arguments.config, arguments.overrides);
-  if (arguments.dry_run) {
-    return fcc::tools::dry_run(config);
-  }
-  const fcc::RunDirectory directory(config.output);
-  fcc::log_to_file((directory.root() / "log.txt").c_str());
-  const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, arguments.resume);
-  fcc::Trainer trainer(
-      config,
-      fcc::make_trainer_parts(config, checkpoint ? fcc::Start::kFromCheckpoint : fcc::Start::kNew));
+void train(
+    const fcc::RunConfig& config,
+    const fcc::RunDirectory& directory,
+    const std::optional<std::string>& resume) {
+  const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, resume);
+  fcc::Trainer trainer(config, fcc::make_trainer_parts(config, checkpoint));
   fcc::tools::catch_interrupts();
   if (trainer.run(directory, checkpoint, fcc::tools::interrupted()) ==
       fcc::Trainer::End::kStopped) {
@@ -68,8 +63,23 @@ int train(const Arguments& arguments) {
         "stopped on a signal; the checkpoint is saved: go on with --resume auto");
   } else {
     fcc::log(
-        fcc::LogLevel::kInfo,
-        "done: the model is in " + (fs::path(config.output) / "final").string());
+        fcc::LogLevel::kInfo, "done: the model is in " + (directory.root() / "final").string());
+  }
+}
+
+int train_or_plan(const Arguments& arguments) {
+  const auto config = fcc::read_config<fcc::RunConfig>(
+      fcc::read_file(arguments.config), arguments.config, arguments.overrides);
+  if (arguments.dry_run) {
+    return fcc::tools::dry_run(config);
+  }
+  const fcc::RunDirectory directory(config.output);
+  fcc::log_to_file((directory.root() / "log.txt").c_str());
+  try {
+    train(config, directory, arguments.resume);
+  } catch (const std::exception& error) {
+    fcc::log_to_file_only(fcc::LogLevel::kError, error.what()); // standard error gets it from main
+    throw;
   }
   return 0;
 }
@@ -109,6 +119,6 @@ int main(int argc, char** argv) {
     if (arguments.config.empty()) {
       throw fcc::ConfigError("--config", "must name a configuration file", {}, "see --help");
     }
-    return train(arguments);
+    return train_or_plan(arguments);
   });
 }

@@ -46,6 +46,14 @@ void log_to_file(const char* path) {
   logger().sinks().push_back(std::move(sink));
 }
 
+void log_to_file_only(LogLevel level, std::string_view message) {
+  const auto& standard_error = logger().sinks().front();
+  const auto before = standard_error->level();
+  standard_error->set_level(spdlog::level::off);
+  log(level, message);
+  standard_error->set_level(before);
+}
+
 void set_log_level(LogLevel level) {
   logger().set_level(to_spdlog(level));
 }

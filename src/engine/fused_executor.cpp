@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
@@ -249,7 +250,13 @@ void FusedExecutor::add_input_gradients(const Pass& pass, std::int64_t first, co
   const at::Tensor ids = pass.rows(pass.batch.ids, first, chunk.num_segments());
   const at::Tensor rows =
       chunk.grad_x0().reshape({-1, pass.plan.shape.width}).to(grads_.embed_tokens.scalar_type());
-  grads_.embed_tokens.index_put_({ids}, rows, /*accumulate=*/true);
+  if (rows.is_cpu()) { // where index_put_ adds with atomics, in any order
+    const std::int64_t vocab = weights_.embed_tokens.size(0);
+    grads_.embed_tokens.add_(at::embedding_dense_backward(
+        rows, ids, vocab, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false));
+  } else {
+    grads_.embed_tokens.index_put_({ids}, rows, /*accumulate=*/true);
+  }
 }
 
 void FusedExecutor::clear_gradients() {

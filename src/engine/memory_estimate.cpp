@@ -129,11 +129,12 @@ std::int64_t product_scratch(const Sizes& sizes, std::int64_t num_segments) {
   return std::max(norm, widened);
 }
 
-/// `add_input_gradients`: rows in the gradient's dtype; on a GPU also the ids, sorted.
+/// `add_input_gradients`: rows in the gradient's dtype; on a GPU also the ids, sorted, on a CPU the
+/// gradient of the whole embedding.
 std::int64_t embedding_scratch(const Sizes& sizes, std::int64_t tokens) {
   const std::int64_t rows =
       sizes.element == sizes.wide && sizes.cpu ? 0 : tokens * sizes.plan.shape.width * sizes.wide;
-  return rows + (sizes.cpu ? 0 : tokens * 40);
+  return rows + (sizes.cpu ? sizes.vocab * sizes.plan.shape.width * sizes.wide : tokens * 40);
 }
 
 } // namespace

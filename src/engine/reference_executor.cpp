@@ -92,7 +92,12 @@ ReferenceOptions
 ReferenceExecutor::options_for(const MicroBatch& batch, std::int64_t start, std::int64_t length) {
   ReferenceOptions options;
   if (batch.segment_starts_document.defined()) {
-    const std::int64_t L = stack_.segment_length(batch.ids.size(1));
+    const std::int64_t T = batch.ids.size(1), L = stack_.segment_length(T);
+    check(
+        batch.segment_starts_document.dim() == 2 &&
+            batch.segment_starts_document.size(1) == (T + L - 1) / L,
+        "Executor",
+        "segment_starts_document must be [B, S]; a plain Llama has one segment of all tokens");
     options.segment_starts_document =
         batch.segment_starts_document.narrow(1, start / L, (length + L - 1) / L);
   }

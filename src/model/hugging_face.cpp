@@ -160,10 +160,10 @@ void save_model(
 
 std::string model_hash(const FlatParameters& parameters) {
   const at::NoGradGuard no_grad;
-  // In float32 whatever the model computes in: the hash stays when only the dtype changes.
-  std::string text = model_config_json(parameters.config(), DType::kF32);
+  // In bfloat16 whatever the model computes in: the hash stays when only the dtype changes.
+  std::string text = model_config_json(parameters.config(), DType::kBF16);
   for (const NamedTensor& weight : parameters.named(parameters.compute())) {
-    const at::Tensor values = weight.tensor.to(at::kCPU, at::kFloat).contiguous();
+    const at::Tensor values = weight.tensor.to(at::kCPU, at::kBFloat16).contiguous();
     const std::string_view bytes(
         static_cast<const char*>(values.const_data_ptr()), values.nbytes());
     text += weight.name + " " + sha256_hex(bytes) + "\n";

@@ -83,6 +83,9 @@ std::int64_t ReferenceStack::segment_length(std::int64_t length_tokens) const {
 }
 
 const AttentionMask& ReferenceStack::causal_mask(std::int64_t length, std::int64_t num_memory) {
+  if (config_.arch() == Architecture::kLlama && !masks_.contains({length, num_memory})) {
+    masks_.clear(); // of T² elements each: as many as there are lengths would not fit
+  }
   const auto [entry, added] = masks_.try_emplace({length, num_memory});
   if (added) {
     entry->second = make_attention_mask(length, num_memory, {}, attention_.kernel, options_);

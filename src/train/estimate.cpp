@@ -59,20 +59,34 @@ double RunEstimate::tokens() const {
   return sum;
 }
 
+double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens) {
+  const bool condensation = c.arch() == Architecture::kCondensation;
+  const auto D = static_cast<double>(c.hidden_size), F = static_cast<double>(c.intermediate_size);
+  const auto V = static_cast<double>(c.vocab_size);
+  const auto q = static_cast<double>(c.num_attention_heads * c.head_dim);
+  const double kv = 2.0 * static_cast<double>(c.num_key_value_heads * c.head_dim);
+  const auto N = static_cast<double>(c.num_hidden_layers + (c.fcc ? c.fcc->num_local_layers : 0));
+  const auto T = static_cast<double>(tokens), B = static_cast<double>(batch);
+  const double L = c.fcc ? std::min(static_cast<double>(c.fcc->segment_length), T) : T;
+  const double remembered = (T - L) / T; // share of the tokens that have memory before them
+  const double memory_kv = condensation ? D * kv * remembered : 0.0;
+  const double products = N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + D * V;
+  const double keys = (L + 1) / 2 + L * remembered; // that a query sees
+  return B * T * (6 * products + N * 12 * keys * q);
+}
+
 RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor) {
   RunEstimate estimate;
   estimate.parameters = parameter_counts(model);
   const auto length = static_cast<double>(segment_length_of(model));
-  const bool full_attention = model.arch() == Architecture::kLlama;
   const std::vector<StepShape> steps = longest_steps(config, model);
-  double most_keys = 0;
+  std::int64_t longest = 1; // tokens a row
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
     const auto rows = static_cast<double>(steps[i].batch);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
-    const auto longest = static_cast<double>(stage.segments.max()) * length;
-    most_keys = std::max(most_keys, full_attention ? longest : 2 * length);
+    longest = std::max(longest, stage.segments.max() * segment_length_of(model));
     const std::string name = stage_name(config.train, static_cast<std::int64_t>(i));
     estimate.stages.push_back(
         {.name = name,
@@ -93,13 +107,7 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
     estimate.checkpoint_copy_bytes =
         estimate.parameters.total() * (3 * (wide ? 8 : 4) + (narrow ? 2 : 0));
   }
-  const auto N =
-      static_cast<double>(model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0));
-  const auto head_weights = static_cast<double>(model.vocab_size * model.hidden_size);
-  const double products =
-      static_cast<double>(estimate.parameters.attention + estimate.parameters.mlp) + head_weights;
-  const auto width = static_cast<double>(model.num_attention_heads * model.head_dim);
-  estimate.flops_per_token = 6 * products + 12 * N * width * most_keys;
+  estimate.flops_per_token = training_flops(model, 1, longest) / static_cast<double>(longest);
   return estimate;
 }
 

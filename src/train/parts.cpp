@@ -75,12 +75,21 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
 }
 
-TrainerParts make_trainer_parts(const RunConfig& config, Start start) {
-  const ModelConfig model = resolve_model_config(config.model);
+TrainerParts make_trainer_parts(
+    const RunConfig& config,
+    const std::optional<std::filesystem::path>& checkpoint) {
+  RunConfig source = config;
+  if (checkpoint && config.model.path) {
+    source.model.path = checkpoint->string();
+  }
+  const ModelConfig model = resolve_model_config(source.model);
   TrainerParts parts;
-  parts.data = open_run_data(config, model);
+  parts.data = open_run_data(source, model);
+  if (parts.data.tokenizer_config.path == source.model.path) {
+    parts.data.tokenizer_config.path = config.model.path; // a key that decides the course
+  }
   parts.engine = resolve_run_engine(config, model);
-  const bool draws = start == Start::kNew && !config.model.path;
+  const bool draws = !checkpoint && !config.model.path;
   parts.parameters = std::make_unique<FlatParameters>(
       model,
       config.engine.dtype,
@@ -88,7 +97,7 @@ TrainerParts make_trainer_parts(const RunConfig& config, Start start) {
       draws ? std::optional(static_cast<std::uint64_t>(config.train.seed)) : std::nullopt,
       config.optim.freeze,
       config.model.init);
-  if (start == Start::kNew && config.model.path) {
+  if (!checkpoint && config.model.path) {
     load_weights(*parts.parameters, *config.model.path);
   }
   parts.executor = make_executor(*parts.parameters, parts.engine);

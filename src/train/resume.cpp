@@ -111,6 +111,13 @@ std::optional<fs::path> find_checkpoint(
     const RunDirectory& run,
     const std::optional<std::string>& resume) {
   const std::vector<std::int64_t> steps = run.checkpoint_steps();
+  if (steps.empty() && (!resume || *resume == "auto") && fs::exists(run.root() / "final")) {
+    throw ConfigError(
+        "output",
+        "holds a finished run without its checkpoints",
+        run.root().string(),
+        "set another output, or move it away");
+  }
   if (!resume) {
     if (!steps.empty()) {
       throw ConfigError(

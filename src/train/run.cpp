@@ -109,6 +109,9 @@ Trainer::End Trainer::run(
     log(LogLevel::kInfo,
         "going on from " + checkpoint->string() + ", step " +
             std::to_string(curriculum_.state().step));
+    for (const fs::path& aside : directory.set_later_aside(curriculum_.state().step)) {
+      log(LogLevel::kWarning, "a later checkpoint was set aside: " + aside.string());
+    }
   }
   log(LogLevel::kInfo, engine_line(config_.engine));
   write_file_atomic(directory.root() / "config.json", write_config(config_));

@@ -22,15 +22,33 @@ std::shared_ptr<const Tokenizer> open_tokenizer(
   return with_place(key, [&] { return make_tokenizer(tokenizer); });
 }
 
-void refuse_prefix_without_memory(
-    const ModelConfig& model,
-    const std::vector<StageConfig>& stages) {
-  for (std::size_t i = 0; i < stages.size() && model.arch() == Architecture::kLlama; ++i) {
-    if (stages[i].prefix_segments.max() > 0) {
+/// What a plain Llama has no memory for: prefixes, and documents that reset it.
+void refuse_memory_of_llama(const RunConfig& config) {
+  const auto refuse_resets = [](const std::vector<DatasetConfig>& datasets,
+                                const std::string& key) {
+    for (std::size_t i = 0; i < datasets.size(); ++i) {
+      if (datasets[i].document_memory == DocumentMemory::kReset) {
+        throw ConfigError(
+            key + "." + std::to_string(i) + ".document_memory",
+            "a plain Llama has no memory to reset",
+            "reset",
+            "leave it out, or give the model an fcc section");
+      }
+    }
+  };
+  refuse_resets(config.data.train, "data.train");
+  refuse_resets(config.data.validation, "data.validation");
+  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
+    const StageConfig& stage = config.train.stages[i];
+    const std::string key = "train.stages." + std::to_string(i);
+    if (stage.data) {
+      refuse_resets(*stage.data, key + ".data");
+    }
+    if (stage.prefix_segments.max() > 0) {
       throw ConfigError(
-          "train.stages." + std::to_string(i) + ".prefix_segments",
+          key + ".prefix_segments",
           "a plain Llama has no memory to hand on from a prefix",
-          "up to " + std::to_string(stages[i].prefix_segments.max()),
+          "up to " + std::to_string(stage.prefix_segments.max()),
           "leave it 0, or give the model an fcc section");
     }
   }
@@ -52,9 +70,12 @@ TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
 }
 
 RunData open_run_data(const RunConfig& config, const ModelConfig& model) {
-  refuse_prefix_without_memory(model, config.train.stages);
-  const TokenizerConfig tokenizer = resolve_tokenizer_config(config);
+  if (model.arch() == Architecture::kLlama) {
+    refuse_memory_of_llama(config);
+  }
   RunData data;
+  data.tokenizer_config = resolve_tokenizer_config(config);
+  const TokenizerConfig& tokenizer = data.tokenizer_config;
   data.tokenizer = open_tokenizer(config, tokenizer);
   if (data.tokenizer->vocab_size() > model.vocab_size) {
     throw ConfigError(

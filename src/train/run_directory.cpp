@@ -98,6 +98,28 @@ void RunDirectory::prune_checkpoints(std::int64_t keep_last, std::int64_t newest
   }
 }
 
+std::vector<fs::path> RunDirectory::set_later_aside(std::int64_t step) const {
+  std::vector<fs::path> renamed;
+  for (const std::int64_t later : checkpoint_steps()) {
+    if (later <= step) {
+      continue;
+    }
+    const fs::path path = checkpoint(later);
+    const std::string name = "set-aside-" + path.filename().string();
+    fs::path aside = path.parent_path() / name;
+    for (int i = 2; fs::exists(aside); ++i) {
+      aside = path.parent_path() / (name + "-" + std::to_string(i));
+    }
+    std::error_code error;
+    fs::rename(path, aside, error);
+    if (error) {
+      throw IoError(path.string(), "cannot be renamed", error.message());
+    }
+    renamed.push_back(std::move(aside));
+  }
+  return renamed;
+}
+
 void RunDirectory::remove_leftovers() const {
   for (const fs::path& folder : {root_, root_ / "checkpoints"}) {
     std::vector<fs::path> leftovers;

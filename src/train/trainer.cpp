@@ -32,7 +32,7 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
       optimizer_(*parts_.parameters, config_.optim),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
-  config_.data.tokenizer = resolve_tokenizer_config(config_);
+  config_.data.tokenizer = parts_.data.tokenizer_config;
   config_.engine = parts_.engine;
   if (config_.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config_.train.threads));

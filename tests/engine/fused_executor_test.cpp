@@ -294,5 +294,25 @@ TEST(FusedExecutor, RefusesDocumentsWithAFirstMemory) {
   EXPECT_THROW(executor.train(batch_of(c)), Error);
 }
 
+TEST(FusedExecutor, IsBitEqualOnSeveralThreads) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  const Case many{.name = "many", .total = 1000, .batch = 4, .layers = 1};
+  FlatParameters parameters(model_of(many), ComputeDType::kFloat32, at::kCPU, /*seed=*/1);
+  EngineSection engine;
+  engine.execution = Execution::kFused;
+  const auto executor = make_executor(parameters, engine);
+  MicroBatch batch = batch_of(many);
+  batch.coefficients = batch.coefficients.to(at::kFloat);
+  at::Tensor first;
+  for (int i = 0; i < 12; ++i) { // many rows of few tokens: what adds them in any order shows it
+    parameters.grad().zero_();
+    executor->train(batch);
+    first = first.defined() ? first : parameters.grad().clone();
+    EXPECT_TRUE(at::equal(parameters.grad(), first)) << "pass " << i;
+  }
+  at::set_num_threads(threads);
+}
+
 } // namespace
 } // namespace fcc

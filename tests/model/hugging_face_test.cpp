@@ -171,6 +171,9 @@ TEST_F(HuggingFace, NarrowTypesAreReadAndWritten) {
     load_weights(loaded, directory_);
     EXPECT_LT(
         max_difference(loaded.master(), saved->compute()), dtype == DType::kBF16 ? 1e-30 : 1e-3);
+    FlatParameters narrow(config, ComputeDType::kBFloat16, at::kCPU, std::nullopt);
+    load_weights(narrow, directory_);
+    EXPECT_EQ(model_hash(narrow), model_hash(loaded)) << "its states go with it in either dtype";
   }
 }
 
@@ -196,7 +199,8 @@ TEST_F(HuggingFace, AModelForInferenceDoesWithoutTheBuffersOfTraining) {
       const MicroBatch batch = random_batch(config, 2, 11);
       const auto executor = make_executor(loaded, engine);
       const PassResult expected = make_executor(trained, engine)->evaluate(batch, nullptr);
-      EXPECT_TRUE(at::equal(executor->evaluate(batch, nullptr).token_losses, expected.token_losses));
+      EXPECT_TRUE(
+          at::equal(executor->evaluate(batch, nullptr).token_losses, expected.token_losses));
       EXPECT_THROW(executor->clear_gradients(), Error);
       EXPECT_THROW(executor->train(batch), Error);
     }

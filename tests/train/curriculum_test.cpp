@@ -76,9 +76,14 @@ TEST(Curriculum, StartsItsWindowAnewAfterASkippedStep) {
   EXPECT_EQ(curriculum.state().window.size(), 1u);
 }
 
-TEST(Curriculum, RefusesAnAnswerBoundWithoutAnswers) {
+TEST(Curriculum, PassesOverStepsThatDrewNoAnswer) {
   Curriculum curriculum(two_stages());
-  EXPECT_THROW(curriculum.advance(StepLosses{1.0, std::nullopt}), Error);
+  for (const std::optional<double> answer : {std::optional(0.05), {}, std::optional(0.05), {}}) {
+    curriculum.advance(StepLosses{1.0, answer});
+  }
+  EXPECT_EQ(curriculum.state().window.size(), 2u);
+  curriculum.advance(StepLosses{1.0, 0.05});
+  EXPECT_EQ(curriculum.state().stage, 1);
 }
 
 } // namespace

@@ -182,6 +182,32 @@ TEST_F(Program, HintsAtTheModelInTheFolderOfARun) {
   EXPECT_NE(output().find("other/final)"), std::string::npos) << output();
 }
 
+TEST_F(Program, RefusesAResetOfMemoryThatAPlainLlamaHasNot) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.model.config->fcc.reset();
+  DatasetConfig documents;
+  documents.type = DatasetKind::kDocuments;
+  documents.path = (folder_ / "documents.safetensors").string();
+  documents.document_memory = DocumentMemory::kReset;
+  config.data.train = {documents};
+  for (StageConfig& stage : config.train.stages) {
+    stage.until.reset();
+  }
+  const Process process = start({"--config", config_file(config), "--dry-run"});
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_NE(process.output().find("data.train.0.document_memory"), std::string::npos)
+      << process.output();
+}
+
+TEST_F(Program, KeepsTheReasonOfItsEndInTheLog) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.model.config->vocab_size = 20;
+  const Process process = start({"--config", config_file(config)});
+  EXPECT_EQ(process.wait(), 2);
+  const std::string log = read_file(folder_ / "run" / "log.txt");
+  EXPECT_NE(log.find(" E model: vocab_size"), std::string::npos) << log;
+}
+
 TEST_F(Program, RefusesSequencesWithoutTokens) {
   RunConfig config = tiny_run(folder_ / "run");
   config.train.stages[0].segments = IntDistribution::fixed(0);

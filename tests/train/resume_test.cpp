@@ -93,6 +93,51 @@ TEST(Resume, OfAFinishedRunChangesNothing) {
   EXPECT_EQ(hashes(config, kSteps), before);
 }
 
+TEST(Resume, FromAnOlderCheckpointSetsLaterOnesAside) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint = {.every = 10, .keep_last = 9};
+  run(config);
+  const std::string expected = hashes(config, kSteps);
+  ASSERT_EQ(run(config, checkpoint(config, 10).string(), /*stop=*/true), Trainer::End::kStopped);
+  const fs::path checkpoints = fs::path(config.output) / "checkpoints";
+  EXPECT_FALSE(fs::exists(checkpoint(config, 20)));
+  EXPECT_TRUE(fs::exists(checkpoints / "set-aside-step-00000020/manifest.json"));
+  EXPECT_TRUE(fs::exists(checkpoints / "set-aside-step-00000030/manifest.json"));
+  ASSERT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(config, kSteps), expected);
+  ASSERT_EQ(run(config, checkpoint(config, 10).string()), Trainer::End::kFinished);
+  EXPECT_TRUE(fs::exists(checkpoints / "set-aside-step-00000030-2"));
+}
+
+TEST(Resume, NeedsNoModelThatTheRunBeganWith) {
+  const TemporaryFolder folder;
+  const RunConfig first = tiny_run(folder / "first");
+  run(first);
+  RunConfig config = tiny_run(folder / "second");
+  config.model = {};
+  config.model.path = (fs::path(first.output) / "final").string();
+  config.data.tokenizer = {}; // the model's
+  config.checkpoint.every = 10;
+  ASSERT_EQ(run(config), Trainer::End::kFinished);
+  const std::string expected = hashes(config, kSteps);
+  fs::remove_all(checkpoint(config, kSteps));
+  fs::remove_all(first.output);
+  ASSERT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(config, kSteps), expected);
+}
+
+TEST(Resume, AFinishedRunWithoutCheckpointsIsNotWrittenOver) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  run(config);
+  fs::remove_all(fs::path(config.output) / "checkpoints");
+  for (const std::optional<std::string>& resume : {std::optional<std::string>(), {"auto"}}) {
+    const std::string message = message_of([&] { run(config, resume); });
+    EXPECT_NE(message.find("finished run"), std::string::npos) << message;
+  }
+}
+
 TEST(Resume, StartsAnewWhereNothingIsSaved) {
   const TemporaryFolder folder;
   const RunConfig config = tiny_run(folder / "run");

@@ -13,9 +13,7 @@ inline Trainer::End
 run(const RunConfig& config, const std::optional<std::string>& resume = {}, bool stop = false) {
   const RunDirectory directory(config.output);
   const auto checkpoint = find_checkpoint(directory, resume);
-  return Trainer(
-             config, make_trainer_parts(config, checkpoint ? Start::kFromCheckpoint : Start::kNew))
-      .run(directory, checkpoint, {stop});
+  return Trainer(config, make_trainer_parts(config, checkpoint)).run(directory, checkpoint, {stop});
 }
 
 } // namespace fcc

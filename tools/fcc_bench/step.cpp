@@ -12,6 +12,7 @@
 #include "fcc/core/error.h"
 #include "fcc/engine/fused_executor.h"
 #include "fcc/optim/grad_norm.h"
+#include "fcc/train/estimate.h"
 
 namespace fcc::tools {
 namespace {
@@ -120,19 +121,6 @@ std::string architecture_name(std::int64_t segment_length) {
   return segment_length > 0 ? "L " + std::to_string(segment_length) : "full attention";
 }
 
-double step_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens) {
-  const double D = static_cast<double>(c.hidden_size), N = static_cast<double>(c.num_hidden_layers);
-  const double q = static_cast<double>(c.num_attention_heads * c.head_dim);
-  const double kv = 2.0 * static_cast<double>(c.num_key_value_heads * c.head_dim);
-  const double F = static_cast<double>(c.intermediate_size), V = static_cast<double>(c.vocab_size);
-  const double T = static_cast<double>(tokens), B = static_cast<double>(batch);
-  const double L = c.fcc ? std::min(static_cast<double>(c.fcc->segment_length), T) : T;
-  const double memory_kv = D * kv * (T - L) / T;
-  const double products = N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + D * V;
-  const double pairs = (L + 1) / 2 + L * (T - L) / T; // a query
-  return B * T * (6 * products + N * 14 * pairs * q);
-}
-
 // At plain initial weights the gradient through hundreds of segments leaves bfloat16's range
 // (docs/performance.md), and products of what is not finite run faster than any others.
 constexpr InitScales kInit{.layers = 0.3, .outputs = 0.1};
@@ -195,7 +183,7 @@ StepTiming measure_steps(
   timing.max = seconds.back();
   timing.peak_bytes = std::max<std::int64_t>(peak_bytes(device) - before, 1);
   timing.finite = step.finite();
-  timing.flops = step_flops(step.config(), shape.batch, shape.tokens);
+  timing.flops = training_flops(step.config(), shape.batch, shape.tokens);
   if (after) {
     after(step, timing);
   }

@@ -43,10 +43,6 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length);
 /// "L 256" or "full attention".
 std::string architecture_name(std::int64_t segment_length);
 
-/// Floating-point operations of one training step's products: 6 a weight and token, and attention
-/// over the visible keys (forward 4·E·H a visible pair, backward 2.5 times as much).
-double step_flops(const ModelConfig& config, std::int64_t batch, std::int64_t tokens);
-
 /// A model on random tokens, ready to be stepped: forward, backward, gradient norm and AdamW.
 class TrainingStep {
  public:

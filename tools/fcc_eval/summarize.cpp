@@ -112,7 +112,7 @@ int run(Options options) {
   const auto summarize = [&](const std::vector<std::int32_t>& prompt, std::int64_t index) {
     SamplerOptions sampler = options.sampler;
     sampler.seed += static_cast<std::uint64_t>(index); // each text draws for itself
-    const std::vector<std::int32_t> ids = continue_sampled(
+    std::vector<std::int32_t> ids = continue_sampled(
         model.config(),
         model.weights,
         prompt,
@@ -120,6 +120,8 @@ int run(Options options) {
         options.max_tokens,
         model.tokenizer->eos_id(),
         std::bind_front(&Prefill::run, &prefill));
+    // A model may have more tokens than its tokenizer: those stand for no text.
+    std::erase_if(ids, [&](std::int32_t id) { return id >= model.tokenizer->vocab_size(); });
     return model.tokenizer->decode(ids);
   };
   const auto show = [](const SummaryResult& result, std::int64_t done, std::int64_t all) {

@@ -13,6 +13,9 @@ void log(LogLevel level, std::string_view message);
 /// Sends every later line to `path` as well (appended, created if absent).
 void log_to_file(const char* path);
 
+/// One line for the file of `log_to_file` alone.
+void log_to_file_only(LogLevel level, std::string_view message);
+
 /// Leaves out lines below `level` (default `kInfo`).
 void set_log_level(LogLevel level);
 

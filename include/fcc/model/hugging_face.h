@@ -42,9 +42,9 @@ std::vector<std::string> check_weights(
     const std::string& where);
 
 /// Copies every weight of a directory (float32, bfloat16, float16; sharded or not) into the master
-/// and compute buffers (those that there are). With `config.fcc` asking for weights that a plain Llama lacks
-/// (memory_layernorm, initial_memory), these keep their new values and their names are returned;
-/// any other missing, surplus or misshapen tensor is an error naming it.
+/// and compute buffers (those that there are). With `config.fcc` asking for weights that a plain
+/// Llama lacks (memory_layernorm, initial_memory), these keep their new values and their names are
+/// returned; any other missing, surplus or misshapen tensor is an error naming it.
 std::vector<std::string> load_weights(
     FlatParameters& parameters,
     const std::filesystem::path& directory);
@@ -58,7 +58,8 @@ void save_model(
     const std::filesystem::path& directory,
     std::int64_t max_shard_bytes = std::int64_t{5} << 30);
 
-/// SHA-256 over the weights' bytes and the config: names a model in saved states.
+/// SHA-256 over the weights, rounded to bfloat16, and the config: names a model in saved states,
+/// whatever dtype it runs in.
 std::string model_hash(const FlatParameters& parameters);
 
 } // namespace fcc

@@ -20,6 +20,10 @@ struct ParameterCounts {
 
 ParameterCounts parameter_counts(const ModelConfig& config);
 
+/// Operations of a training step on `batch` rows of `tokens`: products and attention, forward and
+/// backward. What a backward pass computes again counts for nothing.
+double training_flops(const ModelConfig& config, std::int64_t batch, std::int64_t tokens);
+
 /// What a run will need, before it starts.
 struct RunEstimate {
   struct Stage {

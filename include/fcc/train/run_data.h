@@ -16,15 +16,16 @@ namespace fcc {
 /// validation.
 struct RunData {
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::vector<Loader> loaders; ///< of `data.train`, and of every stage with data of its own
+  TokenizerConfig tokenizer_config; ///< resolved
+  std::vector<Loader> loaders;      ///< of `data.train`, and of every stage with data of its own
   std::vector<std::size_t> loader_of_stage;
   std::vector<std::string> fingerprints; ///< of the loaders' datasets, one after another
   std::unique_ptr<Validator> validator;
 };
 
 /// Opens what a configuration names, for a model of this shape.
-/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, a prefix for a plain Llama,
-/// too), `FormatError`, `IoError` naming the key and the file.
+/// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, a prefix or a reset of
+/// memory for a plain Llama, too), `FormatError`, `IoError` naming the key and the file.
 RunData open_run_data(const RunConfig& config, const ModelConfig& model);
 
 /// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy

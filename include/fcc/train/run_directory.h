@@ -35,6 +35,10 @@ class RunDirectory {
   /// Each is renamed first, so that a killed removal leaves no half checkpoint under its name.
   void prune_checkpoints(std::int64_t keep_last, std::int64_t newest_step) const;
 
+  /// Renames the checkpoints of later steps than this, whole or broken, to `set-aside-step-…`: a
+  /// run that goes on from here makes its own. Returns their new names.
+  std::vector<std::filesystem::path> set_later_aside(std::int64_t step) const;
+
   /// Removes what killed writers and removals left under hidden names.
   void remove_leftovers() const;
 

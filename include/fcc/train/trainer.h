@@ -42,13 +42,13 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
 /// Errors: `ConfigError`, `FormatError`, `IoError`.
 ModelConfig resolve_model_config(const ModelSection& section);
 
-/// Where the weights come from: the configuration, or a checkpoint that will be restored next (they
-/// are zero until then).
-enum class Start { kNew, kFromCheckpoint };
-
-/// The parts that a configuration asks for; data before weights, which take longer.
+/// The parts that a configuration asks for; data before weights, which take longer. Where a
+/// `checkpoint` will be restored next, weights are zero until then, and it stands in for
+/// `model.path`, which need not be there any more.
 /// Errors: those of `open_run_data`, `resolve_run_engine` and `load_weights`.
-TrainerParts make_trainer_parts(const RunConfig& config, Start start = Start::kNew);
+TrainerParts make_trainer_parts(
+    const RunConfig& config,
+    const std::optional<std::filesystem::path>& checkpoint = {});
 
 /// Trains a model as a `RunConfig` says, step by step; everything that decides the next step is in
 /// its `TrainerState`, the parameters and the optimizer, so that a restored trainer goes on bit for
