@@ -172,7 +172,7 @@ int generate(const Options& options) {
     print(prompt);
   }
 
-  fcc::tools::catch_interrupts();
+  fcc::tools::catch_interrupts("\nstopping after this token\n");
   std::int64_t generated = 0;
   bool ended = false;
   while (generated < options.max_tokens && !fcc::tools::interrupted()) {

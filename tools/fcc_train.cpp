@@ -55,7 +55,9 @@ void train(
     const std::optional<std::string>& resume) {
   const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, resume);
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config, checkpoint));
-  fcc::tools::catch_interrupts();
+  fcc::tools::catch_interrupts(
+      "stopping: the step ends, then a checkpoint is saved; a second signal ends at once "
+      "without\n");
   if (trainer.run(directory, checkpoint, fcc::tools::interrupted()) ==
       fcc::Trainer::End::kStopped) {
     fcc::log(
@@ -71,7 +73,7 @@ int train_or_plan(const Arguments& arguments) {
   const auto config = fcc::read_config<fcc::RunConfig>(
       fcc::read_file(arguments.config), arguments.config, arguments.overrides);
   if (arguments.dry_run) {
-    return fcc::tools::dry_run(config);
+    return fcc::tools::dry_run(config, arguments.resume);
   }
   const fcc::RunDirectory directory(config.output);
   fcc::log_to_file((directory.root() / "log.txt").c_str());

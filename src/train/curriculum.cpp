@@ -48,6 +48,20 @@ std::int64_t Curriculum::most_steps_left() const {
   return left;
 }
 
+double Curriculum::most_segments_left() const {
+  double left = 0;
+  for (auto i = static_cast<std::size_t>(state_.stage); i < config_.stages.size(); ++i) {
+    const StageConfig& each = config_.stages[i];
+    const bool current = i == static_cast<std::size_t>(state_.stage);
+    const std::int64_t steps = each.steps - (current ? state_.step_in_stage : 0);
+    const std::int64_t rows =
+        each.accumulate.value_or(config_.accumulate) * each.batch_size.value_or(config_.batch_size);
+    left +=
+        static_cast<double>(steps * rows) * (each.segments.mean() + each.prefix_segments.mean());
+  }
+  return left;
+}
+
 BatchShape Curriculum::draw_shape(std::int64_t segment_length) const {
   const StageConfig& current = stage();
   Random random(

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <optional>
 
+#include <ATen/Parallel.h>
+
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
 #include "fcc/core/error_at.h"
@@ -9,10 +11,14 @@
 #include "fcc/train/trainer.h"
 
 namespace fcc {
-ModelConfig resolve_model_config(const ModelSection& section) {
+ModelConfig resolve_model_config(
+    const ModelSection& section,
+    const std::optional<std::filesystem::path>& checkpoint) {
   ModelConfig config;
   if (section.path) {
-    config = with_place("model.path", [&] { return load_model_config(*section.path); });
+    config = checkpoint
+                 ? load_model_config(*checkpoint)
+                 : with_place("model.path", [&] { return load_model_config(*section.path); });
   } else if (section.preset) {
     config = model_preset(*section.preset);
   } else if (section.config) {
@@ -75,19 +81,30 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
 }
 
+std::string engine_line(const EngineSection& engine, c10::Device device) {
+  std::string line = device.str();
+  if (device.is_cpu()) {
+    line = "CPU, threads: " + std::to_string(at::get_num_threads());
+    line += engine.device == "auto" ? " (no GPU found)" : "";
+  }
+  line += ", " + std::string(enum_name(engine.dtype));
+  line += ", execution " + std::string(enum_name(engine.execution));
+  if (engine.execution == Execution::kFused) {
+    line += ", schedule " + std::string(enum_name(engine.schedule));
+    line += ", activations " + std::string(enum_name(engine.activations));
+    if (engine.chunk_segments) {
+      line += ", chunks of " + std::to_string(*engine.chunk_segments) + " segments";
+    }
+  }
+  return line;
+}
+
 TrainerParts make_trainer_parts(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint) {
-  RunConfig source = config;
-  if (checkpoint && config.model.path) {
-    source.model.path = checkpoint->string();
-  }
-  const ModelConfig model = resolve_model_config(source.model);
+  const ModelConfig model = resolve_model_config(config.model, checkpoint);
   TrainerParts parts;
-  parts.data = open_run_data(source, model);
-  if (parts.data.tokenizer_config.path == source.model.path) {
-    parts.data.tokenizer_config.path = config.model.path; // a key that decides the course
-  }
+  parts.data = open_run_data(config, model, checkpoint);
   parts.engine = resolve_run_engine(config, model);
   const bool draws = !checkpoint && !config.model.path;
   parts.parameters = std::make_unique<FlatParameters>(

@@ -103,12 +103,13 @@ void check_same_course(const std::string& saved, const std::string& now) {
         "resume",
         "these keys would alter the course of the run: " + changes,
         {},
-        "set them back, or start a new run with another output and model.path");
+        "set them back (config.json in the run's folder has them all: --config it), or start a new "
+        "run with another output and model.path");
   }
 }
 
 std::optional<fs::path> find_checkpoint(
-    const RunDirectory& run,
+    const RunFiles& run,
     const std::optional<std::string>& resume) {
   const std::vector<std::int64_t> steps = run.checkpoint_steps();
   if (steps.empty() && (!resume || *resume == "auto") && fs::exists(run.root() / "final")) {
@@ -131,6 +132,20 @@ std::optional<fs::path> find_checkpoint(
   if (*resume != "auto") {
     if (!fs::is_directory(*resume)) {
       throw ConfigError("--resume", "must be `auto` or a checkpoint directory", *resume);
+    }
+    if (fs::is_directory(fs::path(*resume) / "checkpoints")) {
+      throw ConfigError(
+          "--resume",
+          "must be a checkpoint; this is the folder of a run",
+          *resume,
+          "`auto` takes the newest of the run in `output`; all are in " + *resume + "/checkpoints");
+    }
+    if (!fs::exists(fs::path(*resume) / "trainer.json")) {
+      throw ConfigError(
+          "--resume",
+          "must be a checkpoint, with trainer.json and the optimizer's states",
+          *resume,
+          "a run that starts from a model has it as model.path");
     }
     verify_manifest(*resume);
     return *resume;

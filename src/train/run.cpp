@@ -24,50 +24,38 @@ double seconds_since(Clock::time_point start) {
 /// Tokens a second since the last progress line, and what follows from it.
 class PaceMeter {
  public:
-  explicit PaceMeter(const TrainSection& train) : train_(train) {}
+  PaceMeter(const TrainSection& train, std::int64_t segment_length)
+      : train_(train), segment_length_(segment_length) {}
 
   Pace measure(const Curriculum& curriculum, std::int64_t tokens_seen, at::Device device) {
     const double seconds = seconds_since(start_);
-    const std::int64_t num_steps = std::max<std::int64_t>(curriculum.state().step - step_, 1);
     Pace pace;
     pace.tokens_per_second = static_cast<double>(tokens_seen - tokens_) / std::max(seconds, 1e-9);
     pace.memory_bytes = peak_memory_bytes(device);
-    const std::int64_t steps_left = curriculum.most_steps_left();
-    pace.seconds_left = seconds / static_cast<double>(num_steps) * static_cast<double>(steps_left);
-    pace.most_steps = curriculum.state().step + steps_left;
+    const double tokens_left =
+        curriculum.most_segments_left() * static_cast<double>(segment_length_);
+    pace.seconds_left = tokens_left / std::max(pace.tokens_per_second, 1e-9);
+    pace.most_steps = curriculum.state().step + curriculum.most_steps_left();
     for (auto i = static_cast<std::size_t>(curriculum.state().stage); i < train_.stages.size();
          ++i) {
       pace.at_most = pace.at_most || train_.stages[i].until.has_value();
     }
-    restart(curriculum, tokens_seen);
+    restart(tokens_seen);
     return pace;
   }
 
   /// Leaves the time since the last measure out (validation, a checkpoint).
-  void restart(const Curriculum& curriculum, std::int64_t tokens_seen) {
+  void restart(std::int64_t tokens_seen) {
     start_ = Clock::now();
-    step_ = curriculum.state().step;
     tokens_ = tokens_seen;
   }
 
  private:
   const TrainSection& train_;
+  std::int64_t segment_length_;
   Clock::time_point start_ = Clock::now();
-  std::int64_t step_ = 0, tokens_ = 0;
+  std::int64_t tokens_ = 0;
 };
-
-/// How the run is executed, `auto` resolved.
-std::string engine_line(const EngineSection& engine) {
-  std::string line = "execution " + std::string(enum_name(engine.execution));
-  if (engine.execution == Execution::kFused) {
-    line += ", schedule " + std::string(enum_name(engine.schedule));
-    line += ", activations " + std::string(enum_name(engine.activations));
-    if (engine.chunk_segments) {
-      line += ", chunks of " + std::to_string(*engine.chunk_segments) + " segments";
-    }
-  }
-  return line;
-}
 
 /// One piece of work at a time on another thread. Its error comes up at the next call.
 class Background {
@@ -113,11 +101,11 @@ Trainer::End Trainer::run(
       log(LogLevel::kWarning, "a later checkpoint was set aside: " + aside.string());
     }
   }
-  log(LogLevel::kInfo, engine_line(config_.engine));
+  log(LogLevel::kInfo, engine_line(config_.engine, parts_.parameters->master().device()));
   write_file_atomic(directory.root() / "config.json", write_config(config_));
   MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
-  PaceMeter meter(config_.train);
-  meter.restart(curriculum_, tokens_seen_);
+  PaceMeter meter(config_.train, segment_length_of(parts_.parameters->config()));
+  meter.restart(tokens_seen_);
   const at::Device device = parts_.parameters->master().device();
 
   const auto validate_and_log = [&] {
@@ -166,13 +154,13 @@ Trainer::End Trainer::run(
     }
     if (is_due(report.step, config_.train.validate_every) || finished()) {
       validate_and_log();
-      meter.restart(curriculum_, tokens_seen_);
+      meter.restart(tokens_seen_);
     }
     saving.check();
     if (is_due(report.step, config_.checkpoint.every) || finished()) {
       save_and_prune(config_.checkpoint.in_background && !finished());
       saved_step = report.step;
-      meter.restart(curriculum_, tokens_seen_);
+      meter.restart(tokens_seen_);
     }
   }
   saving.finish();

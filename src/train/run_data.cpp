@@ -61,21 +61,32 @@ std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
 
 } // namespace
 
-TokenizerConfig resolve_tokenizer_config(const RunConfig& config) {
-  TokenizerConfig tokenizer = config.data.tokenizer;
-  if (takes_models_tokenizer(config)) {
-    tokenizer.path = config.model.path;
+TokenizerConfig resolve_tokenizer_config(
+    const RunConfig& config,
+    const std::optional<std::filesystem::path>& checkpoint) {
+  if (!takes_models_tokenizer(config)) {
+    return with_saved_policy(config.data.tokenizer);
   }
-  return with_saved_policy(std::move(tokenizer));
+  TokenizerConfig tokenizer = config.data.tokenizer;
+  tokenizer.path = checkpoint ? checkpoint->string() : *config.model.path;
+  tokenizer = with_saved_policy(std::move(tokenizer));
+  tokenizer.path = config.model.path; // a key that decides the course, wherever the file was read
+  return tokenizer;
 }
 
-RunData open_run_data(const RunConfig& config, const ModelConfig& model) {
+RunData open_run_data(
+    const RunConfig& config,
+    const ModelConfig& model,
+    const std::optional<std::filesystem::path>& checkpoint) {
   if (model.arch() == Architecture::kLlama) {
     refuse_memory_of_llama(config);
   }
   RunData data;
-  data.tokenizer_config = resolve_tokenizer_config(config);
-  const TokenizerConfig& tokenizer = data.tokenizer_config;
+  data.tokenizer_config = resolve_tokenizer_config(config, checkpoint);
+  TokenizerConfig tokenizer = data.tokenizer_config;
+  if (checkpoint && takes_models_tokenizer(config)) {
+    tokenizer.path = checkpoint->string();
+  }
   data.tokenizer = open_tokenizer(config, tokenizer);
   if (data.tokenizer->vocab_size() > model.vocab_size) {
     throw ConfigError(

@@ -37,13 +37,13 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 
 } // namespace
 
-RunDirectory::RunDirectory(fs::path root) : root_(std::move(root)) {
+RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
   std::error_code error;
-  fs::create_directories(root_ / "checkpoints", error);
+  fs::create_directories(root / "checkpoints", error);
   if (error) {
-    throw IoError(root_.string(), "cannot be created", error.message());
+    throw IoError(root.string(), "cannot be created", error.message());
   }
-  const fs::path path = root_ / ".lock";
+  const fs::path path = root / ".lock";
   lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0) {
     throw IoError(path.string(), "cannot be created", std::strerror(errno));
@@ -51,7 +51,7 @@ RunDirectory::RunDirectory(fs::path root) : root_(std::move(root)) {
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
     throw Error(
-        root_.string(), "another process trains in this directory", {}, "set another output");
+        root.string(), "another process trains in this directory", {}, "set another output");
   }
 }
 
@@ -59,15 +59,16 @@ RunDirectory::~RunDirectory() {
   close(lock_);
 }
 
-fs::path RunDirectory::checkpoint(std::int64_t step) const {
+fs::path RunFiles::checkpoint(std::int64_t step) const {
   char name[32];
   std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
   return root_ / "checkpoints" / name;
 }
 
-std::vector<std::int64_t> RunDirectory::checkpoint_steps() const {
+std::vector<std::int64_t> RunFiles::checkpoint_steps() const {
   std::vector<std::int64_t> steps;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root_ / "checkpoints")) {
+  std::error_code absent;
+  for (const fs::directory_entry& entry : fs::directory_iterator(root_ / "checkpoints", absent)) {
     const std::optional<std::int64_t> step = step_of(entry.path().filename().string());
     if (step && entry.is_directory()) {
       steps.push_back(*step);
@@ -121,7 +122,7 @@ std::vector<fs::path> RunDirectory::set_later_aside(std::int64_t step) const {
 }
 
 void RunDirectory::remove_leftovers() const {
-  for (const fs::path& folder : {root_, root_ / "checkpoints"}) {
+  for (const fs::path& folder : {root(), root() / "checkpoints"}) {
     std::vector<fs::path> leftovers;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
       const std::string name = entry.path().filename().string();

@@ -1,9 +1,11 @@
 #include "common/interrupt.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 
 namespace fcc::tools {
 namespace {
@@ -12,6 +14,7 @@ namespace {
 std::atomic<bool> has_come{false};
 std::atomic<int> which{0};
 std::atomic<std::int64_t> came_at_ms{0};
+std::atomic<const char*> notice_of_first{nullptr};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 std::int64_t now_ms() {
@@ -25,6 +28,8 @@ extern "C" void on_interrupt(int signal) {
     came_at_ms = now_ms();
     which = signal;
     has_come = true;
+    const char* notice = notice_of_first;
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, notice, std::strlen(notice));
   } else if (now_ms() - came_at_ms >= 1000) {
     std::signal(signal, SIG_DFL);
     std::raise(signal); // comes when this handler is left
@@ -33,7 +38,8 @@ extern "C" void on_interrupt(int signal) {
 
 } // namespace
 
-void catch_interrupts() {
+void catch_interrupts(const char* notice) {
+  notice_of_first = notice;
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
 }

@@ -6,8 +6,9 @@ namespace fcc::tools {
 
 /// From here on the first SIGINT (Ctrl-C) or SIGTERM is noted instead of ending the program, so
 /// that it can finish what it is at and save. Another one ends it at once if a second has passed:
-/// `timeout` and batch systems send a signal twice, to the process and to its group.
-void catch_interrupts();
+/// `timeout` and batch systems send a signal twice, to the process and to its group. `notice`, a
+/// line that outlives the program, is written to standard error at once.
+void catch_interrupts(const char* notice);
 
 /// Whether a signal has come.
 const std::atomic<bool>& interrupted();

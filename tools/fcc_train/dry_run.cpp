@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <optional>
 #include <string>
 
 #include <ATen/Parallel.h>
@@ -12,6 +14,7 @@
 #include "fcc/config/write_config.h"
 #include "fcc/model/device.h"
 #include "fcc/train/estimate.h"
+#include "fcc/train/resume.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc::tools {
@@ -25,13 +28,14 @@ constexpr double kMostFlops = 1e12;
 constexpr double kWorstShare = 0.25, kBestShare = 0.6;
 
 using Clock = std::chrono::steady_clock;
+using Checkpoint = std::optional<std::filesystem::path>;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double seconds_a_token(const RunConfig& config) {
-  Trainer trainer(config, make_trainer_parts(config));
+double seconds_a_token(const RunConfig& config, const Checkpoint& checkpoint) {
+  Trainer trainer(config, make_trainer_parts(config, checkpoint));
   trainer.step(); // the first one allocates
   const std::int64_t tokens_before = trainer.state().tokens_seen;
   const auto start = Clock::now();
@@ -66,20 +70,23 @@ std::string duration(double seconds) {
     std::snprintf(text, sizeof text, "%.0f s", seconds);
   } else if (seconds < 2 * 3600) {
     std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
-  } else {
+  } else if (seconds < 3 * 86400) {
     std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  } else {
+    std::snprintf(text, sizeof text, "%.0f days", seconds / 86400);
   }
   return text;
 }
 
-void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device device) {
+void print_time(
+    const RunConfig& config,
+    const Checkpoint& checkpoint,
+    const RunEstimate& estimate,
+    at::Device device) {
   const RunEstimate::Stage& first = estimate.stages.front();
   const double flops = estimate.flops_per_token * first.tokens / static_cast<double>(first.steps);
   std::printf("time (no validation, no saving)\n");
   if (flops > kMostFlops && device.is_cpu()) {
-    if (config.train.threads > 0) {
-      at::set_num_threads(static_cast<int>(config.train.threads));
-    }
     const double rate = product_rate(config.engine.dtype);
     const double all = estimate.flops_per_token * estimate.tokens();
     std::printf(
@@ -90,7 +97,7 @@ void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device
         rate * 1e-9);
     return;
   }
-  const double seconds = seconds_a_token(config) * estimate.tokens();
+  const double seconds = seconds_a_token(config, checkpoint) * estimate.tokens();
   std::printf(
       "  about %s for all steps, from the first stage's measured tokens/s\n",
       duration(seconds).c_str());
@@ -98,17 +105,35 @@ void print_time(const RunConfig& config, const RunEstimate& estimate, at::Device
 
 } // namespace
 
-int dry_run(const RunConfig& config) {
-  const ModelConfig model = resolve_model_config(config.model);
+int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
+  // A plan of a run that could not start, or go on, would only delay the bad news.
+  const Checkpoint checkpoint = find_checkpoint(RunFiles(config.output), resume);
+  const ModelConfig model = resolve_model_config(config.model, checkpoint);
   const at::Device device = device_from_name(config.engine.device, "engine.device");
-  open_run_data(
-      config, model); // a plan of a run that could not start would only delay the bad news
   RunConfig resolved = config;
-  resolved.engine = resolve_run_engine(config, model);
+  resolved.data.tokenizer = open_run_data(config, model, checkpoint).tokenizer_config;
+  if (checkpoint) {
+    const TrainerState saved = load_trainer_state(*checkpoint);
+    resolved.engine =
+        resume_engine(config.engine, engine_of_course(saved.config), engine_context(config, model));
+    check_same_course(course_of_config(saved.config), course_of_config(write_config(resolved)));
+  } else {
+    resolved.engine = resolve_run_engine(config, model);
+  }
   const RunEstimate estimate = estimate_run(resolved, model, processor_of(device));
-  std::printf("%s\n%s", write_config(resolved).c_str(), to_text(estimate).c_str());
+  if (config.train.threads > 0) {
+    at::set_num_threads(static_cast<int>(config.train.threads));
+  }
+  std::printf(
+      "%s\n%s\n%s",
+      write_config(resolved).c_str(),
+      engine_line(resolved.engine, device).c_str(),
+      to_text(estimate).c_str());
+  if (checkpoint) {
+    std::printf("goes on from %s\n", checkpoint->c_str());
+  }
   std::fflush(stdout);
-  print_time(resolved, estimate, device);
+  print_time(resolved, checkpoint, estimate, device);
   return 0;
 }
 

@@ -51,6 +51,8 @@ class Curriculum {
 
   /// Steps left if no `until` ends a stage early.
   std::int64_t most_steps_left() const;
+  /// Segments of all rows of those steps, prefixes too, as many as are to be expected.
+  double most_segments_left() const;
 
   /// The shape of all micro-batches of the current step: a function of (seed, step) alone.
   BatchShape draw_shape(std::int64_t segment_length) const;

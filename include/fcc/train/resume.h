@@ -29,7 +29,7 @@ void check_same_course(const std::string& saved, const std::string& now);
 /// `FormatError`. A path: that checkpoint, which must be whole. Absent: a new run, refused where
 /// checkpoints are. Errors: `ConfigError`, `FormatError` naming the file that is broken.
 std::optional<std::filesystem::path> find_checkpoint(
-    const RunDirectory& run,
+    const RunFiles& run,
     const std::optional<std::string>& resume);
 
 } // namespace fcc

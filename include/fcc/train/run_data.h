@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,14 +25,21 @@ struct RunData {
   std::unique_ptr<Validator> validator;
 };
 
-/// Opens what a configuration names, for a model of this shape.
+/// Opens what a configuration names, for a model of this shape. A `checkpoint` that the run goes on
+/// from stands in for `model.path`.
 /// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, a prefix or a reset of
 /// memory for a plain Llama, too), `FormatError`, `IoError` naming the key and the file.
-RunData open_run_data(const RunConfig& config, const ModelConfig& model);
+RunData open_run_data(
+    const RunConfig& config,
+    const ModelConfig& model,
+    const std::optional<std::filesystem::path>& checkpoint = {});
 
 /// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
-/// is the section's own, else the one that the tokenizer's directory was saved with.
-TokenizerConfig resolve_tokenizer_config(const RunConfig& config);
+/// is the section's own, else the one that the tokenizer's directory (or a `checkpoint` that stands
+/// in for `model.path`) was saved with.
+TokenizerConfig resolve_tokenizer_config(
+    const RunConfig& config,
+    const std::optional<std::filesystem::path>& checkpoint = {});
 
 /// Tokens of a segment; a plain Llama counts lengths in segments of `FccConfig`'s default.
 std::int64_t segment_length_of(const ModelConfig& config);

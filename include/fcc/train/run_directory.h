@@ -2,25 +2,21 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 namespace fcc {
 
-/// Where a run keeps its files, and the lock that keeps a second trainer out:
+/// Where a run keeps its files:
 ///
 ///     config.json                 the resolved configuration
 ///     log.txt, metrics.jsonl      text log; one JSON object a step and a validation
 ///     events/                     TensorBoard
 ///     checkpoints/step-00000100/  everything a resumed run needs
 ///     final/                      the trained model, for fcc-eval and fcc-generate
-class RunDirectory {
+class RunFiles {
  public:
-  /// Creates the directory and takes its lock until destruction (or the end of the process).
-  /// Errors: `IoError` if it cannot be made, `Error` if another process trains in it.
-  explicit RunDirectory(std::filesystem::path root);
-  ~RunDirectory();
-  RunDirectory(const RunDirectory&) = delete;
-  RunDirectory& operator=(const RunDirectory&) = delete;
+  explicit RunFiles(std::filesystem::path root) : root_(std::move(root)) {}
 
   const std::filesystem::path& root() const {
     return root_;
@@ -30,6 +26,20 @@ class RunDirectory {
   /// Steps of the checkpoints that are there, oldest first (whole or broken: see
   /// `verify_manifest`).
   std::vector<std::int64_t> checkpoint_steps() const;
+
+ private:
+  std::filesystem::path root_;
+};
+
+/// The same to write in, with the lock that keeps a second trainer out.
+class RunDirectory : public RunFiles {
+ public:
+  /// Creates the directory and takes its lock until destruction (or the end of the process).
+  /// Errors: `IoError` if it cannot be made, `Error` if another process trains in it.
+  explicit RunDirectory(const std::filesystem::path& root);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
 
   /// Removes the oldest checkpoints until `keep_last` are left, but never that of `newest_step`.
   /// Each is renamed first, so that a killed removal leaves no half checkpoint under its name.
@@ -43,7 +53,6 @@ class RunDirectory {
   void remove_leftovers() const;
 
  private:
-  std::filesystem::path root_;
   int lock_ = -1;
 };
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "fcc/config/run_config.h"
@@ -38,9 +39,14 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
 /// and the device's memory (see engine_choice.h). Errors: `ConfigError`.
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model);
 
+/// Where and how a run is executed, for people: `cuda:0, bfloat16, execution fused, …`.
+std::string engine_line(const EngineSection& resolved, c10::Device device);
+
 /// The shape that a section asks for, with `model.fcc` in place of the `fcc` section of the rest.
-/// Errors: `ConfigError`, `FormatError`, `IoError`.
-ModelConfig resolve_model_config(const ModelSection& section);
+/// A `checkpoint` stands in for `path`. Errors: `ConfigError`, `FormatError`, `IoError`.
+ModelConfig resolve_model_config(
+    const ModelSection& section,
+    const std::optional<std::filesystem::path>& checkpoint = {});
 
 /// The parts that a configuration asks for; data before weights, which take longer. Where a
 /// `checkpoint` will be restored next, weights are zero until then, and it stands in for
