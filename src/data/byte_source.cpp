@@ -194,6 +194,14 @@ class ZstdSource final : public ByteSource {
 
 } // namespace
 
+std::string lower_extension(const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  for (char& c : extension) { // `.TXT` is as good as `.txt`
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return extension;
+}
+
 void ByteSource::skip(std::int64_t count) {
   std::vector<char> unused(kChunkBytes);
   while (count > 0) {
@@ -207,10 +215,10 @@ void ByteSource::skip(std::int64_t count) {
 }
 
 std::unique_ptr<ByteSource> open_bytes(const std::filesystem::path& path) {
-  if (path.extension() == ".gz") {
+  if (lower_extension(path) == ".gz") {
     return std::make_unique<GzipSource>(path);
   }
-  if (path.extension() == ".zst") {
+  if (lower_extension(path) == ".zst") {
     return std::make_unique<ZstdSource>(path);
   }
   return std::make_unique<PlainSource>(path);

@@ -27,4 +27,7 @@ class ByteSource {
 /// `.gz` and `.zst` by name (any number of members or frames), anything else as it is.
 std::unique_ptr<ByteSource> open_bytes(const std::filesystem::path& path);
 
+/// The last extension with its dot, in lower case: `.TXT` is as good as `.txt`.
+std::string lower_extension(const std::filesystem::path& path);
+
 } // namespace fcc

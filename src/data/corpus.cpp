@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/byte_source.h"
 #include "data/document_reader.h"
 #include "fcc/core/error.h"
 
@@ -17,8 +18,8 @@ enum class FileKind { kText, kJsonl, kParquet };
 
 /// `.jsonl` of `a.jsonl.zst`.
 std::string inner_extension(const fs::path& path) {
-  const std::string outer = path.extension().string();
-  return outer == ".gz" || outer == ".zst" ? path.stem().extension().string() : outer;
+  const std::string outer = lower_extension(path);
+  return outer == ".gz" || outer == ".zst" ? lower_extension(path.stem()) : outer;
 }
 
 FileKind kind_of(const fs::path& path) {
@@ -26,7 +27,7 @@ FileKind kind_of(const fs::path& path) {
   if (extension == ".jsonl" || extension == ".ndjson") {
     return FileKind::kJsonl;
   }
-  return path.extension() == ".parquet" ? FileKind::kParquet : FileKind::kText;
+  return lower_extension(path) == ".parquet" ? FileKind::kParquet : FileKind::kText;
 }
 
 bool is_known(const fs::path& path) {
@@ -38,7 +39,9 @@ bool is_known(const fs::path& path) {
 
 } // namespace
 
-std::vector<fs::path> corpus_files(const std::vector<fs::path>& inputs) {
+std::vector<fs::path> corpus_files(
+    const std::vector<fs::path>& inputs,
+    std::int64_t* num_passed_over) {
   std::vector<fs::path> files;
   for (const fs::path& input : inputs) {
     std::error_code error;
@@ -52,8 +55,13 @@ std::vector<fs::path> corpus_files(const std::vector<fs::path>& inputs) {
     }
     std::vector<fs::path> found;
     for (const auto& entry : fs::recursive_directory_iterator(input, error)) {
-      if (entry.is_regular_file() && is_known(entry.path())) {
+      if (!entry.is_regular_file()) {
+        continue;
+      }
+      if (is_known(entry.path())) {
         found.push_back(entry.path());
+      } else if (num_passed_over != nullptr) {
+        ++*num_passed_over;
       }
     }
     if (error) {

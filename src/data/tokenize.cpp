@@ -209,7 +209,7 @@ void write_files(const TokenizeOptions& options, TokenSpool& spool, const TokenF
           options.holdout.string(),
           "a share to hold out must leave a document on both sides",
           std::to_string(num_held_out) + " of " + std::to_string(num_documents),
-          "--split-documents cuts a text into several");
+          "--split-documents '\\n\\n\\n' cuts a text into several where two lines are empty");
     }
     part.first = num_documents - num_held_out;
     spool.write_token_file(options.holdout, info, part);

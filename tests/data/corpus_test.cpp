@@ -80,7 +80,7 @@ TEST(Corpus, EveryFormatGivesTheSameDocuments) {
   write_file_atomic(folder / "a.ndjson.zst", zstd(jsonl(texts)));
   write_file_atomic(folder / "a.txt", joined(texts));
   write_file_atomic(folder / "a.txt.gz", gzip(joined(texts)));
-  write_file_atomic(folder / "a.txt.zst", zstd(joined(texts)));
+  write_file_atomic(folder / "a.TXT.zst", zstd(joined(texts)));
   CorpusOptions options;
   options.separator = "=====";
   for (const char* name :
@@ -116,9 +116,9 @@ TEST(Corpus, GoesOnFromBehindAnyDocument) {
 TEST(Corpus, ReadsMembersAndFramesThatWereJoined) {
   const TemporaryFolder folder;
   write_file_atomic(folder / "a.txt.gz", gzip("one ") + gzip("") + gzip("two"));
-  write_file_atomic(folder / "a.txt.zst", zstd("one ") + zstd("") + zstd("two"));
+  write_file_atomic(folder / "a.TXT.zst", zstd("one ") + zstd("") + zstd("two"));
   EXPECT_EQ(read_all({folder / "a.txt.gz"}, {}), std::vector<std::string>{"one two"});
-  EXPECT_EQ(read_all({folder / "a.txt.zst"}, {}), std::vector<std::string>{"one two"});
+  EXPECT_EQ(read_all({folder / "a.TXT.zst"}, {}), std::vector<std::string>{"one two"});
 }
 
 TEST(Corpus, FindsSeparatorsAcrossReadBorders) {
@@ -137,17 +137,20 @@ TEST(Corpus, ListsFoldersByPathAndTakesKnownFilesOnly) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "b");
   for (const char* name :
-       {"z.txt", "b/c.jsonl.gz", "b/a.md", "b/picture.png", "a.txt.zst", "x.gz"}) {
+       {"z.txt", "b/c.jsonl.gz", "b/a.md", "b/picture.png", "a.TXT.zst", "x.gz"}) {
     write_file_atomic(folder / name, "");
   }
   EXPECT_EQ(
       corpus_files({folder / "z.txt", folder.path()}),
       (std::vector<fs::path>{
           folder / "z.txt",
-          folder / "a.txt.zst",
+          folder / "a.TXT.zst",
           folder / "b/a.md",
           folder / "b/c.jsonl.gz",
           folder / "z.txt"}));
+  std::int64_t num_passed_over = 0;
+  EXPECT_EQ(corpus_files({folder.path()}, &num_passed_over).size(), 4u);
+  EXPECT_EQ(num_passed_over, 2) << "the picture, and a .gz of nothing known";
   EXPECT_THROW(corpus_files({folder / "none"}), ConfigError);
   EXPECT_THROW(corpus_files({}), ConfigError);
   fs::create_directories(folder / "empty");

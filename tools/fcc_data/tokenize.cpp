@@ -136,7 +136,15 @@ int run_tokenize(Arguments arguments) {
   TokenizeOptions& options = arguments.options;
   options.add_eos = !arguments.no_eos;
   options.corpus.separator = unescaped(arguments.separator);
-  options.files = corpus_files({arguments.inputs.begin(), arguments.inputs.end()});
+  std::int64_t num_passed_over = 0;
+  options.files =
+      corpus_files({arguments.inputs.begin(), arguments.inputs.end()}, &num_passed_over);
+  if (num_passed_over > 0) {
+    std::fprintf(
+        stderr,
+        "passed over %s files of other kinds (see `fcc-data tokenize --help`)\n",
+        with_commas(num_passed_over).c_str());
+  }
   if (options.holdout.empty() != (options.holdout_share == 0.0)) {
     throw ConfigError(
         "tokenize",

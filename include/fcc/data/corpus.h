@@ -19,10 +19,13 @@ struct CorpusOptions {
 };
 
 /// The files that `inputs` name: files as they are, folders as all of their files (below too, by
-/// path) that end in `.txt`, `.text`, `.md`, `.jsonl`, `.ndjson` or `.parquet`, the first five also
-/// with `.gz` or `.zst`. Errors: `ConfigError` on an input that is missing, a folder without such
-/// a file.
-std::vector<std::filesystem::path> corpus_files(const std::vector<std::filesystem::path>& inputs);
+/// path) that end, in capitals or not, in `.txt`, `.text`, `.md`, `.jsonl`, `.ndjson` or
+/// `.parquet`, the first five also with `.gz` or `.zst`. Errors: `ConfigError` on an input that is
+/// missing, a folder without such a file. To `num_passed_over`, if given, are added the folders'
+/// files with other endings.
+std::vector<std::filesystem::path> corpus_files(
+    const std::vector<std::filesystem::path>& inputs,
+    std::int64_t* num_passed_over = nullptr);
 
 /// Whether this build reads Parquet (the CMake option FCC_PARQUET).
 bool corpus_reads_parquet();
