@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <nlohmann/json.hpp>
 
@@ -81,18 +82,22 @@ Json to_json(const TrainerState& state) {
 
 } // namespace
 
-CheckpointData CheckpointData::copy() const {
-  const auto on_cpu = [](const at::Tensor& flat) {
-    return flat.to(at::kCPU, flat.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+void CheckpointData::copy_to(CheckpointData& copy) const {
+  const auto put = [](const at::Tensor& flat, at::Tensor& copied) {
+    if (!copied.defined()) {
+      copied = at::empty_like(flat, flat.options().device(at::kCPU));
+    }
+    copied.copy_(flat);
   };
-  CheckpointData copied{
-      .compute = {},
-      .master = on_cpu(master),
-      .exp_avg = on_cpu(exp_avg),
-      .exp_avg_sq = on_cpu(exp_avg_sq),
-      .state = state};
-  copied.compute = compute.is_same(master) ? copied.master : on_cpu(compute);
-  return copied;
+  put(master, copy.master);
+  put(exp_avg, copy.exp_avg);
+  put(exp_avg_sq, copy.exp_avg_sq);
+  if (compute.is_same(master)) {
+    copy.compute = copy.master;
+  } else {
+    put(compute, copy.compute);
+  }
+  copy.state = state;
 }
 
 void save_checkpoint(

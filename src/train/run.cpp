@@ -118,7 +118,8 @@ Trainer::End Trainer::run(
       metrics.write(step, reports);
     }
   };
-  Background saving;
+  CheckpointData copied;
+  Background saving; // after what it writes from
   const auto save_and_prune = [&](bool in_background) {
     metrics.flush(); // a resumed run finds the lines of every step up to its checkpoint
     const std::int64_t step = curriculum_.state().step;
@@ -129,7 +130,8 @@ Trainer::End Trainer::run(
     };
     saving.finish(); // before the next copy is made
     if (in_background) {
-      saving.start([write, data = checkpoint_data().copy()] { write(data); });
+      checkpoint_data().copy_to(copied);
+      saving.start([write, &copied] { write(copied); });
     } else {
       write(checkpoint_data());
     }
