@@ -11,7 +11,7 @@ build=build/$preset
 if [ "$preset" = cpu ] || [ "$preset" = asan ]; then scripts/setup.sh --cpu; else scripts/setup.sh; fi
 scripts/check_includes.py
 scripts/check_format.sh
-cmake --preset "$preset"
+cmake --preset "$preset" -DFCC_BUILD_TESTS=ON -DFCC_BUILD_TOOLS=ON
 cmake --build "$build"
 ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"
 scripts/check_install.sh "$build"

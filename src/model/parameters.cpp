@@ -225,10 +225,8 @@ FlatParameters::FlatParameters(
   compute_ = dtype == ComputeDType::kBFloat16 ? master_.to(at::kBFloat16) : master_;
 }
 
-FlatParameters FlatParameters::for_inference(
-    const ModelConfig& config,
-    ComputeDType dtype,
-    at::Device device) {
+FlatParameters
+FlatParameters::for_inference(const ModelConfig& config, ComputeDType dtype, at::Device device) {
   const at::NoGradGuard no_grad;
   FlatParameters parameters(config, std::vector<std::string>());
   const bool narrow = dtype == ComputeDType::kBFloat16;

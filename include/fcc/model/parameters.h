@@ -140,10 +140,8 @@ class FlatParameters {
   static std::vector<Slot> make_slots(const ModelConfig& config);
   void freeze_matching(const std::vector<std::string>& patterns);
   void place_slots();
-  void initialize(
-      const at::Tensor& flat,
-      std::optional<std::uint64_t> seed,
-      const InitScales& init) const;
+  void initialize(const at::Tensor& flat, std::optional<std::uint64_t> seed, const InitScales& init)
+      const;
   friend std::int64_t count_parameters(const ModelConfig& config);
   friend std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 
