@@ -96,6 +96,10 @@ Loader::Loader(
   state_.positions.assign(datasets_.size(), 0);
 }
 
+double Loader::share(std::size_t dataset) const {
+  return weights_.at(dataset) / std::accumulate(weights_.begin(), weights_.end(), 0.0);
+}
+
 Batch Loader::next(const BatchShape& shape, std::int64_t rank, std::int64_t num_ranks) {
   check(rank >= 0 && rank < num_ranks, "Loader", "rank must be below the number of ranks");
   Batch batch = empty_batch(shape);

@@ -240,6 +240,7 @@ TEST_F(Program, DryRunPrintsEstimatesAndWritesNothing) {
   EXPECT_NE(output.find("\"execution\": \"reference\""), std::string::npos) << output;
   EXPECT_NE(output.find("mean squared gradients"), std::string::npos) << output;
   EXPECT_FALSE(fs::exists(config.output));
+  EXPECT_NE(output.find("made as it is read"), std::string::npos) << output;
 }
 
 TEST_F(Program, DryRunTellsOfTheExecutionThatWillRun) {

@@ -1,10 +1,13 @@
 #include "fcc_train/dry_run.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/mm.h>
@@ -103,6 +106,42 @@ void print_time(
       duration(seconds).c_str());
 }
 
+/// How often each dataset is read through, stage by stage together, if all steps are made.
+void print_data(const RunConfig& config, const RunData& data, std::int64_t segment_length) {
+  std::vector<std::vector<double>> positions;
+  for (const Loader& loader : data.loaders) {
+    positions.emplace_back(loader.datasets().size(), 0.0);
+  }
+  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
+    const StageConfig& stage = config.train.stages[i];
+    const std::size_t of_stage = data.loader_of_stage[i];
+    const Loader& loader = data.loaders[of_stage];
+    const BatchShape row{
+        .num_segments = std::max<std::int64_t>(1, std::llround(stage.segments.mean())),
+        .num_prefix_segments = std::llround(stage.prefix_segments.mean()),
+        .segment_length = segment_length};
+    const double rows = static_cast<double>(
+        stage.steps * stage.accumulate.value_or(config.train.accumulate) *
+        stage.batch_size.value_or(config.train.batch_size));
+    for (std::size_t d = 0; d < loader.datasets().size(); ++d) {
+      const auto a_row = static_cast<double>(loader.datasets()[d]->skip(row, 0));
+      positions[of_stage][d] += rows * loader.share(d) * a_row;
+    }
+  }
+  std::printf("training data\n");
+  for (std::size_t l = 0; l < data.loaders.size(); ++l) {
+    for (std::size_t d = 0; d < positions[l].size(); ++d) {
+      const Dataset& dataset = *data.loaders[l].datasets()[d];
+      const double times = dataset.epochs(std::llround(positions[l][d]));
+      char text[64] = "made as it is read";
+      if (times > 0) {
+        std::snprintf(text, sizeof text, "read %.3g times", times);
+      }
+      std::printf("  %-46s %20s\n", dataset.name().c_str(), text);
+    }
+  }
+}
+
 } // namespace
 
 int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
@@ -111,7 +150,8 @@ int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
   const ModelConfig model = resolve_model_config(config.model, checkpoint);
   const at::Device device = device_from_name(config.engine.device, "engine.device");
   RunConfig resolved = config;
-  resolved.data.tokenizer = open_run_data(config, model, checkpoint).tokenizer_config;
+  const RunData data = open_run_data(config, model, checkpoint);
+  resolved.data.tokenizer = data.tokenizer_config;
   if (checkpoint) {
     const TrainerState saved = load_trainer_state(*checkpoint);
     resolved.engine =
@@ -129,6 +169,7 @@ int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
       write_config(resolved).c_str(),
       engine_line(resolved.engine, device).c_str(),
       to_text(estimate).c_str());
+  print_data(config, data, segment_length_of(model));
   if (checkpoint) {
     std::printf("goes on from %s\n", checkpoint->c_str());
   }

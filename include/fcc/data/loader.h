@@ -100,6 +100,8 @@ class Loader {
   const std::vector<std::unique_ptr<Dataset>>& datasets() const {
     return datasets_;
   }
+  /// The share of the rows that are drawn from a dataset.
+  double share(std::size_t dataset) const;
 
  private:
   std::vector<std::unique_ptr<Dataset>> datasets_;
