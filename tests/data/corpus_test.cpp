@@ -80,11 +80,11 @@ TEST(Corpus, EveryFormatGivesTheSameDocuments) {
   write_file_atomic(folder / "a.ndjson.zst", zstd(jsonl(texts)));
   write_file_atomic(folder / "a.txt", joined(texts));
   write_file_atomic(folder / "a.txt.gz", gzip(joined(texts)));
-  write_file_atomic(folder / "a.TXT.zst", zstd(joined(texts)));
+  write_file_atomic(folder / "a.TXT.ZST", zstd(joined(texts)));
   CorpusOptions options;
   options.separator = "=====";
   for (const char* name :
-       {"a.jsonl", "a.jsonl.gz", "a.ndjson.zst", "a.txt", "a.txt.gz", "a.txt.zst"}) {
+       {"a.jsonl", "a.jsonl.gz", "a.ndjson.zst", "a.txt", "a.txt.gz", "a.TXT.ZST"}) {
     EXPECT_EQ(read_all({folder / name}, options), texts) << name;
   }
 }
