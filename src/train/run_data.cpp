@@ -64,14 +64,11 @@ std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
 TokenizerConfig resolve_tokenizer_config(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint) {
-  if (!takes_models_tokenizer(config)) {
-    return with_saved_policy(config.data.tokenizer);
-  }
   TokenizerConfig tokenizer = config.data.tokenizer;
-  tokenizer.path = checkpoint ? checkpoint->string() : *config.model.path;
-  tokenizer = with_saved_policy(std::move(tokenizer));
-  tokenizer.path = config.model.path; // a key that decides the course, wherever the file was read
-  return tokenizer;
+  if (takes_models_tokenizer(config)) {
+    tokenizer.path = checkpoint ? checkpoint->string() : *config.model.path;
+  }
+  return with_saved_policy(std::move(tokenizer));
 }
 
 RunData open_run_data(
@@ -82,10 +79,10 @@ RunData open_run_data(
     refuse_memory_of_llama(config);
   }
   RunData data;
-  data.tokenizer_config = resolve_tokenizer_config(config, checkpoint);
-  TokenizerConfig tokenizer = data.tokenizer_config;
-  if (checkpoint && takes_models_tokenizer(config)) {
-    tokenizer.path = checkpoint->string();
+  const TokenizerConfig tokenizer = resolve_tokenizer_config(config, checkpoint);
+  data.tokenizer_config = tokenizer;
+  if (takes_models_tokenizer(config)) {
+    data.tokenizer_config.path = config.model.path; // decides the course, wherever it was read
   }
   data.tokenizer = open_tokenizer(config, tokenizer);
   if (data.tokenizer->vocab_size() > model.vocab_size) {

@@ -67,8 +67,11 @@ fs::path RunFiles::checkpoint(std::int64_t step) const {
 
 std::vector<std::int64_t> RunFiles::checkpoint_steps() const {
   std::vector<std::int64_t> steps;
-  std::error_code absent;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root_ / "checkpoints", absent)) {
+  const fs::path folder = root_ / "checkpoints";
+  if (!fs::exists(folder)) {
+    return steps;
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     const std::optional<std::int64_t> step = step_of(entry.path().filename().string());
     if (step && entry.is_directory()) {
       steps.push_back(*step);

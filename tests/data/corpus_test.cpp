@@ -116,9 +116,9 @@ TEST(Corpus, GoesOnFromBehindAnyDocument) {
 TEST(Corpus, ReadsMembersAndFramesThatWereJoined) {
   const TemporaryFolder folder;
   write_file_atomic(folder / "a.txt.gz", gzip("one ") + gzip("") + gzip("two"));
-  write_file_atomic(folder / "a.TXT.zst", zstd("one ") + zstd("") + zstd("two"));
+  write_file_atomic(folder / "a.txt.zst", zstd("one ") + zstd("") + zstd("two"));
   EXPECT_EQ(read_all({folder / "a.txt.gz"}, {}), std::vector<std::string>{"one two"});
-  EXPECT_EQ(read_all({folder / "a.TXT.zst"}, {}), std::vector<std::string>{"one two"});
+  EXPECT_EQ(read_all({folder / "a.txt.zst"}, {}), std::vector<std::string>{"one two"});
 }
 
 TEST(Corpus, FindsSeparatorsAcrossReadBorders) {

@@ -297,7 +297,7 @@ TEST(FusedExecutor, RefusesDocumentsWithAFirstMemory) {
 TEST(FusedExecutor, IsBitEqualOnSeveralThreads) {
   const int threads = at::get_num_threads();
   at::set_num_threads(2);
-  const Case many{.name = "many", .total = 1000, .batch = 4, .layers = 1};
+  const Case many{.name = "many", .total = 20, .batch = 800, .layers = 1};
   FlatParameters parameters(model_of(many), ComputeDType::kFloat32, at::kCPU, /*seed=*/1);
   EngineSection engine;
   engine.execution = Execution::kFused;

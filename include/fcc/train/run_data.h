@@ -18,7 +18,7 @@ namespace fcc {
 /// validation.
 struct RunData {
   std::shared_ptr<const Tokenizer> tokenizer;
-  TokenizerConfig tokenizer_config; ///< resolved
+  TokenizerConfig tokenizer_config; ///< resolved; `path` as the configuration has it
   std::vector<Loader> loaders;      ///< of `data.train`, and of every stage with data of its own
   std::vector<std::size_t> loader_of_stage;
   std::vector<std::string> fingerprints; ///< of the loaders' datasets, one after another
@@ -34,9 +34,9 @@ RunData open_run_data(
     const ModelConfig& model,
     const std::optional<std::filesystem::path>& checkpoint = {});
 
-/// `data.tokenizer`; the tokenizer of `model.path` where the section names none. The BOS/EOS policy
-/// is the section's own, else the one that the tokenizer's directory (or a `checkpoint` that stands
-/// in for `model.path`) was saved with.
+/// The tokenizer to open: `data.tokenizer`; where the section names none that of `model.path`, or
+/// of the `checkpoint` that stands in for it. The BOS/EOS policy is the section's own, else the one
+/// that the tokenizer's directory was saved with.
 TokenizerConfig resolve_tokenizer_config(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint = {});
