@@ -70,25 +70,63 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
       problems.add(key, std::string("is for datasets of type ") + types + " only: leave it out");
     }
   };
-  if (dataset.type != DatasetKind::kPasskey) {
+  const bool is_passkey = dataset.type == DatasetKind::kPasskey;
+  const bool is_recall = dataset.type == DatasetKind::kRecall;
+  if (!is_passkey && !is_recall) {
+    refuse("first_share", dataset.first_share == defaults.first_share, "`passkey`, `recall`");
+  }
+  if (!is_recall) {
+    refuse("keys", dataset.keys == defaults.keys, "`recall`");
+    refuse("questions", dataset.questions == defaults.questions, "`recall`");
+    refuse("text_share", dataset.text_share == defaults.text_share, "`recall`");
+    refuse("templates", !dataset.templates, "`recall`");
+    refuse("fillers", !dataset.fillers, "`recall`");
+  }
+  if (!is_passkey) {
     refuse("digits", dataset.digits == defaults.digits, "`passkey`");
-    refuse("first_share", dataset.first_share == defaults.first_share, "`passkey`");
     refuse("depth", !dataset.depth, "`passkey`");
     refuse("intro", !dataset.intro, "`passkey`");
     refuse("filler", !dataset.filler, "`passkey`");
     refuse("needle", !dataset.needle, "`passkey`");
     refuse("question", !dataset.question, "`passkey`");
-  } else {
+  }
+  if (is_passkey || is_recall) {
     refuse(
         "document_memory",
         dataset.document_memory == defaults.document_memory,
         "`tokens`, `documents`, `pairs`");
   }
-  if (dataset.type != DatasetKind::kPasskey && dataset.type != DatasetKind::kPairs) {
-    const char* const types = "`passkey`, `pairs`";
+  if (!is_passkey && !is_recall && dataset.type != DatasetKind::kPairs) {
+    const char* const types = "`passkey`, `pairs`, `recall`";
     refuse("loss_on", dataset.loss_on == defaults.loss_on, types);
     refuse("context_weight", dataset.context_weight == defaults.context_weight, types);
     refuse("answer_weight", dataset.answer_weight == defaults.answer_weight, types);
+  }
+}
+
+void check_recall(const DatasetConfig& dataset, Problems& problems) {
+  if (dataset.text_share > 0 && !dataset.path) {
+    problems.add("path", "must name a token file, the text that `text_share` speaks of");
+  } else if (dataset.path && dataset.text_share == 0) {
+    problems.add("path", "has no effect with text_share 0: leave it out");
+  }
+  if (dataset.templates) {
+    if (dataset.templates->empty()) {
+      problems.add("templates", "must hold one at least");
+    }
+    for (std::size_t i = 0; i < dataset.templates->size(); ++i) {
+      const Problems::Scope scope(problems, indexed("templates", i));
+      const RecallTemplate& form = (*dataset.templates)[i];
+      if (form.needle.find("{key}") == std::string::npos) {
+        problems.add("needle", "must contain `{key}`, which stands for the value");
+      }
+      if (form.question.empty() || form.question.find("{key}") != std::string::npos) {
+        problems.add("question", "must be a text without `{key}`: only the needle tells it");
+      }
+    }
+  }
+  if (dataset.fillers && dataset.fillers->empty()) {
+    problems.add("fillers", "must hold one at least");
   }
 }
 
@@ -106,6 +144,8 @@ void check_dataset(const DatasetConfig& dataset, Problems& problems) {
     if (dataset.depth && dataset.first_share > 0) {
       problems.add("first_share", "must be 0 where `depth` is fixed");
     }
+  } else if (dataset.type == DatasetKind::kRecall) {
+    check_recall(dataset, problems);
   } else if (!dataset.path || dataset.path->empty()) {
     problems.add("path", "must name the file of the dataset");
   }
@@ -127,7 +167,8 @@ void check_datasets(
 
 bool has_answers(const std::vector<DatasetConfig>& datasets) {
   return std::any_of(datasets.begin(), datasets.end(), [](const DatasetConfig& dataset) {
-    return dataset.type == DatasetKind::kPasskey || dataset.type == DatasetKind::kPairs;
+    return dataset.type == DatasetKind::kPasskey || dataset.type == DatasetKind::kRecall ||
+           dataset.type == DatasetKind::kPairs;
   });
 }
 
@@ -145,7 +186,8 @@ void check_stage(const StageConfig& stage, const DataSection& data, Problems& pr
       problems.add(
           "metric", "must be one of `loss`, `answer_loss`", "`" + stage.until->metric + "`");
     } else if (stage.until->metric == "answer_loss" && !has_answers(datasets)) {
-      problems.add("metric", "`answer_loss` needs a dataset of type `passkey` or `pairs`");
+      problems.add(
+          "metric", "`answer_loss` needs a dataset of type `passkey`, `recall` or `pairs`");
     }
     if (stage.until->window > stage.steps) {
       problems.add(

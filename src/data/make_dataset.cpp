@@ -32,6 +32,8 @@ std::unique_ptr<Dataset> make_dataset(
       return make_document_dataset(config, name, *tokenizer, marks);
     case DatasetKind::kPasskey:
       return make_passkey_dataset(config, name, std::move(tokenizer), seed, marks);
+    case DatasetKind::kRecall:
+      return make_recall_dataset(config, name, std::move(tokenizer), seed, marks);
     case DatasetKind::kPairs:
       return make_pair_dataset(config, name, std::move(tokenizer), marks);
   }

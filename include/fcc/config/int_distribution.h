@@ -15,6 +15,8 @@ struct IntDistribution {
   std::vector<std::int64_t> values; ///< the number, the list, or {min, max}
   double zero_share = 0.0;          ///< probability of 0 before anything else is drawn
 
+  bool operator==(const IntDistribution&) const = default;
+
   static IntDistribution fixed(std::int64_t value);
   std::int64_t draw(Random& random) const;
   std::int64_t max() const;

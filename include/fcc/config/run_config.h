@@ -43,9 +43,14 @@ struct ModelSection {
   InitScales init;                   ///< of new weights
 };
 
-enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs };
+enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs, kRecall };
 enum class DocumentMemory { kCarry, kReset };
 enum class LossOn { kAll, kAnswer };
+
+/// How a fact is told and asked for; `{key}` stands for its value, `{name}` for what it is of.
+struct RecallTemplate {
+  std::string needle, question;
+};
 
 /// One source of training or validation sequences.
 struct DatasetConfig {
@@ -59,7 +64,13 @@ struct DatasetConfig {
   double first_share = 0.0;    ///< share of samples with the needle at the very start
   std::optional<double> depth; ///< fixed depth in 0..1; default: uniform
   std::optional<std::string> intro, filler, needle, question; ///< `{key}` stands for the digits
-  // passkey, pairs
+  // recall (data/recall.h); templates and fillers default to built-in ones
+  IntDistribution keys = IntDistribution::fixed(1);      ///< facts a row
+  IntDistribution questions = IntDistribution::fixed(1); ///< questions a row
+  double text_share = 0.0; ///< share of rows whose filler is text of `path`
+  std::optional<std::vector<RecallTemplate>> templates;
+  std::optional<std::vector<std::string>> fillers; ///< one of them is repeated in a row
+  // passkey, pairs, recall
   LossOn loss_on = LossOn::kAll;
   double context_weight = 1.0; ///< target weight outside the answer (loss_on all)
   double answer_weight = 1.0;  ///< target weight of the answer

@@ -22,6 +22,7 @@ struct EnumNames<DatasetKind> {
       {{"tokens", DatasetKind::kTokens},
        {"documents", DatasetKind::kDocuments},
        {"passkey", DatasetKind::kPasskey},
+       {"recall", DatasetKind::kRecall},
        {"pairs", DatasetKind::kPairs}}};
 };
 template <>
@@ -133,15 +134,32 @@ void visit(Visitor& v, ModelSection& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, RecallTemplate& c) {
+  v.field(
+      "needle",
+      c.needle,
+      {.doc = "The fact: `{key}` stands for its value, `{name}` for what it is of.",
+       .required = true});
+  v.field(
+      "question",
+      c.question,
+      {.doc = "What stands before the value where it is asked for.", .required = true});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, DatasetConfig& c) {
   v.field(
       "type",
       c.type,
       {.doc =
            "tokens: a token file as one stream; documents: its documents one by one; passkey: made "
-           "on the fly (arXiv 2405.04620, appendix C); pairs: prompts and answers from JSONL."});
+           "on the fly (arXiv 2405.04620, appendix C); recall: facts and questions at any place of "
+           "a row, made on the fly; pairs: prompts and answers from JSONL."});
   v.field("name", c.name, {.doc = "Name in reports; empty: type and index."});
-  v.field("path", c.path, {.doc = "Token file (tokens, documents) or JSONL file (pairs)."});
+  v.field(
+      "path",
+      c.path,
+      {.doc = "Token file (tokens, documents, the text of recall) or JSONL file (pairs)."});
   v.field(
       "weight",
       c.weight,
@@ -155,7 +173,9 @@ void visit(Visitor& v, DatasetConfig& c) {
   v.field(
       "first_share",
       c.first_share,
-      {.doc = "passkey: share of samples with the needle at the very start.", .min = 0, .max = 1});
+      {.doc = "passkey, recall: share of samples with the needle at the very start.",
+       .min = 0,
+       .max = 1});
   v.field(
       "depth",
       c.depth,
@@ -173,15 +193,29 @@ void visit(Visitor& v, DatasetConfig& c) {
       "question",
       c.question,
       {.doc = "passkey: text at the end, before the answer; null: the paper's."});
-  v.field("loss_on", c.loss_on, {.doc = "passkey, pairs: targets that count."});
+  v.field("keys", c.keys, {.doc = "recall: facts in a row.", .min = 1, .max = 1024});
+  v.field("questions", c.questions, {.doc = "recall: questions in a row.", .min = 1, .max = 1024});
+  v.field(
+      "text_share",
+      c.text_share,
+      {.doc = "recall: share of the rows whose filler is text of `path`; in the others one of "
+              "`fillers` is repeated.",
+       .min = 0,
+       .max = 1});
+  v.field(
+      "templates",
+      c.templates,
+      {.doc = "recall: how facts are told and asked for; null: the built-in sentences."});
+  v.field("fillers", c.fillers, {.doc = "recall: texts to repeat; null: the built-in ones."});
+  v.field("loss_on", c.loss_on, {.doc = "passkey, pairs, recall: targets that count."});
   v.field(
       "context_weight",
       c.context_weight,
-      {.doc = "passkey, pairs: target weight outside the answer (loss_on all).", .min = 0});
+      {.doc = "passkey, pairs, recall: target weight outside the answer (loss_on all).", .min = 0});
   v.field(
       "answer_weight",
       c.answer_weight,
-      {.doc = "passkey, pairs: target weight of the answer.", .min = 0, .above_min = true});
+      {.doc = "passkey, pairs, recall: target weight of the answer.", .min = 0, .above_min = true});
 }
 
 template <typename Visitor>

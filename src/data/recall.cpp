@@ -1,0 +1,196 @@
+#include "fcc/data/recall.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "data/recall_words.h"
+#include "fcc/core/error.h"
+#include "fcc/core/random.h"
+#include "fcc/data/token_file.h"
+#include "fcc/text/tokenizer.h"
+
+namespace fcc {
+namespace {
+
+std::string replaced(std::string text, std::string_view mark, const std::string& by) {
+  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
+    text.replace(at, mark.size(), by);
+    at += by.size();
+  }
+  return text;
+}
+
+/// A fact told or asked for, as tokens, and where in the row it stands.
+struct Event {
+  std::vector<std::int32_t> ids;
+  std::size_t answer_size = 0; ///< the last tokens that are the answer; 0: a fact
+  double place = 0.0;          ///< 0..1 of the filler
+};
+
+struct Fact {
+  std::string told, question, value;
+  double place = 0.0;
+};
+
+std::string begun(const std::string& text) {
+  return text.empty() || text.front() == '\n' || text.front() == ' ' ? text : " " + text;
+}
+
+} // namespace
+
+RecallTask::RecallTask(
+    const DatasetConfig& config,
+    std::shared_ptr<const Tokenizer> tokenizer,
+    std::shared_ptr<const TokenFile> text,
+    bool add_bos)
+    : tokenizer_(std::move(tokenizer)),
+      text_(std::move(text)),
+      templates_(config.templates.value_or(recall_templates())),
+      num_facts_(config.keys),
+      num_questions_(config.questions),
+      text_share_(config.text_share),
+      first_share_(config.first_share) {
+  if (text_share_ > 0 && !text_) {
+    throw ConfigError("recall text_share", "above 0 needs `path`, the text");
+  }
+  for (const std::string& filler : config.fillers.value_or(recall_fillers())) {
+    fillers_.push_back(tokenizer_->encode(begun(filler)));
+    if (fillers_.back().empty()) {
+      throw ConfigError("recall fillers", "must give at least one token each", filler);
+    }
+  }
+  if (add_bos) {
+    if (!tokenizer_->bos_id()) {
+      throw ConfigError("recall", "add_bos needs a tokenizer with a BOS", tokenizer_->kind());
+    }
+    bos_ = {*tokenizer_->bos_id()};
+  }
+}
+
+std::vector<std::int32_t> RecallTask::filler(std::int64_t count, bool from_text, Random& random)
+    const {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+  if (from_text) {
+    std::int64_t position = random.below(text_->num_tokens());
+    for (std::span<std::int32_t> rest = ids; !rest.empty();) {
+      const auto size =
+          std::min(rest.size(), static_cast<std::size_t>(text_->num_tokens() - position));
+      text_->read(position, rest.first(size));
+      rest = rest.subspan(size);
+      position = 0;
+    }
+    return ids;
+  }
+  const auto& period =
+      fillers_[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(fillers_.size())))];
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = period[i % period.size()];
+  }
+  return ids;
+}
+
+RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
+  RecallRow row;
+  row.text = random.uniform() < text_share_;
+  const std::int64_t wanted_facts = std::max<std::int64_t>(1, num_facts_.draw(random));
+  const std::int64_t wanted_questions = std::max<std::int64_t>(1, num_questions_.draw(random));
+  const bool first = random.uniform() < first_share_;
+
+  std::vector<Fact> facts;
+  for (std::int64_t i = 0; i < wanted_facts; ++i) {
+    const RecallTemplate& form = templates_[static_cast<std::size_t>(
+        random.below(static_cast<std::int64_t>(templates_.size())))];
+    const std::string name = draw_recall_name(random);
+    Fact fact;
+    fact.value = draw_recall_value(random);
+    fact.told = begun(replaced(replaced(form.needle, "{key}", fact.value), "{name}", name));
+    fact.question = begun(replaced(form.question, "{name}", name));
+    fact.place = first && i == 0 ? 0.0 : random.uniform();
+    // Two facts of one name would contradict each other.
+    const bool told_before = std::any_of(facts.begin(), facts.end(), [&](const Fact& other) {
+      return other.question == fact.question;
+    });
+    if (!told_before) {
+      facts.push_back(std::move(fact));
+    }
+  }
+
+  const double graded = static_cast<double>(shape.first_graded_token) /
+                        static_cast<double>(std::max<std::int64_t>(1, shape.length_tokens));
+  std::vector<Event> events;
+  auto remaining = shape.length_tokens + 1 - static_cast<std::int64_t>(bos_.size());
+  const auto add = [&](Event event) {
+    const auto size = static_cast<std::int64_t>(event.ids.size());
+    if (size > remaining) {
+      return false;
+    }
+    remaining -= size;
+    events.push_back(std::move(event));
+    return true;
+  };
+  const auto add_fact = [&](const Fact& fact) {
+    const bool fits = add({tokenizer_->encode(fact.told), 0, fact.place});
+    row.num_facts += fits ? 1 : 0;
+    return fits;
+  };
+  const auto add_question = [&](const Fact& fact) {
+    Event event;
+    event.ids = tokenizer_->encode(fact.question);
+    const std::vector<std::int32_t> answer = tokenizer_->encode(" " + fact.value);
+    event.answer_size = answer.size();
+    event.ids.insert(event.ids.end(), answer.begin(), answer.end());
+    const double from = std::max(fact.place, graded);
+    event.place = from + (1.0 - from) * random.uniform();
+    const bool fits = add(std::move(event));
+    row.num_questions += fits ? 1 : 0;
+    return fits;
+  };
+
+  if (!add_fact(facts.front()) || !add_question(facts.front())) {
+    throw ConfigError(
+        "recall",
+        "a row must hold a fact, its question and the answer",
+        std::to_string(shape.length_tokens) + " tokens",
+        "use more or longer segments");
+  }
+  std::size_t told = 1;
+  while (told < facts.size() && add_fact(facts[told])) {
+    ++told;
+  }
+  for (std::int64_t i = 1; i < wanted_questions; ++i) {
+    const auto which = random.below(static_cast<std::int64_t>(told));
+    if (!add_question(facts[static_cast<std::size_t>(which)])) {
+      break;
+    }
+  }
+  // Stable: a fact was added before its questions, so it stands before them where places are equal.
+  std::stable_sort(events.begin(), events.end(), [](const Event& a, const Event& b) {
+    return a.place < b.place;
+  });
+
+  const std::vector<std::int32_t> between = filler(remaining, row.text, random);
+  row.ids = bos_;
+  row.ids.reserve(static_cast<std::size_t>(shape.length_tokens + 1));
+  std::size_t used = 0;
+  for (const Event& event : events) {
+    const auto until =
+        static_cast<std::size_t>(std::llround(event.place * static_cast<double>(between.size())));
+    row.ids.insert(
+        row.ids.end(),
+        between.begin() + static_cast<std::ptrdiff_t>(used),
+        between.begin() + static_cast<std::ptrdiff_t>(std::max(used, until)));
+    used = std::max(used, until);
+    row.answer.resize(row.ids.size(), 0);
+    row.ids.insert(row.ids.end(), event.ids.begin(), event.ids.end());
+    row.answer.resize(row.ids.size() - event.answer_size, 0);
+    row.answer.resize(row.ids.size(), 1);
+  }
+  row.ids.insert(row.ids.end(), between.begin() + static_cast<std::ptrdiff_t>(used), between.end());
+  row.answer.resize(row.ids.size(), 0);
+  return row;
+}
+
+} // namespace fcc
