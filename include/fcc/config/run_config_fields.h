@@ -18,7 +18,7 @@ struct EnumNames<TokenizerKind> {
 };
 template <>
 struct EnumNames<DatasetKind> {
-  static constexpr std::array<std::pair<std::string_view, DatasetKind>, 4> value{
+  static constexpr std::array<std::pair<std::string_view, DatasetKind>, 5> value{
       {{"tokens", DatasetKind::kTokens},
        {"documents", DatasetKind::kDocuments},
        {"passkey", DatasetKind::kPasskey},
