@@ -103,11 +103,14 @@ RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
   for (std::int64_t i = 0; i < wanted_facts; ++i) {
     const RecallTemplate& form = templates_[static_cast<std::size_t>(
         random.below(static_cast<std::int64_t>(templates_.size())))];
-    const std::string name = draw_recall_name(random);
+    const std::string name = draw_recall_name(random), kind = draw_recall_kind(random);
+    const auto filled = [&](const std::string& text) {
+      return begun(replaced(replaced(text, "{name}", name), "{kind}", kind));
+    };
     Fact fact;
     fact.value = draw_recall_value(random);
-    fact.told = begun(replaced(replaced(form.needle, "{key}", fact.value), "{name}", name));
-    fact.question = begun(replaced(form.question, "{name}", name));
+    fact.told = replaced(filled(form.needle), "{key}", fact.value);
+    fact.question = filled(form.question);
     fact.place = first && i == 0 ? 0.0 : random.uniform();
     // Two facts of one name would contradict each other.
     const bool told_before = std::any_of(facts.begin(), facts.end(), [&](const Fact& other) {

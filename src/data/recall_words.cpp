@@ -61,29 +61,51 @@ const std::vector<RecallTemplate>& recall_templates() {
   static const std::vector<RecallTemplate> templates = {
       {"The passkey is {key}. Remember it carefully. {key} is the passkey.",
        "What is the passkey? The passkey is"},
-      {"The passkey of {name} is {key}. Remember it.",
-       "What is the passkey of {name}? The passkey of {name} is"},
-      {"The access code of {name} is {key}.", "The access code of {name} is"},
-      {"Note: {name} = {key}.", "Note: {name} ="},
-      {"Remember that the number for {name} is {key}.",
-       "Which number was given for {name}? The number for {name} is"},
-      {"{name} lives at number {key}.", "{name} lives at number"},
-      {"The password for the {name} account has been set to {key}.",
-       "Question: what is the password for the {name} account?\nAnswer:"},
-      {"To open the {name} door, enter {key}.", "To open the {name} door, enter"},
+      {"The {kind} of {name} is {key}. Remember it.",
+       "What is the {kind} of {name}? The {kind} of {name} is"},
+      {"The {kind} for {name} is {key}.", "The {kind} for {name} is"},
+      {"Note: {kind} {name} = {key}.", "Note: {kind} {name} ="},
+      {"Remember that the {kind} given to {name} was {key}.",
+       "Which {kind} was given to {name}? The {kind} given to {name} was"},
+      {"{name} has the {kind} {key}.", "{name} has the {kind}"},
+      {"The {kind} of the {name} account has been set to {key}.",
+       "Question: what is the {kind} of the {name} account?\nAnswer:"},
+      {"To open the {name} door, use the {kind} {key}.",
+       "Which {kind} opens the {name} door? Use the {kind}"},
       {"{name}: {key}", "{name}:"},
-      {"My friend {name} told me the secret {key} yesterday.",
-       "Which secret did {name} tell me? It was"},
+      {"My friend {name} told me a {kind} yesterday: {key}.",
+       "Which {kind} did {name} tell me? It was"},
       {"const {name} = \"{key}\";", "The value of the constant {name} is"},
-      {"Here is something important: the code word of {name} is {key}. Keep it in mind.",
-       "Q: What is the code word of {name}?\nA:"},
-      {"The serial number printed on the {name} reads {key}.",
-       "The serial number printed on the {name} reads"},
+      {"Here is something important: the {kind} called {name} reads {key}. Keep it in mind.",
+       "Q: What does the {kind} called {name} read?\nA:"},
+      {"The {kind} printed on the {name} reads {key}.", "The {kind} printed on the {name} reads"},
       {"Please store this entry. Key: {name}. Value: {key}.", "Key: {name}. Value:"},
-      {"In the ledger, {name} is recorded under {key}.", "In the ledger, {name} is recorded under"},
-      {"According to the report, the identifier of {name} was {key}.",
-       "What was the identifier of {name}, according to the report? The identifier was"}};
+      {"In the ledger, {name} is recorded under {kind} {key}.",
+       "In the ledger, {name} is recorded under {kind}"},
+      {"According to the report, the {kind} belonging to {name} was {key}.",
+       "What was the {kind} belonging to {name}, according to the report? It was"},
+      {"A secret: {key} is the {kind} of {name}.", "Tell me the secret {kind} of {name}:"},
+      {"IMPORTANT!!! {name} ({kind}): {key}", "The {kind} noted for {name} as important is"},
+      {"Somebody wrote on the wall that one {kind} for {name} is: {key}.",
+       "What {kind} for {name} was written on the wall? The {kind} for {name} on the wall is"},
+      {"{key} - that is the {kind} which {name} must never forget.",
+       "The {kind} which {name} must never forget is"},
+      {"I assign the {kind} {key} to {name}.", "I assigned to {name} the {kind}"},
+      {"Among the many things here, {name} stands for the {kind} {key}.",
+       "In the text above, {name} stands for the {kind}"},
+      {"You will be asked about this later: the {kind} of {name} equals {key}.",
+       "As mentioned in the text, the {kind} of {name} equals"},
+      {"<{name}>{key}</{name}>", "The content of the tag {name} is"}};
   return templates;
+}
+
+std::string draw_recall_kind(Random& random) {
+  static constexpr std::array<std::string_view, 24> kKinds = {
+      "passkey",       "access code", "number",    "password",    "PIN",          "code word",
+      "token",         "identifier",  "lock code", "extension",   "seat",         "room",
+      "serial number", "badge",       "reference", "code",        "lucky number", "secret word",
+      "address",       "key",         "answer",    "combination", "label",        "value"};
+  return pick(kKinds, random);
 }
 
 const std::vector<std::string>& recall_fillers() {
@@ -118,8 +140,13 @@ std::string draw_recall_value(Random& random) {
       return pseudo_word(random);
     case 1:
       return pick(kNouns, random) + "-" + pick(kNouns, random);
-    case 2:
-      return draw_from("0123456789abcdef", 6 + random.below(7), random);
+    case 2: {
+      std::string hex = draw_from("0123456789abcdef", 6 + random.below(7), random);
+      for (std::int64_t groups = random.below(3); groups > 0; --groups) {
+        hex += "-" + draw_from("0123456789abcdef", 4, random);
+      }
+      return hex;
+    }
     default: {
       const std::string first = draw_from("123456789", 1, random);
       return first + draw_from("0123456789", 2 + random.below(6), random);

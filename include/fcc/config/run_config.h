@@ -47,7 +47,8 @@ enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs, kRecall };
 enum class DocumentMemory { kCarry, kReset };
 enum class LossOn { kAll, kAnswer };
 
-/// How a fact is told and asked for; `{key}` stands for its value, `{name}` for what it is of.
+/// How a fact is told and asked for; `{key}` stands for its value, `{name}` for what it is of,
+/// `{kind}` for the sort of value.
 struct RecallTemplate {
   std::string needle, question;
 };

@@ -138,7 +138,8 @@ void visit(Visitor& v, RecallTemplate& c) {
   v.field(
       "needle",
       c.needle,
-      {.doc = "The fact: `{key}` stands for its value, `{name}` for what it is of.",
+      {.doc = "The fact: `{key}` stands for its value, `{name}` for what it is of, `{kind}` for "
+              "the sort of value.",
        .required = true});
   v.field(
       "question",
