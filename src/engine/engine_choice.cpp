@@ -33,9 +33,7 @@ AttentionUse use_of(const EngineSection& engine, const EngineContext& context) {
 
 } // namespace
 
-std::optional<ConfigError> fused_refusal(
-    const EngineSection& engine,
-    const EngineContext& context) {
+std::optional<ConfigError> fused_refusal(const EngineContext& context) {
   if (context.model.arch() == Architecture::kLocalGlobal) {
     return ConfigError(
         "engine.execution",
@@ -58,7 +56,7 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
-  return context.device.is_cuda() && !fused_refusal(engine, context) ? Execution::kFused
+  return context.device.is_cuda() && !fused_refusal(context) ? Execution::kFused
                                                                      : Execution::kReference;
 }
 
@@ -71,7 +69,7 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
           {},
           "leave it out, or set engine.execution to fused");
     }
-  } else if (const auto refusal = fused_refusal(engine, context)) {
+  } else if (const auto refusal = fused_refusal(context)) {
     throw *refusal;
   }
 }

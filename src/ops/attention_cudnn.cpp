@@ -59,7 +59,7 @@ class CudnnAttention : public AttentionByRows {
   std::shared_ptr<CudnnGraphs> graphs_ = cudnn_ops::make_graphs(); ///< each built at its first use
 };
 
-std::optional<AttentionRefusal> refusal(const AttentionUse& use) {
+std::optional<AttentionRefusal> cudnn_refusal(const AttentionUse& use) {
   if (const auto without = refusal_of_half_precision(use)) {
     return without;
   }
@@ -75,7 +75,7 @@ AttentionEntry cudnn_attention() {
   return {
       .name = AttentionBackend::kCudnn,
       .automatic = false, // docs/performance.md: for those who ask for it
-      .refusal = refusal,
+      .refusal = cudnn_refusal,
       .make = []() -> std::shared_ptr<const Attention> {
         return std::make_shared<CudnnAttention>();
       }};

@@ -22,7 +22,7 @@ class FccAttention : public AttentionByCells {
   }
 };
 
-std::optional<AttentionRefusal> refusal(const AttentionUse& use) {
+std::optional<AttentionRefusal> fcc_refusal(const AttentionUse& use) {
   if (const auto without = refusal_without_gpu(use)) {
     return without;
   }
@@ -48,7 +48,7 @@ AttentionEntry fcc_attention() {
   return {
       .name = AttentionBackend::kFcc,
       .automatic = true,
-      .refusal = refusal,
+      .refusal = fcc_refusal,
       .make = []() -> std::shared_ptr<const Attention> {
         check(kernel_ops::has_gpu_code(), "attention fcc", "needs a build with GPU code");
         return std::make_shared<FccAttention>();

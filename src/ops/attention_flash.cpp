@@ -111,7 +111,7 @@ class FlashAttention : public AttentionByRows {
   }
 };
 
-std::optional<AttentionRefusal> refusal(const AttentionUse& use) {
+std::optional<AttentionRefusal> flash_refusal(const AttentionUse& use) {
   if (const auto without = refusal_of_half_precision(use)) {
     return without;
   }
@@ -127,7 +127,7 @@ AttentionEntry flash_attention() {
   return {
       .name = AttentionBackend::kFlash,
       .automatic = true,
-      .refusal = refusal,
+      .refusal = flash_refusal,
       .make = []() -> std::shared_ptr<const Attention> {
         return std::make_shared<FlashAttention>();
       }};

@@ -80,7 +80,7 @@ EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& mod
       context,
       longest_steps(config, model),
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
-  const auto refusal = fused_refusal(config.engine, context);
+  const auto refusal = fused_refusal(context);
   if (context.device.is_cuda() && config.engine.execution == Execution::kAuto && refusal) {
     log(LogLevel::kInfo, std::string("execution `auto` is not `fused` here: ") + refusal->what());
   }

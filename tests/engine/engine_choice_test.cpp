@@ -73,7 +73,7 @@ TEST(EngineChoice, WhatFusedDoesNotServeIsRefusedByName) {
   learned.first_memory = FirstMemory::kLearned;
   const ModelConfig model = tiny_config(learned);
   EngineContext context{.model = model, .device = at::kCPU};
-  EXPECT_FALSE(fused_refusal(engine, context));
+  EXPECT_FALSE(fused_refusal(context));
   context.documents_reset = true;
   EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.execution");
   context.documents_reset = false;

@@ -25,7 +25,7 @@ struct EngineContext {
 };
 
 /// Why the fused execution cannot run this; empty: it can. The error names the key.
-std::optional<ConfigError> fused_refusal(const EngineSection& engine, const EngineContext& context);
+std::optional<ConfigError> fused_refusal(const EngineContext& context);
 
 /// What `engine.execution` comes down to: `auto` is `fused` on a GPU, where fused takes the model
 /// and the options (else `fused_refusal` says why not), and `reference` on a CPU. Never `kAuto`.
