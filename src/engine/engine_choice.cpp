@@ -57,7 +57,7 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
     return engine.execution;
   }
   return context.device.is_cuda() && !fused_refusal(context) ? Execution::kFused
-                                                                     : Execution::kReference;
+                                                             : Execution::kReference;
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
