@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks a build on a machine with a GPU of compute capability 9.0: every GPU test, then the
-# kernels' tests under compute-sanitizer, and with --bench the tables of docs/performance.md. Needs
-# the built programs and nothing else of the project: no compiler, no CMake.
+# Checks a build on a machine with a GPU of compute capability 9.0: every GPU test, over the Hopper
+# kernels and the portable ones, then the kernels' tests under compute-sanitizer, and with --bench the
+# tables of docs/performance.md. Needs the built programs and nothing else: no compiler, no CMake.
 set -uo pipefail
 
 usage() {
@@ -140,6 +140,8 @@ if [ "$bench" = yes ]; then
       --csv "$logs/schedules.csv" --json "$logs/schedules.json"
     table bench_1b train --preset llama-3.2-1b --segment-length 512 --tokens 16384 --steps 5 \
       --profile --trace "$logs/trace_1b.json" --csv "$logs/1b.csv" --json "$logs/1b.json"
+    table bench_1b_portable train --preset llama-3.2-1b --segment-length 512 --tokens 16384 \
+      --steps 5 --kernels portable --csv "$logs/1b_portable.csv" --json "$logs/1b_portable.json"
     table bench_1b_128k train --preset llama-3.2-1b --segment-length 512 --tokens 131072 \
       --chunk-segments 86 --steps 3 --csv "$logs/1b_128k.csv" --json "$logs/1b_128k.json"
     table bench_memory memory --max-tokens 65536 --output "$logs/figures"

@@ -8,8 +8,10 @@ namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kAtOnce = 4; // loads in flight
-/// Vectors of a row that stay in shared memory between the two sweeps: 200 KB.
-constexpr int kMostHeld = 200 * 1024 / static_cast<int>(sizeof(Vec8));
+/// Shared memory for what stays of a row between the two sweeps: most of an H100's, and less where
+/// the GPU has less.
+constexpr int kMostHeldBytes = 200 * 1024;
+constexpr int kReservedBytes = 2 * 1024; // the kernel's own shared variables, and the driver's
 
 /// A running maximum and the sum of exponentials under it.
 struct Softmax {
@@ -129,9 +131,21 @@ cudaError_t cross_entropy(const CrossEntropyParams& params) {
   if (params.num_rows == 0) {
     return cudaSuccess;
   }
-  const int num_held = params.write_gradient ? std::min(params.vocab_size / 8, kMostHeld) : 0;
+  int device = 0, most_bytes = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&most_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  if (error != cudaSuccess) {
+    return error;
+  }
+  most_bytes = std::min(most_bytes - kReservedBytes, kMostHeldBytes);
+  const int num_held =
+      params.write_gradient
+          ? std::min(params.vocab_size / 8, most_bytes / static_cast<int>(sizeof(Vec8)))
+          : 0;
   const int bytes = num_held * static_cast<int>(sizeof(Vec8));
-  const cudaError_t error = cudaFuncSetAttribute(
+  error = cudaFuncSetAttribute(
       cross_entropy_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error != cudaSuccess) {
     return error;

@@ -10,6 +10,7 @@ std::vector<std::string> fused_keys_in_use(const EngineSection& engine) {
       keys.emplace_back(key);
     }
   };
+  look("kernels", engine.kernels == defaults.kernels);
   look("schedule", engine.schedule == defaults.schedule);
   look("activations", engine.activations == defaults.activations);
   look("chunk_segments", !engine.chunk_segments);

@@ -245,8 +245,6 @@ void check_engine(const EngineSection& engine, Problems& problems) {
     for (const std::string& key : fused_keys_in_use(engine)) {
       problems.add(key, "has no meaning for execution `reference`: leave it out");
     }
-  } else if (engine.execution == Execution::kFused && engine.attention != AttentionBackend::kAuto) {
-    problems.add("attention", "has no meaning for execution `fused`: leave it out");
   }
 }
 

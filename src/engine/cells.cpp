@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
-#include "fcc/ops/cell_attention.h"
-#include "fcc/ops/cell_ops.h"
+#include "fcc/ops/linear.h"
+#include "fcc/ops/rms_norm.h"
+#include "fcc/ops/rope.h"
+#include "fcc/ops/swiglu.h"
 
 namespace fcc {
 namespace {
@@ -53,6 +55,7 @@ CellAttentionInput attention_input(const CellShape& shape, const CellBlock& bloc
     input.k_mem = heads_of(shape, kept.kv_memory, 0, shape.groups);
     input.v_mem = heads_of(shape, kept.kv_memory, half, shape.groups);
     input.has_memory = block.has_memory;
+    input.last_cell_has_none = block.last_cell_has_none;
   }
   return input;
 }
@@ -185,6 +188,7 @@ void forward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
+    const Attention& attention,
     const CellBlock& block,
     at::Tensor out,
     Placement scratch) {
@@ -222,7 +226,7 @@ void forward_cells(
   }
 
   // o = softmax(q·kᵀ/√E + mask)·v, Y = X + o·Wo
-  cell_attention_forward(
+  attention.forward(
       attention_input(shape, block), heads_of(shape, kept.attention, 0, shape.heads), kept.lse);
   linear_forward(kept.attention, layers_of(weights.o_proj, diagonal), block.x, kept.mid);
 
@@ -237,6 +241,7 @@ void backward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
+    const Attention& attention,
     const CellBlock& block,
     const at::Tensor& grad_out,
     const GradTarget& x,
@@ -251,7 +256,7 @@ void backward_cells(
 
   // MLP: dh, then d(gate, up) in place, then dz
   linear_backward_input(grad_out, layers_of(weights.down_proj, diagonal), {waiting.mlp_hidden});
-  swiglu_backward(waiting.mlp_hidden, kept.gate_up);
+  swiglu_backward_in_place(waiting.mlp_hidden, kept.gate_up);
   linear_backward_input(kept.gate_up, layers_of(weights.gate_up_proj, diagonal), {grad_normed});
   rms_norm_backward(
       grad_normed,
@@ -275,7 +280,7 @@ void backward_cells(
     attention_grads.k_mem = heads_of(shape, waiting.kv_memory, 0, shape.groups);
     attention_grads.v_mem = heads_of(shape, waiting.kv_memory, half, shape.groups);
   }
-  cell_attention_backward(
+  attention.backward(
       attention_input(shape, block),
       heads_of(shape, kept.attention, 0, shape.heads),
       kept.lse,

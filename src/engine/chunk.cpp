@@ -177,8 +177,15 @@ void Chunk::write_visibility(const ChunkMemory& memory) {
     visibility_ = Visibility::kAll;
     return;
   }
-  visibility_ = num_visible == 0 ? Visibility::kNone : Visibility::kSome;
-  if (visibility_ == Visibility::kSome) {
+  const auto first = static_cast<std::ptrdiff_t>(rows.size()) - plan_.shape.batch;
+  if (num_visible == 0) {
+    visibility_ = Visibility::kNone;
+  } else if (num_visible == first && std::count(rows.begin(), rows.begin() + first, 1) == first) {
+    visibility_ = Visibility::kAllButFirst;
+  } else {
+    visibility_ = Visibility::kSome;
+  }
+  if (visibility_ != Visibility::kNone) {
     buffers_.visible.copy_(at::from_blob(rows.data(), buffers_.visible.sizes(), at::kByte));
   }
 }
@@ -211,7 +218,9 @@ CellBlock Chunk::block_of(const Diagonal& diagonal) const {
   if (visibility_ != Visibility::kNone) {
     block.memory = diagonal_view(buffers_.grid, diagonal, memory_layer_, first_column_ - 1);
   }
-  if (visibility_ == Visibility::kSome) {
+  block.last_cell_has_none =
+      visibility_ == Visibility::kAllButFirst && diagonal.segment(diagonal.num_cells - 1) == 0;
+  if (visibility_ == Visibility::kSome || block.last_cell_has_none) {
     const std::int64_t first = num_segments_ - 1 - diagonal.first_segment;
     block.has_memory = buffers_.visible.slice(0, first, first + diagonal.num_cells);
   }
@@ -233,7 +242,7 @@ CellGradients Chunk::waiting_of(const Diagonal& diagonal) const {
 }
 
 void Chunk::run(const Course& course, const std::function<void()>& work) {
-  if (plan_.graph_pool == nullptr || !WorkGraph::serves(buffers_.grid.device())) {
+  if (plan_.graph_pool == nullptr || !WorkGraph::supports(buffers_.grid.device())) {
     work();
     return;
   }
@@ -270,6 +279,7 @@ void Chunk::forward_diagonals() {
         plan_.shape,
         plan_.weights,
         plan_.rotary,
+        *plan_.attention,
         block_of(diagonal),
         diagonal_view(buffers_.grid, diagonal, 1, first_column_),
         Placement(buffers_.scratch));
@@ -351,6 +361,7 @@ void Chunk::backward_diagonals(const Course& course) {
         plan_.shape,
         plan_.weights,
         plan_.rotary,
+        *plan_.attention,
         block,
         diagonal_view(buffers_.grad_grid, *diagonal, 1, first_column_),
         {diagonal_view(buffers_.grad_grid, *diagonal, 0, first_column_),

@@ -9,35 +9,37 @@
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include "fcc/config/engine_keys.h"
-#include "ops/kernels.h"
+#include "fcc/ops/memory_attention_choice.h"
 
 namespace fcc {
 namespace {
 
-/// The project's kernels run on this device.
-bool has_kernels(c10::Device device) {
-  return device.is_cuda() &&
-         kernel_ops::serves(at::empty({0}, at::TensorOptions(device).dtype(at::kBFloat16)));
+c10::ScalarType scalar_type(ComputeDType dtype) {
+  switch (dtype) {
+    case ComputeDType::kFloat64:
+      return c10::ScalarType::Double;
+    case ComputeDType::kBFloat16:
+      return c10::ScalarType::BFloat16;
+    case ComputeDType::kFloat32:
+      break;
+  }
+  return c10::ScalarType::Float;
+}
+
+AttentionUse use_of(const EngineSection& engine, const EngineContext& context) {
+  return attention_use(
+      context.device, scalar_type(engine.dtype), context.model.head_dim, engine.kernels);
 }
 
 } // namespace
 
-std::optional<ConfigError> fused_refusal(
-    const EngineSection& engine,
-    const EngineContext& context) {
+std::optional<ConfigError> fused_refusal(const EngineContext& context) {
   if (context.model.arch() == Architecture::kLocalGlobal) {
     return ConfigError(
         "engine.execution",
         "`fused` does not serve the architecture local_global",
         "fused",
         "use reference");
-  }
-  if (engine.attention != AttentionBackend::kAuto) {
-    return ConfigError(
-        "engine.attention",
-        "`fused` chooses by shape: its own kernel where that serves, plain operators elsewhere",
-        std::string(enum_name(engine.attention)),
-        "use auto");
   }
   if (context.documents_reset && context.model.fcc &&
       context.model.fcc->first_memory != FirstMemory::kAbsent) {
@@ -54,8 +56,8 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
-  return has_kernels(context.device) && !fused_refusal(engine, context) ? Execution::kFused
-                                                                        : Execution::kReference;
+  return context.device.is_cuda() && !fused_refusal(context) ? Execution::kFused
+                                                             : Execution::kReference;
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
@@ -67,16 +69,27 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
           {},
           "leave it out, or set engine.execution to fused");
     }
-  } else if (const auto refusal = fused_refusal(engine, context)) {
+  } else if (const auto refusal = fused_refusal(context)) {
     throw *refusal;
   }
 }
 
-Processor processor_of(c10::Device device) {
+Processor processor_of(c10::Device device, const EngineSection& engine, const ModelConfig& model) {
   if (device.is_cpu()) {
     return Processor::kCpu;
   }
-  return has_kernels(device) ? Processor::kGpuWithKernels : Processor::kGpu;
+  const AttentionUse use = use_of(engine, {.model = model, .device = device});
+  if (use.compute_capability < 80 || engine.dtype != ComputeDType::kBFloat16) {
+    return Processor::kGpu;
+  }
+  switch (supported_attention(engine.attention, use)) {
+    case AttentionBackend::kFcc:
+      return Processor::kGpuWithKernels;
+    case AttentionBackend::kReference:
+      return Processor::kGpuPlainAttention;
+    default:
+      return Processor::kGpuJoinedAttention;
+  }
 }
 
 EngineSection resolve_engine(
@@ -86,6 +99,7 @@ EngineSection resolve_engine(
     std::int64_t available_bytes) {
   engine.execution = choose_execution(engine, context);
   check_engine_choice(engine, context);
+  supported_attention(engine.attention, use_of(engine, context));
   if (engine.execution == Execution::kReference || engine.activations == Activations::kStore) {
     return engine;
   }
@@ -102,7 +116,12 @@ EngineSection resolve_engine(
     for (const StepShape& step : steps) {
       const std::int64_t most = std::min(fitting, step.num_segments);
       const std::int64_t count = segments_that_fit(
-          engine, context.model, step, most, processor_of(context.device), budget);
+          engine,
+          context.model,
+          step,
+          most,
+          processor_of(context.device, engine, context.model),
+          budget);
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }
@@ -141,6 +160,7 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
     }
   }
   check_engine_choice(requested, context);
+  supported_attention(requested.attention, use_of(requested, context));
   return requested;
 }
 

@@ -20,8 +20,9 @@
 #include "engine/segmented_batch.h"
 #include "fcc/core/error.h"
 #include "fcc/engine/engine_choice.h"
-#include "fcc/ops/cell_ops.h"
 #include "fcc/ops/cross_entropy.h"
+#include "fcc/ops/memory_attention_choice.h"
+#include "fcc/ops/rms_norm.h"
 
 namespace fcc {
 namespace {
@@ -75,6 +76,14 @@ struct FusedExecutor::Pass {
 FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& engine)
     : parameters_(parameters),
       engine_(engine),
+      attention_(choose_attention(
+                     engine.attention,
+                     attention_use(
+                         parameters.compute().device(),
+                         parameters.compute().scalar_type(),
+                         parameters.config().head_dim,
+                         engine.kernels))
+                     .attention),
       weights_(parameters.view(parameters.compute())),
       grads_(parameters.view(parameters.grad())),
       chunks_(std::make_unique<ChunkCache>()) {
@@ -85,13 +94,6 @@ FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& en
         "`fused` does not serve the architecture local_global",
         "fused",
         "use reference");
-  }
-  if (engine.attention != AttentionBackend::kAuto) {
-    throw ConfigError(
-        "engine.attention",
-        "`fused` chooses by shape: its own kernel where that serves, plain operators elsewhere",
-        std::string(enum_name(engine.attention)),
-        "use auto");
   }
 }
 
@@ -126,6 +128,7 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
   plan.weights = weights_.layers;
   plan.grads = grads_.layers;
   plan.rotary = rotary_tables(length, plan.has_memory);
+  plan.attention = attention_;
   plan.schedule = engine_.schedule;
   plan.memory_source = llama ? MemorySource::kOutput : config.fcc->memory_source;
   plan.weight_product_rows = weight_product_rows_;
@@ -179,7 +182,7 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
        .num_segments = num_segments,
        .segment_length = plan.shape.length},
       num_segments,
-      processor_of(weights_.norm.device()),
+      processor_of(weights_.norm.device(), engine_, parameters_.config()),
       static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30));
   return even_chunk_segments(num_segments, most);
 }

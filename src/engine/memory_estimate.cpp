@@ -20,6 +20,7 @@ struct Sizes {
   std::int64_t element = 4; ///< bytes of a value
   std::int64_t wide = 4;    ///< bytes of a sum
   bool kernels = false;
+  Processor processor = Processor::kCpu;
   bool cpu = false;
 };
 
@@ -38,7 +39,9 @@ Sizes sizes_of(
   sizes.wide = engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
   sizes.element = engine.dtype == ComputeDType::kBFloat16 ? 2 : sizes.wide;
   sizes.cpu = processor == Processor::kCpu;
-  sizes.kernels = processor == Processor::kGpuWithKernels && sizes.element == 2;
+  sizes.processor = processor;
+  sizes.kernels =
+      processor != Processor::kCpu && processor != Processor::kGpu && sizes.element == 2;
   return sizes;
 }
 
@@ -94,6 +97,25 @@ std::int64_t head_scratch(const Sizes& sizes, std::int64_t tokens) {
   return rows + std::max(sweep, tokens * D * 5 * w);
 }
 
+/// Flash's backward pass over the cells of a diagonal: keys and values joined, then their
+/// gradients, those of every query head before they are summed; queries, output and its gradient as
+/// copies; the queries' gradient in float32, for each of as many splits as fill the card.
+std::int64_t joined_attention_scratch(
+    const CellShape& shape,
+    std::int64_t cells,
+    std::int64_t keys,
+    std::int64_t element) {
+  constexpr std::int64_t kMultiprocessors = 132; // of an H100
+  const std::int64_t rows = cells * shape.rows(), blocks = cells * shape.batch * shape.heads;
+  const std::int64_t splits = (kMultiprocessors + blocks - 1) / blocks;
+  const std::int64_t padded = (shape.length + 127) / 128 * 128 * cells * shape.batch;
+  const std::int64_t key_rows = cells * shape.batch * keys;
+  const std::int64_t expanded = shape.heads == shape.groups ? 0 : 2 * key_rows * shape.q_width();
+  return element * (2 * key_rows * shape.kv_width() + expanded + 4 * rows * shape.q_width()) +
+         4 * (splits + 1) * padded * shape.q_width() / shape.head_dim *
+             ((shape.head_dim + 31) / 32 * 32);
+}
+
 /// Where operators are plain: SwiGLU's products, or the scores with their gradients, of one
 /// diagonal's backward pass (`backward_cells`). Kernels: attention's statistics, norms' sums.
 std::int64_t diagonal_scratch(const Sizes& sizes, std::int64_t num_segments) {
@@ -101,16 +123,19 @@ std::int64_t diagonal_scratch(const Sizes& sizes, std::int64_t num_segments) {
   const std::int64_t cells =
       sizes.plan.schedule == Schedule::kSequential ? 1 : std::min(shape.num_layers, num_segments);
   const std::int64_t rows = cells * shape.rows(), e = sizes.element, w = sizes.wide;
-  if (sizes.kernels) {
+  const std::int64_t keys = shape.length * (sizes.plan.has_memory ? 2 : 1);
+  if (sizes.kernels && sizes.processor == Processor::kGpuJoinedAttention) {
+    return joined_attention_scratch(shape, cells, keys, e);
+  }
+  if (sizes.kernels && sizes.processor == Processor::kGpuWithKernels) {
     return rows * shape.heads * 8 + kMiB;
   }
-  const std::int64_t keys = shape.length * (sizes.plan.has_memory ? 2 : 1);
   const std::int64_t converted = e == w ? 0 : 3;
   const std::int64_t swiglu = rows * shape.mlp_width * (7 + converted) * w;
   const std::int64_t scores = rows * shape.heads * keys * w;
   const std::int64_t attention =
       4 * scores + rows * w * (3 * shape.q_width() + 2 * shape.kv_width());
-  return std::max(swiglu, attention);
+  return sizes.kernels ? attention : std::max(swiglu, attention);
 }
 
 /// On a CPU: temporaries of the norm, or widened factors, in the weight products of one window

@@ -2,7 +2,6 @@
 // the slowest to compile. Each is checked against the same maths left to autograd.
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "fcc/ops/memory_attention_passes.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
 #include "fcc/ops/shared_gradient.h"
@@ -89,7 +88,7 @@ struct AttentionFunction : Function<AttentionFunction> {
       const AttentionChoice& choice,
       const std::optional<at::Tensor>& present_rows) { // an undefined tensor is no argument
     const at::Tensor present = present_rows.value_or(at::Tensor());
-    const AttentionForward result = memory_attention_forward(q, k, v, choice, {.present = present});
+    const AttentionForward result = choice.attention->forward_rows(q, k, v, {.present = present});
     context->save_for_backward({q, k, v, result.out, result.lse, present});
     context->saved_data["choice"] =
         c10::IValue::make_capsule(c10::make_intrusive<KeptChoice>(choice));
@@ -99,19 +98,9 @@ struct AttentionFunction : Function<AttentionFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& grad) {
     const variable_list saved = context->get_saved_variables();
     const auto kept = context->saved_data["choice"].toCapsule();
-    AttentionForward result;
-    result.out = saved[3];
-    result.lse = saved[4];
-    AttentionPassOptions options;
-    options.present = saved[5];
-    const AttentionGradients grads = memory_attention_backward(
-        saved[0],
-        saved[1],
-        saved[2],
-        result,
-        grad[0],
-        static_cast<const KeptChoice&>(*kept).choice,
-        options);
+    const AttentionChoice& choice = static_cast<const KeptChoice&>(*kept).choice;
+    const AttentionGradients grads = choice.attention->backward_rows(
+        saved[0], saved[1], saved[2], {saved[3], saved[4]}, grad[0], {.present = saved[5]});
     return {grads.q, grads.k, grads.v, at::Tensor(), at::Tensor()};
   }
 };

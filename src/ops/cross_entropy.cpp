@@ -11,7 +11,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
-#include "fcc/ops/cell_ops.h"
+#include "fcc/ops/linear.h"
 #include "ops/kernels.h"
 #include "ops/precision.h"
 
@@ -46,11 +46,7 @@ GradTarget weight_target(
   return {grad_weight, start == 0 ? options.weight_mode : GradInput::kAccumulate};
 }
 
-bool served(const at::Tensor& weight) {
-  return kernel_ops::serves(weight) && weight.size(0) % 8 == 0;
-}
-
-/// The same sweep where the project's kernels serve: logits stay bfloat16, their gradient takes
+/// The same sweep where the project's kernels run: logits stay bfloat16, their gradient takes
 /// their place, and chunks are long enough for the weight's float32 product (4,096 tokens at a
 /// vocabulary of 128,256).
 CrossEntropyResult sweep_with_kernels(
@@ -108,7 +104,7 @@ CrossEntropyResult sweep(
     const at::Tensor& grad_weight,
     const CrossEntropyOptions& options,
     bool with_gradient) {
-  if (served(weight)) {
+  if (kernel_ops::supports_cross_entropy(weight)) {
     return sweep_with_kernels(
         hidden, weight, targets, coefficients, grad_weight, options, with_gradient);
   }
@@ -163,7 +159,9 @@ head_chunk_tokens(std::int64_t num_tokens, std::int64_t vocab_size, bool with_ke
 }
 
 std::int64_t head_workspace_elements(const at::Tensor& weight, std::int64_t num_tokens) {
-  return served(weight) ? head_chunk_tokens(num_tokens, weight.size(0), true) * weight.size(0) : 0;
+  return kernel_ops::supports_cross_entropy(weight)
+             ? head_chunk_tokens(num_tokens, weight.size(0), true) * weight.size(0)
+             : 0;
 }
 
 CrossEntropyResult linear_cross_entropy(

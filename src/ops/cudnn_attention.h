@@ -4,11 +4,15 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/ops/memory_attention_passes.h"
+#include "fcc/ops/attention.h"
 
 // cuDNN's fused attention. With the GPU code built, src/ops/cuda implements this; without it,
 // src/ops/no_cuda does, and says that the build has none.
-namespace fcc::cudnn_ops {
+namespace fcc {
+
+class CudnnGraphs;
+
+namespace cudnn_ops {
 
 /// An empty collection of graphs. Errors: `Error` in a build without GPU code.
 std::shared_ptr<CudnnGraphs> make_graphs();
@@ -36,4 +40,5 @@ void backward(
     SumOrder order,
     AttentionGradients grads);
 
-} // namespace fcc::cudnn_ops
+} // namespace cudnn_ops
+} // namespace fcc

@@ -5,11 +5,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/ops/cell_attention.h"
-#include "fcc/ops/cell_ops.h"
+#include "fcc/ops/attention.h"
+#include "fcc/ops/grad_target.h"
 
 // Where torch meets the project's own kernels. With the GPU code built, src/ops/cuda implements
-// this; without it, src/ops/no_cuda does, and answers that nothing is served.
+// this; without it, src/ops/no_cuda does, and answers that nothing is supported.
 namespace fcc::kernel_ops {
 
 /// Whether the library was built with its GPU code.
@@ -18,17 +18,23 @@ bool has_gpu_code();
 /// 10 · major + minor of a GPU; 0 for other devices and in a build without GPU code.
 int compute_capability(at::Device device);
 
-/// True for bfloat16 tensors on a GPU of compute capability 9.0 or later in its family.
-bool serves(const at::Tensor& tensor);
+/// Element-wise kernels and products: bfloat16 tensors on a GPU of compute capability 8.0 or later.
+bool supports(const at::Tensor& tensor);
 
-/// Widths that the row kernels serve: multiples of 8 up to 4096.
-bool serves_width(std::int64_t width);
+/// Rows that the norm's kernels take: widths of multiples of 8 up to 4096.
+bool supports_rms_norm(const at::Tensor& x);
+
+/// Heads that the rotation's kernel takes; cos [L, E/2], E/2 a multiple of 8.
+bool supports_rope(const at::Tensor& x, const at::Tensor& cos);
+
+/// SwiGLU over [C, R, F], F a multiple of 8.
+bool supports_swiglu(const at::Tensor& hidden);
+
+/// The head's weight [V, D], V a multiple of 8.
+bool supports_cross_entropy(const at::Tensor& weight);
 
 /// Flat float32 buffers that start at a multiple of 16 bytes.
-bool serves_squared_sum(const at::Tensor& flat);
-
-/// Attention: head width 64 or 128.
-bool serves_attention(const at::Tensor& q);
+bool supports_squared_sum(const at::Tensor& flat);
 
 /// One factor of a product, [C, rows, columns] bfloat16, or its transpose.
 struct ProductFactor {
@@ -36,9 +42,9 @@ struct ProductFactor {
   bool transposed = false;
 };
 
-/// Whether `product` takes these ([C, rows, columns]; undefined ones are left out): columns are
-/// neighbours, and addresses, strides and widths are multiples of 16 bytes.
-bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors);
+/// Whether `product` takes these ([C, rows, columns], the first in bfloat16; undefined ones are
+/// left out): columns are neighbours, and addresses, strides and widths are multiples of 16 bytes.
+bool supports_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors);
 
 /// out[c] = x[c] · y[c] (+ addend[c]), summed in float32; out and addend, which may be one and the
 /// same or undefined, are bfloat16 or float32. False, and nothing done, where cuBLASLt has no
@@ -82,13 +88,14 @@ void cross_entropy(
     at::Tensor losses,
     bool write_gradient);
 
+/// The attention kernels: compute capability 9, bfloat16, E 64 or 128.
 void attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse);
 void attention_backward(
     const CellAttentionInput& input,
     const at::Tensor& out,
     const at::Tensor& lse,
     const at::Tensor& grad_out,
-    CellAttentionGrads grads);
+    const CellAttentionGrads& grads);
 
 /// Σ x² of a flat buffer, as a float64 scalar on its device.
 at::Tensor squared_sum(const at::Tensor& flat);

@@ -1,10 +1,9 @@
 #include "fcc/ops/memory_attention.h"
 
-#include <cmath>
 #include <limits>
 #include <string>
 
-#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/full.h>
@@ -12,14 +11,11 @@
 
 #include "fcc/core/error.h"
 #include "ops/attention_by_passes.h"
+#include "ops/attention_forms.h"
 #include "ops/precision.h"
 
 namespace fcc {
 namespace {
-
-double softmax_scale(const at::Tensor& q) {
-  return 1.0 / std::sqrt(static_cast<double>(q.size(3)));
-}
 
 // The grouped heads of one key head are stacked along the queries, so that no key is repeated.
 at::Tensor reference_attention(
@@ -39,25 +35,9 @@ at::Tensor reference_attention(
   } else {
     bias = mask.bias.unsqueeze(1).expand({B, G, R, L, num_keys}).reshape({B * G, R * L, num_keys});
   }
-  const at::Tensor scores = at::baddbmm(bias, queries, keys, 1, softmax_scale(q));
+  const at::Tensor scores = at::baddbmm(bias, queries, keys, 1, softmax_scale(q.size(3)));
   const at::Tensor outputs = at::bmm(scores.softmax(-1), values); // [B·G, R·L, E]
   return outputs.view({B, G, R, L, E}).permute({0, 3, 1, 2, 4}).reshape({B, L, H, E});
-}
-
-at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  // With fewer queries than keys the kernel aligns the causal mask to the bottom right: figure 3.
-  return std::get<0>(at::_flash_attention_forward(
-      q,
-      k,
-      v,
-      {},
-      {},
-      q.size(1),
-      k.size(1),
-      /*dropout_p=*/0.0,
-      /*is_causal=*/true,
-      /*return_debug_mask=*/false,
-      softmax_scale(q)));
 }
 
 /// `attend(q, k, v)` over rows that all see the memory, or over the others without it.
@@ -140,14 +120,20 @@ at::Tensor memory_attention(
         refusal->value,
         "set engine.attention to \"auto\" or \"reference\"");
   }
-  if (choice.kernel == AttentionKernel::kFlash) {
-    return attend_by_rows(q, k, v, mask, flash_attention);
-  }
-  if (choice.kernel == AttentionKernel::kFcc) {
-    return attention_by_passes(q, k, v, choice, mask.num_memory > 0 ? mask.present : at::Tensor());
+  const auto attend = [&](const at::Tensor& q_,
+                          const at::Tensor& k_,
+                          const at::Tensor& v_,
+                          const at::Tensor& present) {
+    if (!at::GradMode::is_enabled()) {
+      return choice.attention->forward_rows(q_, k_, v_, {.present = present}).out;
+    }
+    return attention_by_passes(q_, k_, v_, choice, present);
+  };
+  if (choice.attention->supports_present()) {
+    return attend(q, k, v, mask.num_memory > 0 ? mask.present : at::Tensor());
   }
   return attend_by_rows(q, k, v, mask, [&](const auto& q_, const auto& k_, const auto& v_) {
-    return attention_by_passes(q_, k_, v_, choice, {});
+    return attend(q_, k_, v_, {});
   });
 }
 

@@ -11,6 +11,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
+#include "ops/kernels.h"
+#include "ops/precision.h"
+
 namespace fcc {
 namespace {
 
@@ -101,6 +104,32 @@ at::Tensor rope_rotate(const at::Tensor& x, const RopeTable& table, RopeDirectio
   const at::Tensor wide = x.to(type);
   const at::Tensor swapped = wide.roll({x.size(3) / 2}, {-1});
   return wide.mul(cos).addcmul_(swapped, sin, sign).to(x.scalar_type());
+}
+
+void rope_in_place(
+    at::Tensor x,
+    std::int64_t heads,
+    const at::Tensor& cos,
+    const at::Tensor& sin,
+    bool inverse) {
+  if (kernel_ops::supports_rope(x, cos)) {
+    kernel_ops::rope_in_place(x, heads, cos, sin, inverse);
+    return;
+  }
+  const auto dtype = wide_type(x.scalar_type());
+  const std::int64_t length = cos.size(0), half = cos.size(1), rows = x.size(1);
+  // [C, R/L, L, heads, 2, E/2]: only views, whatever the strides of cells and rows.
+  const at::Tensor pairs = x.slice(2, 0, heads * 2 * half)
+                               .unflatten(2, {heads, 2, half})
+                               .unflatten(1, {rows / length, length});
+  at::Tensor first = pairs.select(4, 0), second = pairs.select(4, 1);
+  const at::Tensor c = cos.to(dtype).unsqueeze(1); // [L, 1, E/2]
+  const at::Tensor s = (inverse ? sin.neg() : sin).to(dtype).unsqueeze(1);
+  const at::Tensor a = first.to(dtype), b = second.to(dtype);
+  const at::Tensor turned = a * c - b * s;
+  const at::Tensor turned_second = b * c + a * s;
+  first.copy_(turned);
+  second.copy_(turned_second);
 }
 
 } // namespace fcc

@@ -169,7 +169,7 @@ void AdamW::step(double lr, double grad_scale) {
       .weight_decay = config_.weight_decay,
       .grad_scale = grad_scale,
       .update = num_updates_};
-  if (kernel_ops::serves(parameters_.compute())) {
+  if (kernel_ops::supports(parameters_.compute())) {
     update_with_kernel(parameters_, exp_avg_, exp_avg_sq_, numbers);
     return;
   }

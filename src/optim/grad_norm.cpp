@@ -54,7 +54,7 @@ double squared_norm_on_cpu(const T* values, std::int64_t count) {
 
 at::Tensor squared_norm(const at::Tensor& flat) {
   check(flat.dim() == 1 && flat.is_contiguous(), "squared_norm", "needs a contiguous flat buffer");
-  if (kernel_ops::serves_squared_sum(flat)) {
+  if (kernel_ops::supports_squared_sum(flat)) {
     return kernel_ops::squared_sum(flat);
   }
   if (!flat.device().is_cpu()) {

@@ -6,6 +6,7 @@
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
 #include "fcc/core/error_at.h"
+#include "fcc/core/log.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/train/trainer.h"
@@ -74,11 +75,16 @@ EngineContext engine_context(const RunConfig& config, const ModelConfig& model) 
 
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {
   const EngineContext context = engine_context(config, model);
-  return resolve_engine(
+  EngineSection engine = resolve_engine(
       config.engine,
       context,
       longest_steps(config, model),
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
+  const auto refusal = fused_refusal(context);
+  if (context.device.is_cuda() && config.engine.execution == Execution::kAuto && refusal) {
+    log(LogLevel::kInfo, std::string("execution `auto` is not `fused` here: ") + refusal->what());
+  }
+  return engine;
 }
 
 std::string engine_line(const EngineSection& engine, c10::Device device) {
@@ -90,6 +96,9 @@ std::string engine_line(const EngineSection& engine, c10::Device device) {
   line += ", " + std::string(enum_name(engine.dtype));
   line += ", execution " + std::string(enum_name(engine.execution));
   if (engine.execution == Execution::kFused) {
+    line += engine.kernels == KernelSet::kAuto
+                ? ""
+                : ", kernels " + std::string(enum_name(engine.kernels));
     line += ", schedule " + std::string(enum_name(engine.schedule));
     line += ", activations " + std::string(enum_name(engine.activations));
     if (engine.chunk_segments) {

@@ -58,6 +58,9 @@ std::string course_of_config(const std::string& resolved_json) {
   }
   if (json.contains("engine")) {
     json["engine"].erase("cuda_graphs"); // recorded or not, the launches are the same
+    if (json["engine"].value("kernels", "auto") == "auto") {
+      json["engine"].erase("kernels"); // checkpoints from before the key existed lack it
+    }
   }
   if (json.contains("data")) {
     json["data"].erase("validation");

@@ -42,6 +42,7 @@ TEST(EngineChoice, KeysThatTheReferenceIgnoresAreRefusedByName) {
   const ModelConfig model = tiny_config(condensation(4));
   const EngineContext context{.model = model, .device = at::kCPU};
   const std::vector<std::pair<std::string, std::function<void(EngineSection&)>>> cases = {
+      {"engine.kernels", [](EngineSection& e) { e.kernels = KernelSet::kPortable; }},
       {"engine.schedule", [](EngineSection& e) { e.schedule = Schedule::kSequential; }},
       {"engine.activations", [](EngineSection& e) { e.activations = Activations::kStore; }},
       {"engine.chunk_segments", [](EngineSection& e) { e.chunk_segments = 3; }},
@@ -72,7 +73,7 @@ TEST(EngineChoice, WhatFusedDoesNotServeIsRefusedByName) {
   learned.first_memory = FirstMemory::kLearned;
   const ModelConfig model = tiny_config(learned);
   EngineContext context{.model = model, .device = at::kCPU};
-  EXPECT_FALSE(fused_refusal(engine, context));
+  EXPECT_FALSE(fused_refusal(context));
   context.documents_reset = true;
   EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.execution");
   context.documents_reset = false;

@@ -1,11 +1,16 @@
-// The kernels on a GPU: against float64, by the rule that a fast form may err at most twice as much
-// as the same maths in plain bfloat16 operators.
-#include "fcc/ops/cell_attention.h"
-#include "fcc/ops/cell_ops.h"
+// The kernels on a GPU against float64. Attention by the rule that a fast form may err at most
+// twice as much as the same maths in plain operators, and bfloat16's own rounding; the others,
+// which round once, within a fixed bound near bfloat16's rounding, 2^-8.
+#include <string>
+#include <vector>
+
 #include "fcc/ops/cross_entropy.h"
+#include "fcc/ops/memory_attention_choice.h"
+#include "fcc/ops/rms_norm.h"
+#include "fcc/ops/rope.h"
+#include "fcc/ops/swiglu.h"
 #include "fcc/optim/grad_norm.h"
 #include "gpu/gpu_test.h"
-#include "ops/kernels.h"
 
 namespace fcc {
 namespace {
@@ -77,8 +82,8 @@ TEST(CellOpsOnGpu, SwigluAndRopeEqualTheirReferences) {
   EXPECT_LT(relative(out, want), 4e-3);
   const at::Tensor grad = random_bf16({2, 113, 80}), hidden = out.clone();
   out.copy_(grad);
-  swiglu_backward(out, gate_up);
-  swiglu_backward(wide(grad), wide_gate_up);
+  swiglu_backward_in_place(out, gate_up);
+  swiglu_backward_in_place(wide(grad), wide_gate_up);
   EXPECT_LT(relative(gate_up, wide_gate_up), 4e-3);
   EXPECT_TRUE(at::equal(out, hidden)) << "the output made again must be the same to the bit";
 
@@ -130,53 +135,115 @@ TEST(GradNormOnGpu, SumsSquaresInDoublePrecision) {
   EXPECT_LT(relative(squared_norm(odd), odd.to(at::kDouble).square().sum()), 1e-13);
 }
 
-TEST(CellOpsOnGpu, AttentionEqualsItsReferenceForwardAndBackward) {
+struct AttentionCase {
+  AttentionBackend backend;
+  std::string memory; ///< all, mixed, last_has_none, absent
+};
+
+/// Output, log-sum-exps and gradients of a backend over cells.
+struct AttentionResults {
+  at::Tensor out, lse;
+  CellAttentionGrads grads;
+};
+
+AttentionResults
+attend(const AttentionChoice& choice, const CellAttentionInput& input, const at::Tensor& grad_out) {
+  const at::Tensor& q = input.q;
+  const auto sums = q.options().dtype(q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  AttentionResults results{
+      at::full_like(q, NAN),
+      at::full({q.size(0), q.size(1), q.size(3), q.size(2)}, NAN, sums),
+      {at::full_like(q, NAN), at::full_like(input.k, NAN), at::full_like(input.v, NAN), {}, {}}};
+  if (input.k_mem.defined()) {
+    results.grads.k_mem = at::full_like(input.k_mem, NAN);
+    results.grads.v_mem = at::full_like(input.v_mem, NAN);
+  }
+  choice.attention->forward(input, results.out, results.lse);
+  choice.attention->backward(input, results.out, results.lse, grad_out, results.grads);
+  return results;
+}
+
+CellAttentionInput to_type(CellAttentionInput input, at::ScalarType dtype) {
+  for (at::Tensor* tensor : {&input.q, &input.k, &input.v, &input.k_mem, &input.v_mem}) {
+    *tensor = tensor->defined() ? tensor->to(dtype) : *tensor;
+  }
+  return input;
+}
+
+class CellAttentionOnGpu : public testing::TestWithParam<AttentionCase> {};
+
+TEST_P(CellAttentionOnGpu, ErrsAtMostTwiceAsMuchAsPlainBFloat16) {
   SKIP_WITHOUT_GPU();
+  if (GetParam().backend == AttentionBackend::kFcc) {
+    SKIP_WITHOUT_HOPPER();
+  }
+  const AttentionChoice backend = GetParam().backend;
+  const AttentionChoice plain = AttentionBackend::kReference;
   for (const std::int64_t E : {64, 128}) {
     for (const std::int64_t L : {17, 113, 256}) {
       const std::int64_t C = 3, B = 2, H = 8, G = 2;
-      CellAttentionInput input{
-          random_bf16({C, B, L, H, E}),
-          random_bf16({C, B, L, G, E}),
-          random_bf16({C, B, L, G, E}),
-          random_bf16({C, B, L, G, E}),
-          random_bf16({C, B, L, G, E}),
-          at::rand({C, B}, gpu(at::kFloat)) > 0.4};
-      const auto wide = [](const at::Tensor& t) { return t.to(at::kDouble); };
-      const CellAttentionInput exact{
-          wide(input.q),
-          wide(input.k),
-          wide(input.v),
-          wide(input.k_mem),
-          wide(input.v_mem),
-          input.has_memory};
-      at::Tensor out = at::empty_like(input.q), lse = at::empty({C, B, H, L}, gpu(at::kFloat));
-      at::Tensor want = at::empty_like(exact.q),
-                 want_lse = at::empty({C, B, H, L}, gpu(at::kDouble));
-      cell_attention_forward(input, out, lse);
-      cell_attention_forward(exact, want, want_lse);
-      EXPECT_LT(relative(out, want), 6e-3) << E << " " << L;
-      EXPECT_LT(relative(lse, want_lse), 1e-4) << E << " " << L;
+      // Heads of one row of queries, keys and values, as the engine has them; strided cells.
+      const at::Tensor rows = random_bf16({C, 2, B, L, H + 2 * G, E}).select(1, 1);
+      const at::Tensor memory = random_bf16({C, B, L, 2 * G, E});
+      CellAttentionInput input;
+      input.q = rows.slice(3, 0, H);
+      input.k = rows.slice(3, H, H + G);
+      input.v = rows.slice(3, H + G);
+      if (GetParam().memory != "absent") {
+        input.k_mem = memory.slice(3, 0, G);
+        input.v_mem = memory.slice(3, G);
+      }
+      if (GetParam().memory == "mixed") {
+        input.has_memory = at::tensor({1, 0, 0, 1, 1, 1}, gpu(at::kInt)).to(at::kBool).view({C, B});
+      } else if (GetParam().memory == "last_has_none") {
+        input.has_memory = at::tensor({1, 1, 1, 1, 0, 0}, gpu(at::kInt)).to(at::kBool).view({C, B});
+        input.last_cell_has_none = true;
+      }
       const at::Tensor grad_out = random_bf16({C, B, L, H, E});
-      const auto like = [](const CellAttentionInput& i) {
-        return CellAttentionGrads{
-            at::empty_like(i.q),
-            at::empty_like(i.k),
-            at::empty_like(i.v),
-            at::empty_like(i.k_mem),
-            at::empty_like(i.v_mem)};
+      const AttentionResults exact =
+          attend(plain, to_type(input, at::kDouble), grad_out.to(at::kDouble));
+      // As the reference execution has it: float32 inside, rounded where a kernel rounds.
+      const AttentionResults rounded = attend(plain, input, grad_out);
+      const AttentionResults got = attend(backend, input, grad_out);
+      const auto check = [&](const char* name, auto member) {
+        const at::Tensor want = member(exact);
+        if (!want.defined()) {
+          return;
+        }
+        // Plain operators keep scores and weights in float32, which kernels round to bfloat16:
+        // beside twice that error, theirs may be what bfloat16 itself loses, 2^-8.
+        const double allowed = 2 * relative(member(rounded), want) + 4e-3;
+        EXPECT_LT(relative(member(got), want), allowed) << name << ", E " << E << ", L " << L;
       };
-      const CellAttentionGrads got = like(input), expected = like(exact);
-      cell_attention_backward(input, out, lse, grad_out, got);
-      cell_attention_backward(exact, want, want_lse, wide(grad_out), expected);
-      EXPECT_LT(relative(got.q, expected.q), 1.2e-2) << E << " " << L;
-      EXPECT_LT(relative(got.k, expected.k), 1.2e-2) << E << " " << L;
-      EXPECT_LT(relative(got.v, expected.v), 1.2e-2) << E << " " << L;
-      EXPECT_LT(relative(got.k_mem, expected.k_mem), 1.2e-2) << E << " " << L;
-      EXPECT_LT(relative(got.v_mem, expected.v_mem), 1.2e-2) << E << " " << L;
+      check("out", [](const AttentionResults& r) { return r.out; });
+      check("lse", [](const AttentionResults& r) { return r.lse; });
+      check("dq", [](const AttentionResults& r) { return r.grads.q; });
+      check("dk", [](const AttentionResults& r) { return r.grads.k; });
+      check("dv", [](const AttentionResults& r) { return r.grads.v; });
+      check("dk of the memory", [](const AttentionResults& r) { return r.grads.k_mem; });
+      check("dv of the memory", [](const AttentionResults& r) { return r.grads.v_mem; });
     }
   }
 }
+
+std::vector<AttentionCase> attention_cases() {
+  std::vector<AttentionCase> cases;
+  for (const auto backend :
+       {AttentionBackend::kFcc, AttentionBackend::kFlash, AttentionBackend::kCudnn}) {
+    for (const char* memory : {"all", "mixed", "last_has_none", "absent"}) {
+      cases.push_back({backend, memory});
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Backends,
+    CellAttentionOnGpu,
+    testing::ValuesIn(attention_cases()),
+    [](const testing::TestParamInfo<AttentionCase>& each) {
+      return std::string(enum_name(each.param.backend)) + "_" + each.param.memory;
+    });
 
 } // namespace
 } // namespace fcc

@@ -1,7 +1,9 @@
 // The fused engine on a GPU: against the reference in float64 and bfloat16, and against itself.
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include "fcc/engine/engine_choice.h"
 #include "fcc/engine/executor.h"
 #include "gpu/gpu_test.h"
 #include "support/memory_options.h"
@@ -45,7 +47,8 @@ Outcome run(
     Execution execution,
     const MicroBatch& batch,
     std::int64_t chunk = 0,
-    Schedule schedule = Schedule::kWavefront) {
+    Schedule schedule = Schedule::kWavefront,
+    KernelSet kernels = KernelSet::kAuto) {
   FlatParameters parameters(config, dtype, at::kCUDA, /*seed=*/3);
   EngineSection engine;
   engine.dtype = dtype;
@@ -55,6 +58,7 @@ Outcome run(
   } else {
     engine.chunk_segments = chunk;
     engine.schedule = schedule;
+    engine.kernels = kernels;
   }
   const auto executor = make_executor(parameters, engine);
   executor->clear_gradients();
@@ -71,7 +75,13 @@ struct Case {
   FccConfig fcc;
   bool llama = false;
   std::int64_t total = 7 * 96 - 11;
+  KernelSet kernels = KernelSet::kHopper;
 };
+
+/// The same for both sets of kernels.
+std::string with_kernels(const std::string& name, KernelSet kernels) {
+  return name + "_" + std::string(enum_name(kernels));
+}
 
 std::vector<Case> cases() {
   const FccConfig plain = *small_model().fcc;
@@ -85,6 +95,11 @@ std::vector<Case> cases() {
   for (const MemoryOption& option : memory_options(plain)) {
     cases.push_back({option.name, option.fcc});
   }
+  const std::vector<Case> hopper = cases;
+  for (Case each : hopper) {
+    each.kernels = KernelSet::kPortable;
+    cases.push_back(each);
+  }
   return cases;
 }
 
@@ -92,6 +107,9 @@ class FusedExecutorOnGpuErrs : public testing::TestWithParam<Case> {};
 
 TEST_P(FusedExecutorOnGpuErrs, AtMostTwiceAsMuchAsTheReferenceInBf16) {
   SKIP_WITHOUT_GPU();
+  if (GetParam().kernels == KernelSet::kHopper) {
+    SKIP_WITHOUT_HOPPER();
+  }
   ModelConfig config = small_model();
   config.fcc = GetParam().fcc;
   if (GetParam().llama) {
@@ -104,7 +122,13 @@ TEST_P(FusedExecutorOnGpuErrs, AtMostTwiceAsMuchAsTheReferenceInBf16) {
   for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
     for (const std::int64_t chunk : {7, 3, 1}) {
       const Outcome fused =
-          run(config, ComputeDType::kBFloat16, Execution::kFused, batch, chunk, schedule);
+          run(config,
+              ComputeDType::kBFloat16,
+              Execution::kFused,
+              batch,
+              chunk,
+              schedule,
+              GetParam().kernels);
       EXPECT_NEAR(fused.loss, exact.loss, 2 * std::abs(plain.loss - exact.loss) + 1e-3);
       for (std::size_t i = 0; i < exact.grads.size(); ++i) {
         const double allowed = 2 * relative(plain.grads[i].tensor, exact.grads[i].tensor) + 2e-3;
@@ -119,28 +143,56 @@ INSTANTIATE_TEST_SUITE_P(
     Options,
     FusedExecutorOnGpuErrs,
     testing::ValuesIn(cases()),
-    [](const testing::TestParamInfo<Case>& each) { return each.param.name; });
+    [](const testing::TestParamInfo<Case>& each) {
+      return with_kernels(each.param.name, each.param.kernels);
+    });
 
-TEST(FusedExecutorOnGpu, TwoRunsAreBitEqual) {
-  SKIP_WITHOUT_GPU();
+class FusedExecutorOnGpu : public testing::TestWithParam<KernelSet> {
+ protected:
+  void SetUp() override {
+    SKIP_WITHOUT_GPU();
+    if (GetParam() == KernelSet::kHopper) {
+      SKIP_WITHOUT_HOPPER();
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Kernels,
+    FusedExecutorOnGpu,
+    testing::Values(KernelSet::kHopper, KernelSet::kPortable),
+    [](const testing::TestParamInfo<KernelSet>& each) {
+      return std::string(enum_name(each.param));
+    });
+
+TEST_P(FusedExecutorOnGpu, TwoRunsAreBitEqual) {
   const ModelConfig config = small_model();
   const MicroBatch batch = small_batch(7 * 96);
-  const Outcome first = run(config, ComputeDType::kBFloat16, Execution::kFused, batch, 3);
-  const Outcome second = run(config, ComputeDType::kBFloat16, Execution::kFused, batch, 3);
+  const auto once = [&] {
+    return run(
+        config,
+        ComputeDType::kBFloat16,
+        Execution::kFused,
+        batch,
+        3,
+        Schedule::kWavefront,
+        GetParam());
+  };
+  const Outcome first = once(), second = once();
   EXPECT_EQ(first.loss, second.loss);
   for (std::size_t i = 0; i < first.grads.size(); ++i) {
     EXPECT_TRUE(at::equal(first.grads[i].tensor, second.grads[i].tensor)) << first.grads[i].name;
   }
 }
 
-TEST(FusedExecutorOnGpu, ReplayedLaunchesEqualThoseMadeOneByOne) {
-  SKIP_WITHOUT_GPU();
+TEST_P(FusedExecutorOnGpu, ReplayedLaunchesEqualThoseMadeOneByOne) {
   for (const std::int64_t chunk : {7, 3}) {
     FlatParameters parameters(small_model(), ComputeDType::kBFloat16, at::kCUDA, /*seed=*/3);
     EngineSection engine;
     engine.dtype = ComputeDType::kBFloat16;
     engine.execution = Execution::kFused;
     engine.chunk_segments = chunk;
+    engine.kernels = GetParam();
     engine.cuda_graphs = false;
     const auto plain = make_executor(parameters, engine);
     engine.cuda_graphs = true;
@@ -163,6 +215,75 @@ TEST(FusedExecutorOnGpu, ReplayedLaunchesEqualThoseMadeOneByOne) {
       const PassResult got = two_passes(*replayed);
       EXPECT_TRUE(at::equal(got.token_losses, want.token_losses)) << chunk << ", step " << step;
       EXPECT_TRUE(at::equal(parameters.grad(), want_grad)) << chunk << ", step " << step;
+    }
+  }
+}
+
+class FusedAttentionOnGpu : public testing::TestWithParam<AttentionBackend> {};
+
+TEST_P(FusedAttentionOnGpu, IsTheOneThatWasAskedForInBothExecutions) {
+  SKIP_WITHOUT_GPU();
+  if (GetParam() == AttentionBackend::kFcc) {
+    SKIP_WITHOUT_HOPPER();
+  }
+  const ModelConfig config = small_model();
+  const MicroBatch batch = small_batch(7 * 96 - 11);
+  const Outcome exact = run(config, ComputeDType::kFloat64, Execution::kReference, batch);
+  for (const Execution execution : {Execution::kReference, Execution::kFused}) {
+    FlatParameters parameters(config, ComputeDType::kBFloat16, at::kCUDA, /*seed=*/3);
+    EngineSection engine;
+    engine.dtype = ComputeDType::kBFloat16;
+    engine.execution = execution;
+    engine.attention = GetParam();
+    const auto executor = make_executor(parameters, engine);
+    executor->clear_gradients();
+    EXPECT_NEAR(executor->train(batch).loss.item<double>(), exact.loss, 2e-2);
+    const auto grads = parameters.named(parameters.grad());
+    for (std::size_t i = 0; i < grads.size(); ++i) {
+      EXPECT_LT(relative(grads[i].tensor, exact.grads[i].tensor), 0.05) << grads[i].name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Backends,
+    FusedAttentionOnGpu,
+    testing::Values(
+        AttentionBackend::kFcc,
+        AttentionBackend::kFlash,
+        AttentionBackend::kCudnn,
+        AttentionBackend::kReference),
+    [](const testing::TestParamInfo<AttentionBackend>& each) {
+      return std::string(enum_name(each.param));
+    });
+
+TEST(FusedExecutorOnGpuInFloat32, EqualsTheReferenceInFloat64) {
+  SKIP_WITHOUT_GPU();
+  const ModelConfig config = small_model();
+  const MicroBatch batch = small_batch(7 * 96 - 11);
+  const Outcome exact = run(config, ComputeDType::kFloat64, Execution::kReference, batch);
+  const Outcome fused = run(config, ComputeDType::kFloat32, Execution::kFused, batch, 3);
+  EXPECT_NEAR(fused.loss, exact.loss, 1e-4);
+  for (std::size_t i = 0; i < exact.grads.size(); ++i) {
+    EXPECT_LT(relative(fused.grads[i].tensor, exact.grads[i].tensor), 1e-3) << exact.grads[i].name;
+  }
+}
+
+TEST(EngineChoiceOnGpu, AutoIsFusedForEveryHeadWidthAndType) {
+  SKIP_WITHOUT_GPU();
+  for (const std::int64_t head_dim : {32, 64, 96, 100, 256}) {
+    for (const auto dtype : {ComputeDType::kFloat32, ComputeDType::kBFloat16}) {
+      ModelConfig config = small_model();
+      config.head_dim = head_dim;
+      EngineSection engine;
+      engine.dtype = dtype;
+      EXPECT_EQ(
+          choose_execution(engine, {.model = config, .device = at::kCUDA}), Execution::kFused);
+      FlatParameters parameters(config, dtype, at::kCUDA, /*seed=*/3);
+      const auto executor = make_executor(parameters, engine);
+      executor->clear_gradients();
+      const PassResult result = executor->train(small_batch(200));
+      EXPECT_NEAR(result.loss.item<double>(), std::log(512.0), 0.5) << head_dim;
     }
   }
 }

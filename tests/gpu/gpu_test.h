@@ -6,10 +6,22 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include "ops/kernels.h"
+
 namespace fcc {
 
-#define SKIP_WITHOUT_GPU()                                   \
-  if (!at::globalContext().hasCUDA()) {                      \
+/// 90 for 9.0; 0 without a GPU or a build with GPU code.
+inline int gpu_capability() {
+  return at::globalContext().hasCUDA() ? kernel_ops::compute_capability(at::kCUDA) : 0;
+}
+
+#define SKIP_WITHOUT_GPU()                                            \
+  if (gpu_capability() < 80) {                                        \
+    GTEST_SKIP() << "needs a GPU of compute capability 8.0 or later"; \
+  }
+
+#define SKIP_WITHOUT_HOPPER()                                \
+  if (gpu_capability() / 10 != 9) {                          \
     GTEST_SKIP() << "needs a GPU of compute capability 9.0"; \
   }
 

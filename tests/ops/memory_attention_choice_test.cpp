@@ -25,7 +25,7 @@ AttentionUse cpu() {
 }
 
 AttentionKernel automatic(const AttentionUse& use) {
-  return choose_attention(AttentionBackend::kAuto, use).kernel;
+  return supported_attention(AttentionBackend::kAuto, use);
 }
 
 TEST(AttentionChoice, AutoTakesTheProjectsOwnKernelWhereItServes) {
@@ -63,15 +63,14 @@ TEST(AttentionChoice, TheReferenceServesEverything) {
   AttentionUse use = cpu();
   use.dtype = c10::ScalarType::Double;
   use.head_dim = 3;
+  EXPECT_EQ(supported_attention(AttentionBackend::kReference, use), AttentionKernel::kReference);
   EXPECT_EQ(
-      choose_attention(AttentionBackend::kReference, use).kernel, AttentionKernel::kReference);
-  EXPECT_EQ(
-      choose_attention(AttentionBackend::kReference, hopper()).kernel, AttentionKernel::kReference);
+      supported_attention(AttentionBackend::kReference, hopper()), AttentionKernel::kReference);
 }
 
 TEST(AttentionChoice, OthersAreTakenAsNamedWhereTheyServe) {
-  EXPECT_EQ(choose_attention(AttentionBackend::kFlash, hopper()).kernel, AttentionKernel::kFlash);
-  EXPECT_EQ(choose_attention(AttentionBackend::kFcc, hopper()).kernel, AttentionKernel::kFcc);
+  EXPECT_EQ(supported_attention(AttentionBackend::kFlash, hopper()), AttentionKernel::kFlash);
+  EXPECT_EQ(supported_attention(AttentionBackend::kFcc, hopper()), AttentionKernel::kFcc);
   EXPECT_FALSE(attention_refusal(AttentionKernel::kCudnn, hopper()));
 }
 
@@ -122,7 +121,7 @@ std::vector<Refused> refused_uses() {
 TEST(AttentionChoice, WhatCannotServeIsRefusedWithTheRuleAndTheValue) {
   for (const Refused& refused : refused_uses()) {
     try {
-      choose_attention(refused.backend, refused.use);
+      supported_attention(refused.backend, refused.use);
       ADD_FAILURE() << "accepted: " << refused.rule;
     } catch (const ConfigError& error) {
       EXPECT_EQ(error.where(), "engine.attention");
@@ -133,6 +132,45 @@ TEST(AttentionChoice, WhatCannotServeIsRefusedWithTheRuleAndTheValue) {
       EXPECT_FALSE(error.hint().empty());
     }
   }
+}
+
+TEST(AttentionChoice, PortableKernelsLeaveTheProjectsOwnAttentionOut) {
+  AttentionUse use = hopper();
+  use.kernels = KernelSet::kPortable;
+  EXPECT_EQ(automatic(use), AttentionBackend::kFlash);
+  EXPECT_EQ(supported_attention(AttentionBackend::kCudnn, use), AttentionBackend::kCudnn);
+  try {
+    supported_attention(AttentionBackend::kFcc, use);
+    ADD_FAILURE() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.where(), "engine.attention");
+    EXPECT_EQ(error.value(), "engine.kernels portable");
+  }
+  EXPECT_EQ(supported_attention(AttentionBackend::kReference, use), AttentionBackend::kReference);
+}
+
+TEST(AttentionChoice, HopperKernelsAreRefusedByNameWhereTheyCannotRun) {
+  AttentionUse use = hopper();
+  use.kernels = KernelSet::kHopper;
+  EXPECT_EQ(automatic(use), AttentionBackend::kFcc);
+  const auto where = [](AttentionBackend backend, const AttentionUse& tried) {
+    try {
+      supported_attention(backend, tried);
+    } catch (const ConfigError& error) {
+      return error.where() + ": " + error.value();
+    }
+    return std::string("accepted");
+  };
+  EXPECT_EQ(where(AttentionBackend::kFlash, use), "engine.attention: flash");
+  AttentionUse older = use;
+  older.compute_capability = 89;
+  EXPECT_EQ(where(AttentionBackend::kAuto, older), "engine.kernels: 8.9");
+  AttentionUse wide = use;
+  wide.head_dim = 256;
+  EXPECT_EQ(where(AttentionBackend::kAuto, wide), "engine.kernels: head_dim 256");
+  AttentionUse none = cpu();
+  none.kernels = KernelSet::kHopper;
+  EXPECT_EQ(where(AttentionBackend::kAuto, none), "engine.kernels: cpu");
 }
 
 TEST(AttentionChoice, AUseKnowsItsDeviceTypeAndWidth) {

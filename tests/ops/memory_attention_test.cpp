@@ -128,7 +128,8 @@ TEST(MemoryAttentionPasses, EqualTheReferenceInValueAndGradients) {
         return memory_attention(leaves.q, leaves.k, leaves.v, mask, AttentionKernel::kReference);
       });
       const auto actual = differentiate(in, exact, [&](const Inputs& leaves) {
-        return attention_by_passes(leaves.q, leaves.k, leaves.v, AttentionKernel::kFcc, present);
+        return attention_by_passes(
+            leaves.q, leaves.k, leaves.v, AttentionKernel::kReference, present);
       });
       for (std::size_t i = 0; i < expected.size(); ++i) {
         EXPECT_LT((actual[i] - expected[i]).abs().max().item<double>(), 1e-12)
@@ -142,27 +143,26 @@ TEST(MemoryAttentionPasses, TakeAnExpandedGradient) {
   const Inputs in = random_inputs(2, 7, 7, 4, 2, 8);
   at::Tensor q = in.q.clone().requires_grad_(true);
   const at::AutoGradMode with_grad(true);
-  attention_by_passes(q, in.k, in.v, AttentionKernel::kFcc, {}).sum().backward();
+  const AttentionChoice by_hand = AttentionKernel::kReference;
+  attention_by_passes(q, in.k, in.v, by_hand, {}).sum().backward();
   const at::Tensor ones = at::ones_like(in.q);
-  const AttentionForward forward =
-      memory_attention_forward(in.q, in.k, in.v, AttentionKernel::kFcc, {});
+  const AttentionForward forward = by_hand.attention->forward_rows(in.q, in.k, in.v, {});
   const AttentionGradients grads =
-      memory_attention_backward(in.q, in.k, in.v, forward, ones, AttentionKernel::kFcc, {});
+      by_hand.attention->backward_rows(in.q, in.k, in.v, forward, ones, {});
   EXPECT_EQ((q.grad() - grads.q).abs().max().item<double>(), 0.0);
 }
 
 TEST(MemoryAttentionPasses, RefuseWhatNoKernelDoes) {
   const Inputs in = random_inputs(1, 4, 4, 2, 1, 8);
-  EXPECT_THROW(memory_attention_forward(in.q, in.k, in.v, AttentionKernel::kReference, {}), Error);
+  const AttentionChoice by_hand = AttentionKernel::kReference;
   EXPECT_THROW(
-      memory_attention_forward(
+      by_hand.attention->forward_rows(
           in.q,
           in.k,
           in.v,
-          AttentionKernel::kFcc,
           {.visible = VisibleKeys::kAll, .order = SumOrder::kFixed, .present = {}}),
       Error);
-  EXPECT_THROW(memory_attention_forward(in.k, in.q, in.q, AttentionKernel::kFcc, {}), Error);
+  EXPECT_THROW(by_hand.attention->forward_rows(in.k, in.q, in.q, {}), Error);
 }
 
 class KernelOnAGpu : public ::testing::TestWithParam<AttentionKernel> {};
@@ -231,7 +231,6 @@ TEST_P(KernelOnAGpu, WithoutMemoryIsPlainCausalAttention) {
   }
 }
 
-// Flash promises equal bits only under ATen's global setting.
 class DeterministicKernelOnAGpu : public KernelOnAGpu {};
 
 TEST_P(DeterministicKernelOnAGpu, GivesEqualBitsTwice) {
@@ -266,7 +265,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Kernels,
     DeterministicKernelOnAGpu,
-    ::testing::Values(AttentionKernel::kCudnn, AttentionKernel::kFcc),
+    ::testing::Values(AttentionKernel::kFlash, AttentionKernel::kCudnn, AttentionKernel::kFcc),
     kernel_name);
 
 } // namespace

@@ -42,6 +42,25 @@ TEST(RmsNorm, RoundsOnceInBFloat16) {
       0.004);
 }
 
+TEST(RmsNorm, OfCellsRoundsWhereTheReferenceDoes) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat, at::kDouble}) {
+    const at::Tensor x = normal({3, 17, 113}, 1).to(type), weight = normal({3, 113}, 2).to(type);
+    const at::Tensor memory = normal({3, 5, 113}, 3).to(type);
+    const at::Tensor memory_weight = normal({3, 113}, 4).to(type);
+    at::Tensor out = at::empty({3, 17, 113}, x.options());
+    rms_norm_forward(x, weight, 1e-5, out);
+    at::Tensor both = at::empty({3, 22, 113}, x.options());
+    rms_norm_forward_with_memory(memory, memory_weight, x, weight, 1e-5, both);
+    for (std::int64_t cell = 0; cell < 3; ++cell) {
+      EXPECT_TRUE(at::equal(out[cell], rms_norm(x[cell], weight[cell], 1e-5))) << type;
+      EXPECT_TRUE(at::equal(both[cell].slice(0, 5), out[cell])) << type;
+      EXPECT_TRUE(
+          at::equal(both[cell].slice(0, 0, 5), rms_norm(memory[cell], memory_weight[cell], 1e-5)))
+          << type;
+    }
+  }
+}
+
 TEST(RmsNorm, OfARowOfZerosIsZero) {
   EXPECT_EQ(rms_norm(at::zeros({2, 5}), at::ones({5}), 1e-5).abs().max().item<float>(), 0.0F);
 }
@@ -122,17 +141,39 @@ TEST(CrossEntropy, DoesNotDependOnTheChunk) {
 }
 
 TEST(CrossEntropy, AddsABFloat16WeightGradientInFloat32) {
-  Head head;
-  at::Tensor grad_weight = at::zeros({29, 7}, at::kFloat);
-  const CrossEntropyResult result = linear_cross_entropy_with_gradient(
-      head.hidden.to(at::kBFloat16),
-      head.weight.to(at::kBFloat16),
-      head.targets,
-      head.coefficients,
-      grad_weight);
-  EXPECT_EQ(result.loss.scalar_type(), at::kFloat);
-  EXPECT_EQ(result.grad_hidden.scalar_type(), at::kBFloat16);
-  EXPECT_GT(grad_weight.abs().max().item<float>(), 0.0F);
+  const Head head;
+  const at::Tensor hidden = head.hidden.to(at::kBFloat16), weight = head.weight.to(at::kBFloat16);
+  const auto gradient_on = [&](double before) {
+    at::Tensor grad_weight = at::zeros({29, 7}, at::kFloat) + before;
+    const CrossEntropyResult result = linear_cross_entropy_with_gradient(
+        hidden, weight, head.targets, head.coefficients, grad_weight);
+    EXPECT_EQ(result.loss.scalar_type(), at::kFloat);
+    EXPECT_EQ(result.grad_hidden.scalar_type(), at::kBFloat16);
+    return at::Tensor(grad_weight - before);
+  };
+  const at::Tensor alone = gradient_on(0);
+  EXPECT_GT(alone.abs().max().item<float>(), 0.5F);
+  // On top of 65,536 a float32 sum is exact to 1/128; one in bfloat16 has steps of 256 or more.
+  EXPECT_LT(max_difference(gradient_on(65536), alone), 1.0 / 128);
+}
+
+TEST(CrossEntropy, SumsTheChunksOfABFloat16WeightGradientInFloat32) {
+  const std::int64_t count = 113;
+  const at::Tensor row = normal({1, 7}, 1).to(at::kBFloat16);
+  const at::Tensor weight = normal({29, 7}, 2).to(at::kBFloat16);
+  const auto gradient_of = [&](std::int64_t rows) { // alike, each a chunk of its own
+    at::Tensor grad_weight = at::zeros({29, 7}, at::kFloat);
+    linear_cross_entropy_with_gradient(
+        row.expand({rows, 7}).contiguous(),
+        weight,
+        at::zeros({rows}, at::kLong),
+        at::ones({rows}),
+        grad_weight,
+        {.chunk_tokens = 1});
+    return grad_weight;
+  };
+  const at::Tensor one = gradient_of(1), all = gradient_of(count);
+  EXPECT_LT(max_difference(all, one * count), 1e-4 * count * one.abs().max().item<double>());
 }
 
 TEST(SharedGradient, SumsTheGradientsOfSeveralUsesInTheMastersType) {

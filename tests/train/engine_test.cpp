@@ -113,13 +113,14 @@ struct Policy {
   Activations activations;
   std::optional<std::int64_t> chunk_segments;
   Schedule schedule;
+  KernelSet kernels = KernelSet::kAuto;
 };
 
 class RunEngineOnAGpu : public testing::TestWithParam<Policy> {};
 
 TEST_P(RunEngineOnAGpu, IsBitEqualTwiceAndAfterAResumeInBFloat16) {
   if (!at::globalContext().hasCUDA()) {
-    GTEST_SKIP() << "needs a GPU of compute capability 9.0";
+    GTEST_SKIP() << "needs a GPU of compute capability 8.0 or later";
   }
   const TemporaryFolder folder;
   RunConfig first = tiny_run(folder / "first");
@@ -133,6 +134,7 @@ TEST_P(RunEngineOnAGpu, IsBitEqualTwiceAndAfterAResumeInBFloat16) {
   first.engine.activations = GetParam().activations;
   first.engine.chunk_segments = GetParam().chunk_segments;
   first.engine.schedule = GetParam().schedule;
+  first.engine.kernels = GetParam().kernels;
   first.checkpoint = {.every = 10, .keep_last = 10};
   RunConfig second = first, resumed = first;
   second.output = (folder / "second").string();
@@ -152,7 +154,20 @@ INSTANTIATE_TEST_SUITE_P(
         Policy{"store", Activations::kStore, {}, Schedule::kWavefront},
         Policy{"recompute", Activations::kRecompute, {}, Schedule::kWavefront},
         Policy{"chunks_of_2", Activations::kAuto, 2, Schedule::kWavefront},
-        Policy{"sequential", Activations::kStore, {}, Schedule::kSequential}),
+        Policy{"sequential", Activations::kStore, {}, Schedule::kSequential},
+        Policy{"portable", Activations::kStore, {}, Schedule::kWavefront, KernelSet::kPortable},
+        Policy{
+            "portable_chunks_of_2",
+            Activations::kAuto,
+            2,
+            Schedule::kWavefront,
+            KernelSet::kPortable},
+        Policy{
+            "portable_sequential",
+            Activations::kStore,
+            {},
+            Schedule::kSequential,
+            KernelSet::kPortable}),
     [](const testing::TestParamInfo<Policy>& each) { return each.param.name; });
 
 TEST(RunEngine, NewOutputProjectionsAreScaled) {

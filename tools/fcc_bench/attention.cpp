@@ -12,7 +12,6 @@
 
 #include "fcc/core/error.h"
 #include "fcc/ops/memory_attention.h"
-#include "fcc/ops/memory_attention_passes.h"
 #include "fcc_bench/kernels.h"
 
 namespace fcc::tools {
@@ -125,7 +124,7 @@ class Runner {
       if (backend_.kernel == AttentionKernel::kReference) {
         references_.push_back(std::make_unique<ReferencePass>(shape_, in, backend_.visible));
       } else {
-        forwards_.push_back(memory_attention_forward(in.q, in.k, in.v, choice_, options_));
+        forwards_.push_back(choice_.attention->forward_rows(in.q, in.k, in.v, options_));
       }
     }
   }
@@ -137,7 +136,7 @@ class Runner {
       const at::NoGradGuard no_grad;
       memory_attention(pass.q, pass.k, pass.v, reference_mask(), AttentionKernel::kReference);
     } else {
-      memory_attention_forward(in.q, in.k, in.v, choice_, options_);
+      choice_.attention->forward_rows(in.q, in.k, in.v, options_);
     }
   }
 
@@ -149,7 +148,7 @@ class Runner {
     }
     const Inputs& in = inputs_[i];
     const AttentionGradients grads =
-        memory_attention_backward(in.q, in.k, in.v, forwards_[i], in.grad_out, choice_, options_);
+        choice_.attention->backward_rows(in.q, in.k, in.v, forwards_[i], in.grad_out, options_);
     return {forwards_[i].out, grads.q, grads.k, grads.v};
   }
 
@@ -164,7 +163,7 @@ class Runner {
   AttentionShape shape_;
   Backend backend_;
   AttentionChoice choice_;
-  AttentionPassOptions options_;
+  AttentionRowOptions options_;
   const std::vector<Inputs>& inputs_;
   std::vector<AttentionForward> forwards_;
   std::vector<std::unique_ptr<ReferencePass>> references_;

@@ -37,6 +37,7 @@ EngineSection engine_of(const StepOptions& options, const StepCase& shape) {
   engine.dtype = dtype_from_option(options.dtype, device_from_name(options.device, "--device"));
   engine.execution = enum_from<Execution>(options.execution, "--execution");
   engine.attention = enum_from<AttentionBackend>(options.attention, "--attention");
+  engine.kernels = enum_from<KernelSet>(options.kernels, "--kernels");
   engine.schedule = enum_from<Schedule>(shape.schedule, "--schedule");
   engine.activations = enum_from<Activations>(shape.activations, "--activations");
   if (options.chunk_segments > 0) {
@@ -61,9 +62,13 @@ void add_step_options(CLI::App& app, StepOptions& options) {
       ->capture_default_str()
       ->group("Engine");
   app.add_option(
-         "--attention",
-         options.attention,
-         "Backend of the reference: auto, fcc, flash, cudnn, reference (fused: auto)")
+         "--attention", options.attention, "Attention backend: auto, fcc, flash, cudnn, reference")
+      ->capture_default_str()
+      ->group("Engine");
+  app.add_option(
+         "--kernels",
+         options.kernels,
+         "fused: hopper (compute capability 9.0), portable (8.0 or later), or auto")
       ->capture_default_str()
       ->group("Engine");
   app.add_option("--chunk-segments", options.chunk_segments, "Segments a chunk; 0: keep all")

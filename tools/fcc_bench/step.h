@@ -20,12 +20,13 @@ namespace fcc::tools {
 struct StepOptions {
   std::string preset = "table-1";
   std::string execution = "fused", attention = "auto", dtype = "auto", device = "auto";
+  std::string kernels = "auto";
   std::int64_t chunk_segments = 0, weight_rows = 0;
   bool host_boundaries = false, cuda_graphs = true;
   std::int64_t steps = 10, warmup = 3;
 };
 
-/// Adds --preset, --execution, --attention, --dtype, --device, --chunk-segments,
+/// Adds --preset, --execution, --attention, --kernels, --dtype, --device, --chunk-segments,
 /// --weight-rows, --host-boundaries, --cuda-graphs, --steps and --warmup, with the values in
 /// `options` as defaults.
 void add_step_options(CLI::App& app, StepOptions& options);

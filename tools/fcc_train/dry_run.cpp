@@ -160,7 +160,8 @@ int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
   } else {
     resolved.engine = resolve_run_engine(config, model);
   }
-  const RunEstimate estimate = estimate_run(resolved, model, processor_of(device));
+  const RunEstimate estimate =
+      estimate_run(resolved, model, processor_of(device, resolved.engine, model));
   if (config.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config.train.threads));
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "fcc/config/attention_backend.h"
 #include "fcc/config/field.h"
 #include "fcc/config/int_distribution.h"
 #include "fcc/config/model_config.h"
@@ -140,7 +141,6 @@ struct OptimSection {
 enum class Execution { kAuto, kReference, kFused };
 enum class Schedule { kWavefront, kSequential };
 enum class Activations { kStore, kRecompute, kAuto };
-enum class AttentionBackend { kAuto, kFcc, kFlash, kCudnn, kReference };
 enum class ComputeDType { kFloat64, kFloat32, kBFloat16 };
 
 struct EngineSection {
@@ -149,6 +149,7 @@ struct EngineSection {
   AttentionBackend attention = AttentionBackend::kAuto;
   std::optional<std::int64_t> bptt_segments; ///< null: gradient through all memory
   Execution execution = Execution::kAuto;
+  KernelSet kernels = KernelSet::kAuto;         ///< fused only
   Schedule schedule = Schedule::kWavefront;     ///< fused only
   Activations activations = Activations::kAuto; ///< fused only
   std::optional<std::int64_t> chunk_segments;   ///< fused: segments a chunk; null: by `activations`

@@ -67,15 +67,6 @@ struct EnumNames<Activations> {
        {"auto", Activations::kAuto}}};
 };
 template <>
-struct EnumNames<AttentionBackend> {
-  static constexpr std::array<std::pair<std::string_view, AttentionBackend>, 5> value{
-      {{"auto", AttentionBackend::kAuto},
-       {"fcc", AttentionBackend::kFcc},
-       {"flash", AttentionBackend::kFlash},
-       {"cudnn", AttentionBackend::kCudnn},
-       {"reference", AttentionBackend::kReference}}};
-};
-template <>
 struct EnumNames<ComputeDType> {
   static constexpr std::array<std::pair<std::string_view, ComputeDType>, 3> value{
       {{"float64", ComputeDType::kFloat64},
@@ -359,7 +350,8 @@ void visit(Visitor& v, EngineSection& c) {
   v.field(
       "attention",
       c.attention,
-      {.doc = "reference: attention backend; auto: the fastest that serves the shape."});
+      {.doc =
+           "Attention backend; auto: the fastest that supports the device, dtype and head width."});
   v.field(
       "bptt_segments",
       c.bptt_segments,
@@ -370,8 +362,14 @@ void visit(Visitor& v, EngineSection& c) {
       c.execution,
       {.doc =
            "reference: plain operators and autograd, the definition; fused: passes by hand over "
-           "diagonals of cells; auto: fused on a GPU with the project's kernels, where it serves "
-           "the model and the options, else reference."});
+           "diagonals of cells; auto: fused on a GPU, where it supports the model and the options, "
+           "else reference."});
+  v.field(
+      "kernels",
+      c.kernels,
+      {.doc =
+           "fused, on a GPU: the kernels for compute capability 9.0 among others (hopper), those "
+           "of every GPU from 8.0 on (portable), or hopper where they can run (auto)."});
   v.field(
       "schedule",
       c.schedule,

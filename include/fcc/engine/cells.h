@@ -8,7 +8,8 @@
 #include "fcc/engine/diagonal.h"
 #include "fcc/engine/placement.h"
 #include "fcc/model/parameters.h"
-#include "fcc/ops/cell_ops.h"
+#include "fcc/ops/attention.h"
+#include "fcc/ops/grad_target.h"
 
 namespace fcc {
 
@@ -89,6 +90,7 @@ struct CellBlock {
   at::Tensor x;          ///< [C, R, D] inputs X[n][s]
   at::Tensor memory;     ///< [C, R, D] X[n+1][s-1] (or X[n][s-1]); undefined: no cell has memory
   at::Tensor has_memory; ///< [C, B] bool; undefined: every row has
+  bool last_cell_has_none = false; ///< `CellAttentionInput::last_cell_has_none`
   CellActivations activations;
 };
 
@@ -107,6 +109,7 @@ void forward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
+    const Attention& attention,
     const CellBlock& block,
     at::Tensor out,
     Placement scratch);
@@ -118,6 +121,7 @@ void backward_cells(
     const CellShape& shape,
     const StackWeights& weights,
     const RotaryTables& rotary,
+    const Attention& attention,
     const CellBlock& block,
     const at::Tensor& grad_out,
     const GradTarget& x,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -17,6 +18,7 @@ struct ChunkPlan {
   StackWeights weights; ///< compute dtype
   StackWeights grads;   ///< float32 or float64; undefined tensors where nothing trains
   RotaryTables rotary;
+  std::shared_ptr<const Attention> attention = nullptr; ///< null in a plan that is only measured
   Schedule schedule = Schedule::kWavefront;
   MemorySource memory_source = MemorySource::kOutput;
   bool has_memory = true; ///< false: plain Llama, no memory column and no memory products
@@ -111,7 +113,9 @@ class Chunk {
       GradInput weight_mode = GradInput::kAccumulate);
 
  private:
-  enum class Visibility { kAll, kSome, kNone };
+  /// Which rows see the memory before them. The usual case, that only the first segment of a
+  /// sequence has none, is told apart: then the host knows which cells those are.
+  enum class Visibility { kAll, kAllButFirst, kSome, kNone };
   /// What lies in the arena; the last three only where there is a memory.
   struct Buffers {
     at::Tensor grid;      ///< [N+1, columns, R, D]

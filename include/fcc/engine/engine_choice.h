@@ -25,21 +25,22 @@ struct EngineContext {
 };
 
 /// Why the fused execution cannot run this; empty: it can. The error names the key.
-std::optional<ConfigError> fused_refusal(const EngineSection& engine, const EngineContext& context);
+std::optional<ConfigError> fused_refusal(const EngineContext& context);
 
-/// What `engine.execution` comes down to: `auto` is `fused` on a GPU that the project's kernels
-/// serve, where fused takes the model and the options; else `reference`. Never `kAuto`.
+/// What `engine.execution` comes down to: `auto` is `fused` on a GPU, where fused takes the model
+/// and the options (else `fused_refusal` says why not), and `reference` on a CPU. Never `kAuto`.
 Execution choose_execution(const EngineSection& engine, const EngineContext& context);
 
 /// Refuses by name what the execution would ignore or cannot do: the keys of `fused` that are not
-/// at their defaults with `reference`, an `attention` with `fused`, a model that `fused` does not
-/// serve. `engine.execution` must be resolved. Errors: `ConfigError`.
+/// at their defaults with `reference`, a model that `fused` does not support. `engine.execution`
+/// must be resolved. Errors: `ConfigError`.
 void check_engine_choice(const EngineSection& engine, const EngineContext& context);
 
 /// Resolves everything that says `auto`: `execution`; with `fused` also `activations` (store, if
 /// every one of `steps` fits in the budget as one chunk, else recompute) and, with recompute,
 /// `chunk_segments` (the most that fit; at most 32 where recompute was asked for by name). The
-/// budget is `memory_gib`, or else `available_bytes`. Errors: as `check_engine_choice`.
+/// budget is `memory_gib`, or else `available_bytes`. Errors: as `check_engine_choice`, and
+/// `ConfigError` where `attention` or `kernels` cannot run on the device.
 EngineSection resolve_engine(
     EngineSection engine,
     const EngineContext& context,
@@ -51,8 +52,8 @@ EngineSection resolve_engine(
 EngineSection
 resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context);
 
-/// What a step on this device runs on.
-Processor processor_of(c10::Device device);
+/// What a step on this device runs on. Errors: `ConfigError` as `supported_attention`.
+Processor processor_of(c10::Device device, const EngineSection& engine, const ModelConfig& model);
 
 /// What a run may plan for: a GPU's free memory, or the machine's available memory, less a tenth.
 /// Errors: `Error` where it cannot be read.

@@ -51,6 +51,7 @@ class FusedExecutor : public Executor {
 
   FlatParameters& parameters_;
   EngineSection engine_;
+  std::shared_ptr<const Attention> attention_;
   ModelWeights weights_, grads_;
   std::int64_t weight_product_rows_ = ChunkPlan{}.weight_product_rows;
   /// Of the matrices that products write: after `clear_gradients` the first one overwrites.

@@ -20,8 +20,11 @@ struct StepShape {
 /// What a step runs on: the operators' scratch memory depends on it.
 enum class Processor {
   kCpu,
-  kGpu,           ///< plain operators
-  kGpuWithKernels ///< the project's kernels, where the dtype is bfloat16
+  kGpu,                ///< plain operators
+  kGpuWithKernels,     ///< the project's kernels, where the dtype is bfloat16; attention too
+  kGpuJoinedAttention, ///< the same, with attention that wants memory and current keys in one
+                       ///< tensor
+  kGpuPlainAttention   ///< the same, with attention by plain operators
 };
 
 struct MemoryItem {

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/ops/cell_ops.h"
+#include "fcc/ops/grad_target.h"
 
 namespace fcc {
 

@@ -28,8 +28,10 @@ AttentionMask make_attention_mask(
 
 /// o = softmax(q · kᵀ / √E + mask) · v (arXiv 2405.04620, eq. 16, figure 3) with grouped heads:
 /// query head h reads key/value head h / (H/G). Differentiable in q, k and v.
-/// Flash and cuDNN launch rows with and without memory apart; the others take them in one launch.
-/// Errors: `Error` where the kernel does not serve the tensors (`attention_refusal`).
+/// Plain operators followed by autograd for the reference, which others are checked against; each
+/// of the others by its own passes (`Attention`). Flash and cuDNN launch rows with and without
+/// memory apart; the others take them in one launch. Errors: `Error` where the backend does not
+/// support the tensors (`attention_refusal`).
 at::Tensor memory_attention( // [B, L, H, E]
     const at::Tensor& q,     // [B, L, H, E]
     const at::Tensor& k,     // [B, Lm + L, G, E], memory first

@@ -53,4 +53,14 @@ enum class RopeDirection { kForward, kBackward };
 /// gradient of the forward.
 at::Tensor rope_rotate(const at::Tensor& x, const RopeTable& table, RopeDirection direction);
 
+/// Rotates pairs (i, i + E/2) of the first `heads` heads in place; `inverse` turns back, which is
+/// also the gradient's way. x [C, R, ≥ heads·E], strided in cells and rows; cos, sin [L, E/2] in
+/// float32 (float64); row r has position r mod L.
+void rope_in_place(
+    at::Tensor x,
+    std::int64_t heads,
+    const at::Tensor& cos,
+    const at::Tensor& sin,
+    bool inverse);
+
 } // namespace fcc

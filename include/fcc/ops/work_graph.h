@@ -33,7 +33,7 @@ class WorkGraph {
   WorkGraph& operator=(WorkGraph&& other) noexcept;
 
   /// Can work on `device` be recorded? False on a CPU and in a build without GPU code.
-  static bool serves(const c10::Device& device);
+  static bool supports(const c10::Device& device);
 
   /// Runs `work` so that it is recorded and not executed. Its temporaries lie in `pool`, where they
   /// keep their place as long as a graph of the pool lives.

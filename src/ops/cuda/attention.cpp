@@ -62,11 +62,6 @@ float softmax_scale(const CellAttentionInput& input) {
 
 } // namespace
 
-bool serves_attention(const at::Tensor& q) {
-  const std::int64_t width = q.size(4);
-  return serves(q) && (width == 64 || width == 128);
-}
-
 void attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse) {
   const at::DeviceGuard guard(input.q.device());
   kernels::MemoryAttentionForwardParams params;
@@ -90,7 +85,7 @@ void attention_backward(
     const at::Tensor& out,
     const at::Tensor& lse,
     const at::Tensor& grad_out,
-    CellAttentionGrads grads) {
+    const CellAttentionGrads& grads) {
   const at::DeviceGuard guard(input.q.device());
   kernels::MemoryAttentionBackwardParams params;
   params.shape = shape_of(input);

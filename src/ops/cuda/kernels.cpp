@@ -64,17 +64,30 @@ int compute_capability(at::Device device) {
   return 10 * device_properties->major + device_properties->minor;
 }
 
-bool serves(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kBFloat16 && compute_capability(tensor.device()) / 10 == 9;
+bool supports(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 && compute_capability(tensor.device()) >= 80;
 }
 
-bool serves_squared_sum(const at::Tensor& flat) {
-  return flat.scalar_type() == at::kFloat && compute_capability(flat.device()) / 10 == 9 &&
+bool supports_rms_norm(const at::Tensor& x) {
+  const std::int64_t width = x.size(-1);
+  return supports(x) && width % 8 == 0 && width <= 4096;
+}
+
+bool supports_rope(const at::Tensor& x, const at::Tensor& cos) {
+  return supports(x) && cos.size(1) % 8 == 0;
+}
+
+bool supports_swiglu(const at::Tensor& hidden) {
+  return supports(hidden) && hidden.size(-1) % 8 == 0;
+}
+
+bool supports_cross_entropy(const at::Tensor& weight) {
+  return supports(weight) && weight.size(0) % 8 == 0;
+}
+
+bool supports_squared_sum(const at::Tensor& flat) {
+  return flat.scalar_type() == at::kFloat && compute_capability(flat.device()) >= 80 &&
          reinterpret_cast<std::uintptr_t>(flat.const_data_ptr()) % 16 == 0;
-}
-
-bool serves_width(std::int64_t width) {
-  return width % 8 == 0 && width <= 4096;
 }
 
 void rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor out) {

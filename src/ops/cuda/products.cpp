@@ -202,7 +202,10 @@ const std::optional<Plan>& plan_of(const Shape& shape) {
 
 } // namespace
 
-bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors) {
+bool supports_product(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors) {
+  if (tensors.size() == 0 || !supports(tensors.begin()->get())) {
+    return false;
+  }
   for (const at::Tensor& tensor : tensors) {
     if (!tensor.defined()) {
       continue;

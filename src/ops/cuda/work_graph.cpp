@@ -43,7 +43,7 @@ WorkGraph::~WorkGraph() = default;
 WorkGraph::WorkGraph(WorkGraph&&) noexcept = default;
 WorkGraph& WorkGraph::operator=(WorkGraph&&) noexcept = default;
 
-bool WorkGraph::serves(const c10::Device& device) {
+bool WorkGraph::supports(const c10::Device& device) {
   return device.is_cuda();
 }
 

@@ -1,4 +1,4 @@
-// The build without GPU code: nothing is served, so nobody gets past these answers.
+// The build without GPU code: nothing is supported, so no caller gets past these answers.
 #include "ops/kernels.h"
 
 #include "fcc/core/error.h"
@@ -20,23 +20,31 @@ int compute_capability(at::Device) {
   return 0;
 }
 
-bool serves_squared_sum(const at::Tensor&) {
+bool supports(const at::Tensor&) {
   return false;
 }
 
-bool serves(const at::Tensor&) {
+bool supports_rms_norm(const at::Tensor&) {
   return false;
 }
 
-bool serves_width(std::int64_t) {
+bool supports_rope(const at::Tensor&, const at::Tensor&) {
   return false;
 }
 
-bool serves_attention(const at::Tensor&) {
+bool supports_swiglu(const at::Tensor&) {
   return false;
 }
 
-bool serves_product(std::initializer_list<std::reference_wrapper<const at::Tensor>>) {
+bool supports_cross_entropy(const at::Tensor&) {
+  return false;
+}
+
+bool supports_squared_sum(const at::Tensor&) {
+  return false;
+}
+
+bool supports_product(std::initializer_list<std::reference_wrapper<const at::Tensor>>) {
   return false;
 }
 
@@ -94,7 +102,7 @@ void attention_backward(
     const at::Tensor&,
     const at::Tensor&,
     const at::Tensor&,
-    CellAttentionGrads) {
+    const CellAttentionGrads&) {
   absent("attention_backward");
 }
 

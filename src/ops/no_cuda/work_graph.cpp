@@ -16,7 +16,7 @@ WorkGraph::~WorkGraph() = default;
 WorkGraph::WorkGraph(WorkGraph&&) noexcept = default;
 WorkGraph& WorkGraph::operator=(WorkGraph&&) noexcept = default;
 
-bool WorkGraph::serves(const c10::Device&) {
+bool WorkGraph::supports(const c10::Device&) {
   return false;
 }
 

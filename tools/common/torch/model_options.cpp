@@ -55,8 +55,7 @@ void add_execution_option(CLI::App& app, ModelOptions& options) {
   app.add_option(
          "--execution",
          options.execution,
-         "reference, fused, or auto (fused on a GPU with the project's kernels where it serves the "
-         "model)")
+         "reference, fused, or auto (fused on a GPU where it supports the model)")
       ->capture_default_str()
       ->check(CLI::IsMember(enum_names<Execution>()))
       ->type_name("NAME")

@@ -1,8 +1,6 @@
-#include "fcc/ops/cell_attention.h"
-
-#include <cmath>
+// Attention by plain operators: every device and floating dtype, and what kernels are checked
+// against. Scores of a whole block of cells exist at once.
 #include <limits>
-#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -11,7 +9,8 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
-#include "ops/kernels.h"
+#include "ops/attention_backends.h"
+#include "ops/attention_forms.h"
 #include "ops/precision.h"
 
 namespace fcc {
@@ -71,38 +70,40 @@ at::Tensor masked_scores(const at::Tensor& q, const Keys& keys, std::int64_t len
   return scores;
 }
 
-double softmax_scale(const CellAttentionInput& input) {
-  return 1.0 / std::sqrt(static_cast<double>(input.q.size(4)));
+void put(at::Tensor target, const at::Tensor& value) {
+  target.copy_(value);
 }
 
-} // namespace
+class ReferenceAttention : public AttentionByCells {
+ public:
+  void forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse) const override;
+  void backward(
+      const CellAttentionInput& input,
+      const at::Tensor& out,
+      const at::Tensor& lse,
+      const at::Tensor& grad_out,
+      const CellAttentionGrads& grads) const override;
+};
 
-void cell_attention_forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse) {
-  if (kernel_ops::serves_attention(input.q)) {
-    kernel_ops::attention_forward(input, out, lse);
-    return;
-  }
+void ReferenceAttention::forward(const CellAttentionInput& input, at::Tensor out, at::Tensor lse)
+    const {
   const std::int64_t length = input.q.size(2), groups = input.k.size(3);
   const Keys keys = all_keys(input);
   const at::Tensor scores =
-      masked_scores(grouped(input.q, groups), keys, length, softmax_scale(input));
+      masked_scores(grouped(input.q, groups), keys, length, softmax_scale(input.q.size(4)));
   const at::Tensor row_lse = scores.logsumexp(4, /*keepdim=*/true);
   out.copy_(ungrouped(at::matmul(at::exp(scores - row_lse), keys.v), length));
   lse.copy_(row_lse.reshape(lse.sizes()));
 }
 
-void cell_attention_backward(
+void ReferenceAttention::backward(
     const CellAttentionInput& input,
     const at::Tensor& out,
     const at::Tensor& lse,
     const at::Tensor& grad_out,
-    CellAttentionGrads grads) {
-  if (kernel_ops::serves_attention(input.q)) {
-    kernel_ops::attention_backward(input, out, lse, grad_out, std::move(grads));
-    return;
-  }
+    const CellAttentionGrads& grads) const {
   const std::int64_t length = input.q.size(2), groups = input.k.size(3);
-  const double scale = softmax_scale(input);
+  const double scale = softmax_scale(input.q.size(4));
   const Keys keys = all_keys(input);
   const at::Tensor q = grouped(input.q, groups), grad_o = grouped(grad_out, groups);
   const at::Tensor row_lse = lse.reshape({q.size(0), q.size(1), groups, q.size(3), 1});
@@ -111,16 +112,28 @@ void cell_attention_backward(
   const at::Tensor grad_scores =
       p.mul(at::matmul(grad_o, keys.v.transpose(3, 4)) - delta).mul_(scale);
 
-  grads.q.copy_(ungrouped(at::matmul(grad_scores, keys.k), length));
+  put(grads.q, ungrouped(at::matmul(grad_scores, keys.k), length));
   // [C, B, G, M + L, E] → [C, B, M + L, G, E]
   const at::Tensor grad_k = at::matmul(grad_scores.transpose(3, 4), q).transpose(2, 3);
   const at::Tensor grad_v = at::matmul(p.transpose(3, 4), grad_o).transpose(2, 3);
-  grads.k.copy_(grad_k.slice(2, keys.num_memory));
-  grads.v.copy_(grad_v.slice(2, keys.num_memory));
+  put(grads.k, grad_k.slice(2, keys.num_memory));
+  put(grads.v, grad_v.slice(2, keys.num_memory));
   if (keys.num_memory > 0) {
-    grads.k_mem.copy_(grad_k.slice(2, 0, keys.num_memory));
-    grads.v_mem.copy_(grad_v.slice(2, 0, keys.num_memory));
+    put(grads.k_mem, grad_k.slice(2, 0, keys.num_memory));
+    put(grads.v_mem, grad_v.slice(2, 0, keys.num_memory));
   }
+}
+
+} // namespace
+
+AttentionEntry reference_attention() {
+  return {
+      .name = AttentionBackend::kReference,
+      .automatic = true,
+      .refusal = [](const AttentionUse&) -> std::optional<AttentionRefusal> { return {}; },
+      .make = []() -> std::shared_ptr<const Attention> {
+        return std::make_shared<ReferenceAttention>();
+      }};
 }
 
 } // namespace fcc
