@@ -18,6 +18,7 @@
 #include "fcc/core/error.h"
 #include "fcc/data/token_file.h"
 #include "fcc/data/token_spool.h"
+#include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
@@ -224,7 +225,7 @@ TokenizeSummary tokenize_corpus(
     const TokenizeOptions& options,
     const Tokenizer& tokenizer,
     const std::function<void(const TokenizeProgress&)>& progress) {
-  if (options.holdout == options.output) {
+  if (!options.holdout.empty() && is_same_path(options.holdout, options.output)) {
     throw ConfigError("holdout", "must be another file than the output", options.holdout.string());
   }
   const fs::path folder = options.output.string() + ".partial";

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fcc/core/error.h"
+#include "fcc/core/json.h"
 
 namespace fcc {
 namespace {
@@ -35,6 +36,7 @@ std::string read_all(int file, const std::string& name) {
 }
 
 json parse_line(const std::string& text, const std::string& name, std::size_t number) {
+  refuse_nul(text, name + ":" + std::to_string(number));
   json line = json::parse(text, nullptr, false);
   if (!line.is_object()) {
     throw FormatError(
