@@ -1,7 +1,6 @@
 #include "fcc/data/tokenize.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include "fcc/data/token_spool.h"
 #include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
+#include "io/posix.h"
 
 namespace fcc {
 namespace {
@@ -35,10 +35,12 @@ class FolderLock {
  public:
   explicit FolderLock(const fs::path& folder)
       : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      if (descriptor_ >= 0) {
-        ::close(descriptor_);
-      }
+    if (descriptor_ < 0) {
+      throw_io_error(folder, "must be writable");
+    }
+    // Where the file system has no locks, the work goes on without.
+    if (try_lock(descriptor_) == Lock::kHeldByAnother) {
+      ::close(descriptor_);
       throw ConfigError(
           folder.string(), "only one run at a time may use the folder", "another one");
     }

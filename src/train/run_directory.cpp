@@ -68,7 +68,7 @@ void refuse_foreign_folder(const fs::path& root) {
 RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
   refuse_foreign_folder(root);
   std::error_code error;
-  fs::create_directories(root / "checkpoints", error);
+  fs::create_directories(root, error);
   if (error) {
     throw IoError(root.string(), "cannot be created", error.message());
   }
@@ -83,6 +83,12 @@ RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
     close(lock_);
     throw Error(
         root.string(), "another process trains in this directory", {}, "set another output");
+  }
+  // After the lock's file, by which a folder is known as a run's.
+  fs::create_directories(root / "checkpoints", error);
+  if (error) {
+    close(lock_);
+    throw IoError(root.string(), "cannot be created", error.message());
   }
   if (lock == Lock::kNone) {
     log(LogLevel::kWarning,
