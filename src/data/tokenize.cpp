@@ -234,6 +234,14 @@ TokenizeSummary tokenize_corpus(
   const fs::path state_path = folder / "state.json";
   const Encoder encoder(options, tokenizer);
   std::error_code error;
+  if (fs::is_directory(folder, error) && !fs::is_empty(folder, error) &&
+      !fs::exists(folder / "lock", error)) {
+    throw ConfigError(
+        folder.string(),
+        "must be the working folder of this output, which is removed at its end",
+        "files of another kind",
+        "move them away, or name another output");
+  }
   fs::create_directories(folder, error);
   if (error) {
     throw IoError(folder.string(), "cannot create the folder", error.message());
