@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "common/interrupt.h"
 #include "common/program.h"
 #include "fcc/config/strict_json.h"
@@ -28,6 +29,7 @@ struct Arguments {
   std::string config;
   std::vector<std::string> overrides;
   std::optional<std::string> resume;
+  int interrupted_exit = 0;
   bool dry_run = false;
   bool print_schema = false;
   bool print_keys = false;
@@ -43,17 +45,21 @@ constexpr const char* kExamples =
     "The run directory (`output` in the configuration) then holds config.json, log.txt,\n"
     "metrics.jsonl, events/ (TensorBoard), checkpoints/ and, at the end, final/: the model, as\n"
     "fcc-eval, fcc-generate and (where the architecture allows) transformers read it.\n"
-    "SIGTERM or SIGINT (Ctrl-C) ends the step, saves a checkpoint and exits with 0; another one\n"
-    "after a second ends at once.\n"
+    "SIGTERM, SIGINT (Ctrl-C), SIGHUP (not under nohup), SIGUSR1 or SIGUSR2 ends the step, saves "
+    "a\n"
+    "checkpoint and exits with 0, or the code of --interrupted-exit; another one after a second\n"
+    "ends at once. A reader of the log that goes away (| head) does not end the training.\n"
     "\n"
-    "Exit codes: 0 done or stopped with a checkpoint, 1 a failure, 2 a wrong configuration or\n"
+    "Exit codes: 0 done, or stopped with a checkpoint (see --interrupted-exit), 1 a failure, 2 a "
+    "wrong configuration or\n"
     "command line.";
 
-void train(
+/// Returns the exit code.
+int train(
     const fcc::RunConfig& config,
     const fcc::RunDirectory& directory,
-    const std::optional<std::string>& resume) {
-  const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, resume);
+    const Arguments& arguments) {
+  const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, arguments.resume);
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config, checkpoint));
   fcc::tools::catch_interrupts(
       "stopping: the step ends, then a checkpoint is saved; a second signal ends at once "
@@ -63,10 +69,10 @@ void train(
     fcc::log(
         fcc::LogLevel::kInfo,
         "stopped on a signal; the checkpoint is saved: go on with --resume auto");
-  } else {
-    fcc::log(
-        fcc::LogLevel::kInfo, "done: the model is in " + (directory.root() / "final").string());
+    return arguments.interrupted_exit;
   }
+  fcc::log(fcc::LogLevel::kInfo, "done: the model is in " + (directory.root() / "final").string());
+  return 0;
 }
 
 int train_or_plan(const Arguments& arguments) {
@@ -75,15 +81,19 @@ int train_or_plan(const Arguments& arguments) {
   if (arguments.dry_run) {
     return fcc::tools::dry_run(config, arguments.resume);
   }
+  fcc::tools::outlive_readers();
+  if (config.model.path && fcc::is_same_path(config.output, *config.model.path)) {
+    throw fcc::ConfigError(
+        "output", "must not be model.path", config.output, "the model would be written over");
+  }
   const fcc::RunDirectory directory(config.output);
   fcc::log_to_file((directory.root() / "log.txt").c_str());
   try {
-    train(config, directory, arguments.resume);
+    return train(config, directory, arguments);
   } catch (const std::exception& error) {
     fcc::log_to_file_only(fcc::LogLevel::kError, error.what()); // standard error gets it from main
     throw;
   }
-  return 0;
 }
 
 } // namespace
@@ -101,6 +111,13 @@ int main(int argc, char** argv) {
          arguments.resume,
          "Go on with a run: `auto` takes its newest whole checkpoint (or starts, if there is none)")
       ->type_name("auto|CHECKPOINT");
+  app.add_option(
+         "--interrupted-exit",
+         arguments.interrupted_exit,
+         "Exit code of a run that a signal stopped and that saved its checkpoint (0), to tell it "
+         "from the end of a run: fcc-train --interrupted-exit 75 … && fcc-eval …")
+      ->check(fcc::tools::whole_number(0, 255))
+      ->type_name("CODE");
   app.add_flag(
       "--dry-run",
       arguments.dry_run,

@@ -1,40 +1,29 @@
 #include "fcc/core/error.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "fcc/core/printable.h"
 
 namespace fcc {
 namespace {
 
-/// The value on one line and of a bounded length, whatever a file holds.
-std::string shown(const std::string& value) {
-  constexpr std::size_t kMaxBytes = 400;
-  std::size_t end = std::min(value.size(), kMaxBytes);
-  while (end < value.size() && end > 0 && (static_cast<unsigned char>(value[end]) & 0xC0) == 0x80) {
-    --end; // not inside a character
-  }
-  std::string text;
-  for (const char c : value.substr(0, end)) {
-    if (c == '\n' || c == '\r' || c == '\t') {
-      text += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
-    } else {
-      text += c;
-    }
-  }
-  return end == value.size() ? text : text + "… (" + std::to_string(value.size()) + " bytes)";
-}
+// Bounds of each part, whatever a file holds: a place may be a path, rules may be a list of them.
+constexpr std::size_t kMaxPlaceBytes = 5000;
+constexpr std::size_t kMaxValueBytes = 400;
 
 std::string compose(
     const std::string& where,
     const std::string& rule,
     const std::string& value,
     const std::string& hint) {
-  std::string text = where.empty() ? rule : where + ": " + rule;
+  // A rule may be several lines; what else it holds comes from files as the other parts do.
+  const std::string told = printable(rule, "\n");
+  std::string text = where.empty() ? told : printable_start(where, kMaxPlaceBytes) + ": " + told;
   if (!value.empty()) {
-    text += "; got " + shown(value);
+    text += "; got " + printable_start(value, kMaxValueBytes);
   }
   if (!hint.empty()) {
-    text += " (" + hint + ")";
+    text += " (" + printable(hint, "\n") + ")";
   }
   return text;
 }

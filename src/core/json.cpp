@@ -49,11 +49,25 @@ class CountingIterator {
   const char** furthest_ = nullptr;
 };
 
+/// `source:line:column` of a character.
+std::string place_of(std::string_view text, std::size_t position, const std::string& source) {
+  const std::string_view before = text.substr(0, position);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const std::size_t line_start = before.rfind('\n') + 1; // npos + 1 is 0
+  return source + ":" + std::to_string(line) + ":" + std::to_string(position - line_start + 1);
+}
+
 /// Builds the tree from the parser's events.
 class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
   TreeBuilder(std::string_view text, std::string source)
       : text_(text), source_(std::move(source)), furthest_(text.data()), counted_(text.data()) {}
+
+  /// Hands the members of the outermost object over instead of keeping them.
+  void hand_over(std::size_t max_values, const std::function<void(const JsonMember&)>& use) {
+    max_values_ = max_values;
+    use_ = &use;
+  }
 
   const char** furthest() {
     return &furthest_;
@@ -114,9 +128,6 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     // The position counts the characters read, the offending one included.
     const std::size_t end = std::min(position, text_.size());
     const std::size_t start = end == 0 ? 0 : end - 1;
-    const std::string_view before = text_.substr(0, start);
-    const auto error_line = 1 + std::count(before.begin(), before.end(), '\n');
-    const std::size_t line_start = before.rfind('\n') + 1; // npos + 1 is 0
     // "[json.exception.…] parse error at line …: syntax error …": the place is told above.
     std::string rule = error.what();
     rule.erase(0, rule.find("] ") + 2);
@@ -124,9 +135,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
       rule.erase(0, rule.find(": ") + 2);
     }
     rule.insert(0, "must be valid JSON: ");
-    throw FormatError(
-        source_ + ":" + std::to_string(error_line) + ":" + std::to_string(start - line_start + 1),
-        rule);
+    throw FormatError(place_of(text_, start, source_), rule);
   }
 
  private:
@@ -162,6 +171,18 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     Level& level = levels_.back();
+    if (use_ != nullptr && levels_.size() == 1 && level.value.as<JsonValue::Object>()) {
+      num_values_ = 0;
+      if (!level.skip_value) {
+        (*use_)({std::move(level.key), std::move(value), level.key_line});
+      }
+      return true;
+    }
+    if (use_ != nullptr && ++num_values_ > max_values_) {
+      throw FormatError(
+          source_ + ":" + std::to_string(line()),
+          "a member must not hold more than " + std::to_string(max_values_) + " values");
+    }
     if (auto* array = level.value.as<JsonValue::Array>()) {
       array->push_back(std::move(value));
     } else if (!level.skip_value) {
@@ -197,7 +218,27 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
   int line_ = 1;
   std::vector<Level> levels_;
   JsonDocument document_;
+  const std::function<void(const JsonMember&)>* use_ = nullptr;
+  std::size_t max_values_ = 0;
+  std::size_t num_values_ = 0; ///< of the member that is being read
 };
+
+void parse_into(TreeBuilder& builder, std::string_view text) {
+  const CountingIterator begin(text.data(), builder.furthest());
+  const CountingIterator end(text.data() + text.size(), builder.furthest());
+  nlohmann::json::sax_parse(begin, end, &builder);
+}
+
+void refuse_duplicates(const JsonDocument& document, const std::string& source) {
+  if (!document.duplicates.empty()) {
+    const JsonDocument::Duplicate& duplicate = document.duplicates.front();
+    throw FormatError(
+        source + ":" + std::to_string(duplicate.line),
+        "no key may occur twice in an object",
+        "`" + duplicate.path + "` again (first on line " + std::to_string(duplicate.first_line) +
+            ")");
+  }
+}
 
 void append_string(std::string& out, std::string_view text) {
   out += '"';
@@ -322,24 +363,44 @@ JsonValue* JsonValue::find(std::string_view key) {
   return const_cast<JsonValue*>(std::as_const(*this).find(key));
 }
 
+void refuse_nul(std::string_view text, const std::string& source) {
+  const std::size_t position = text.find('\0');
+  if (position != std::string_view::npos) {
+    throw FormatError(
+        place_of(text, position, source),
+        "must be valid JSON, which has no NUL bytes",
+        {},
+        "a crash while a file was written leaves them");
+  }
+}
+
 JsonDocument parse_json(std::string_view text, const std::string& source) {
+  refuse_nul(text, source);
   TreeBuilder builder(text, source);
-  const CountingIterator begin(text.data(), builder.furthest());
-  const CountingIterator end(text.data() + text.size(), builder.furthest());
-  nlohmann::json::sax_parse(begin, end, &builder);
+  parse_into(builder, text);
   return builder.take();
+}
+
+void parse_json_members(
+    std::string_view text,
+    const std::string& source,
+    std::size_t max_values,
+    const std::function<void(const JsonMember&)>& use) {
+  refuse_nul(text, source);
+  TreeBuilder builder(text, source);
+  builder.hand_over(max_values, use);
+  parse_into(builder, text);
+  const JsonDocument document = builder.take();
+  refuse_duplicates(document, source);
+  if (document.root.as<JsonValue::Object>() == nullptr) {
+    throw FormatError(
+        source, "must be one JSON object", std::string(json_type_name(document.root)));
+  }
 }
 
 JsonValue parse_json_without_duplicates(std::string_view text, const std::string& source) {
   JsonDocument document = parse_json(text, source);
-  if (!document.duplicates.empty()) {
-    const JsonDocument::Duplicate& duplicate = document.duplicates.front();
-    throw FormatError(
-        source + ":" + std::to_string(duplicate.line),
-        "no key may occur twice in an object",
-        "`" + duplicate.path + "` again (first on line " + std::to_string(duplicate.first_line) +
-            ")");
-  }
+  refuse_duplicates(document, source);
   return std::move(document.root);
 }
 

@@ -21,11 +21,19 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kLongestName = 400; // what is longer is no slip of a typist, and costs time
   std::string best;
+  if (name.size() > kLongestName) {
+    return best;
+  }
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
+    const std::size_t longer = std::max(name.size(), candidate.size());
+    if (longer - std::min(name.size(), candidate.size()) >= best_distance) {
+      continue; // the distance is at least the difference of the lengths
+    }
     const std::size_t distance = edit_distance(name, candidate);
-    if (distance < best_distance && distance < std::max(name.size(), candidate.size())) {
+    if (distance < best_distance && distance < longer) {
       best = candidate;
       best_distance = distance;
     }

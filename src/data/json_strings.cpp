@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
+#include "fcc/core/json.h"
 
 namespace fcc {
 namespace {
@@ -117,6 +118,7 @@ std::vector<std::optional<std::string>> json_strings(
     std::string_view json,
     std::span<const std::string_view> keys,
     const std::string& where) {
+  refuse_nul(json, where);
   Listener listener(keys, where);
   Json::sax_parse(json, &listener);
   return std::move(listener).values();

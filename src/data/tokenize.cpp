@@ -1,7 +1,6 @@
 #include "fcc/data/tokenize.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +17,9 @@
 #include "fcc/core/error.h"
 #include "fcc/data/token_file.h"
 #include "fcc/data/token_spool.h"
+#include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
+#include "io/posix.h"
 
 namespace fcc {
 namespace {
@@ -34,10 +35,12 @@ class FolderLock {
  public:
   explicit FolderLock(const fs::path& folder)
       : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      if (descriptor_ >= 0) {
-        ::close(descriptor_);
-      }
+    if (descriptor_ < 0) {
+      throw_io_error(folder, "must be writable");
+    }
+    // Where the file system has no locks, the work goes on without.
+    if (try_lock(descriptor_) == Lock::kHeldByAnother) {
+      ::close(descriptor_);
       throw ConfigError(
           folder.string(), "only one run at a time may use the folder", "another one");
     }
@@ -224,13 +227,21 @@ TokenizeSummary tokenize_corpus(
     const TokenizeOptions& options,
     const Tokenizer& tokenizer,
     const std::function<void(const TokenizeProgress&)>& progress) {
-  if (options.holdout == options.output) {
+  if (!options.holdout.empty() && is_same_path(options.holdout, options.output)) {
     throw ConfigError("holdout", "must be another file than the output", options.holdout.string());
   }
   const fs::path folder = options.output.string() + ".partial";
   const fs::path state_path = folder / "state.json";
   const Encoder encoder(options, tokenizer);
   std::error_code error;
+  if (fs::is_directory(folder, error) && !fs::is_empty(folder, error) &&
+      !fs::exists(folder / "lock", error)) {
+    throw ConfigError(
+        folder.string(),
+        "must be the working folder of this output, which is removed at its end",
+        "files of another kind",
+        "move them away, or name another output");
+  }
   fs::create_directories(folder, error);
   if (error) {
     throw IoError(folder.string(), "cannot create the folder", error.message());

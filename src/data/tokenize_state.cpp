@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
+#include "fcc/core/json.h"
 #include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
 
@@ -94,7 +95,9 @@ std::optional<TokenizeState> load_tokenize_state(
     return std::nullopt;
   }
   try {
-    const Json json = Json::parse(read_file(path));
+    const std::string text = read_file(path);
+    refuse_nul(text, path.string());
+    const Json json = Json::parse(text);
     const Json run = Json::parse(fingerprint);
     for (const auto& [key, value] : run.items()) {
       if (json.at("run").at(key) != value) {

@@ -1,7 +1,6 @@
 #include "eval/sweep_log.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +9,8 @@
 #include <string>
 
 #include "fcc/core/error.h"
+#include "fcc/core/json.h"
+#include "io/posix.h"
 
 namespace fcc {
 namespace {
@@ -35,6 +36,7 @@ std::string read_all(int file, const std::string& name) {
 }
 
 json parse_line(const std::string& text, const std::string& name, std::size_t number) {
+  refuse_nul(text, name + ":" + std::to_string(number));
   json line = json::parse(text, nullptr, false);
   if (!line.is_object()) {
     throw FormatError(
@@ -78,17 +80,13 @@ SweepLog::SweepLog(const std::filesystem::path& path, const json& settings) : pa
     throw IoError(path.string(), "must be writable", std::strerror(errno));
   }
   try {
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
-      throw IoError(path.string(), "is being written by another process", std::strerror(errno));
+    if (try_lock(file_) == Lock::kHeldByAnother) { // where there are no locks, it goes on without
+      throw IoError(path.string(), "is being written by another process");
     }
     std::string content = read_all(file_, path.string());
     // What follows the last line end was cut off in the middle of a write.
     content.resize(content.rfind('\n') + 1); // npos + 1 is 0
-    if (::ftruncate(file_, static_cast<off_t>(content.size())) != 0 ||
-        ::lseek(file_, 0, SEEK_END) < 0) {
-      throw IoError(path.string(), "must be writable", std::strerror(errno));
-    }
-    json found; // the settings of the run before
+    json found;                              // the settings of the run before
     std::size_t number = 0;
     for (std::size_t begin = 0; begin < content.size();) {
       const std::size_t end = content.find('\n', begin);
@@ -102,7 +100,13 @@ SweepLog::SweepLog(const std::filesystem::path& path, const json& settings) : pa
     }
     if (!entries_.empty()) {
       check_settings(found, settings, path.string());
-    } else if (found != settings) {
+    }
+    // Only now it is known to be such a log: a file of another kind is left as it was.
+    if (::ftruncate(file_, static_cast<off_t>(content.size())) != 0 ||
+        ::lseek(file_, 0, SEEK_END) < 0) {
+      throw IoError(path.string(), "must be writable", std::strerror(errno));
+    }
+    if (entries_.empty() && found != settings) {
       // A run that ended before its first result binds nobody to its settings.
       if (::ftruncate(file_, 0) != 0 || ::lseek(file_, 0, SEEK_SET) < 0) {
         throw IoError(path.string(), "must be writable", std::strerror(errno));

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
-#include <set>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "fcc/core/error.h"
@@ -33,6 +33,9 @@ Listing list_files(const fs::path& directory) {
   Listing listing;
   try {
     for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+      if (is_temporary_name(entry.path().filename().string())) {
+        continue; // of a writer that failed: no part of what is sealed
+      }
       if (entry.is_symlink() || !(entry.is_regular_file() || entry.is_directory())) {
         throw FormatError(entry.path().string(), "must be a plain file or a folder");
       }
@@ -71,6 +74,18 @@ std::string manifest_text(const fs::path& directory, const std::vector<std::stri
   return json_text(JsonValue(std::move(root))) + "\n";
 }
 
+/// A name of the manifest must stay in the directory, or the manifest could have any file read.
+void check_name(const std::string& name, const fs::path& manifest) {
+  const fs::path path(name);
+  const bool stays = !path.empty() && path.is_relative() &&
+                     std::none_of(path.begin(), path.end(), [](const fs::path& part) {
+                       return part == ".." || part == "." || part.empty();
+                     });
+  if (!stays) {
+    throw FormatError(manifest.string(), "must name files of its own directory", name);
+  }
+}
+
 /// What the manifest says of each file.
 std::map<std::string, std::pair<std::int64_t, std::string>> read_manifest(const fs::path& path) {
   const JsonValue root = parse_json_without_duplicates(read_file(path), path.string());
@@ -90,9 +105,17 @@ std::map<std::string, std::pair<std::int64_t, std::string>> read_manifest(const 
           path.string() + ": `" + member.key + "`",
           "must have whole-number `bytes` and string `sha256`");
     }
+    check_name(member.key, path);
     manifest.emplace(member.key, std::pair(*size, *text));
   }
   return manifest;
+}
+
+/// What desktops and file systems put anywhere; ours to pass over and to remove.
+bool is_left_about(const std::string& name) {
+  return name == ".DS_Store" || name == "Thumbs.db" || name == "desktop.ini" ||
+         name == ".directory" || name.starts_with(".nfs") || name.starts_with("._") ||
+         name.starts_with(".fuse_hidden") || is_temporary_name(name);
 }
 
 /// Puts back an old target whose writer was killed between the two renames of
@@ -135,13 +158,14 @@ constexpr const char* kDamaged = "the file was changed or damaged after it was w
 
 } // namespace
 
-AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)) {
-  if (!target_.has_filename()) {
-    target_ = target_.parent_path(); // "runs/a/" means "runs/a"
-  }
+AtomicDirectory::AtomicDirectory(fs::path target) : target_(followed(target)) {
   put_back_old(target_);
+  require_replaceable(target_);
   remove_leftovers(target_);
-  while (lock_ < 0) {
+  for (int attempt = 0; lock_ < 0; ++attempt) {
+    if (attempt == kMaxTemporaries) {
+      refuse_taken_temporaries(target_);
+    }
     temporary_ = temporary_name(target_);
     if (::mkdir(temporary_.c_str(), 0777) != 0) {
       if (errno == EEXIST) {
@@ -153,7 +177,7 @@ AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)) {
     if (descriptor.get() < 0 && errno != ENOENT) {
       throw_io_error(temporary_, "must be readable");
     }
-    if (descriptor.get() >= 0 && lock_temporary(descriptor.get())) {
+    if (descriptor.get() >= 0 && lock_temporary(descriptor.get(), temporary_)) {
       lock_ = descriptor.release();
     }
   }
@@ -214,22 +238,58 @@ void AtomicDirectory::replace_by_renaming(bool has_old) {
   }
 }
 
-void verify_manifest(const fs::path& directory) {
-  const auto manifest = read_manifest(directory / kManifest);
-  std::set<std::string> found;
-  for (const std::string& name : list_files(directory).files) {
-    const fs::path path = directory / name;
-    const auto entry = manifest.find(name);
-    if (entry == manifest.end()) {
-      throw FormatError(path.string(), "must be listed in the directory's manifest");
-    }
-    verify_file(path, entry->second, kDamaged);
-    found.insert(name);
+void require_replaceable(const fs::path& directory) {
+  const fs::path target = followed(directory);
+  std::error_code error;
+  const fs::file_status status = fs::status(target, error);
+  if (!fs::exists(status)) {
+    return;
   }
-  for (const auto& [name, entry] : manifest) {
-    if (!found.contains(name)) {
+  const auto refuse = [&](const fs::path& what) {
+    throw IoError(
+        target.string(),
+        "may be replaced only if it holds nothing but what an earlier writing put there",
+        what.string(),
+        "move it away, or write to another place");
+  };
+  if (!fs::is_directory(status)) {
+    refuse(target);
+  }
+  std::map<std::string, std::pair<std::int64_t, std::string>> manifest;
+  bool has_read = false;
+  try {
+    for (auto entry = fs::recursive_directory_iterator(target); entry != fs::end(entry); ++entry) {
+      if (is_left_about(entry->path().filename().string()) || entry->path() == target / kManifest) {
+        continue;
+      }
+      if (entry->is_directory() && !entry->is_symlink()) {
+        continue; // what it holds decides
+      }
+      if (!std::exchange(has_read, true) && fs::exists(target / kManifest)) {
+        manifest = read_manifest(target / kManifest);
+      }
+      if (!manifest.contains(entry->path().lexically_relative(target).generic_string())) {
+        refuse(entry->path());
+      }
+    }
+  } catch (const fs::filesystem_error& failure) {
+    throw IoError(target.string(), "must be readable", failure.code().message());
+  } catch (const FormatError&) {
+    refuse(target / kManifest);
+  }
+}
+
+void verify_manifest(const fs::path& directory) {
+  for (const auto& [name, entry] : read_manifest(directory / kManifest)) {
+    std::error_code error;
+    const fs::file_status status = fs::status(directory / name, error);
+    if (status.type() == fs::file_type::not_found) {
       throw FormatError((directory / name).string(), "must be there: the manifest lists it");
     }
+    if (!error && !fs::is_regular_file(status)) {
+      throw FormatError((directory / name).string(), "must be a plain file");
+    }
+    verify_file(directory / name, entry, kDamaged);
   }
 }
 

@@ -23,15 +23,16 @@ namespace {
 /// One write call takes at most this much (Linux's own limit is just under 2 GiB).
 constexpr std::size_t kMaxWriteBytes = std::size_t{1} << 30;
 
-std::size_t size_of_regular_file(int descriptor, const fs::path& path) {
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) {
-    throw_io_error(path, "must be readable");
+/// Whether `path` is there and neither a regular file nor a folder: a device, FIFO or socket, or
+/// what a process has open (/dev/stdout), to which a file put in its place would not go.
+bool takes_bytes_as_they_come(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (error || !fs::exists(status) || fs::is_directory(status)) {
+    return false;
   }
-  if (!S_ISREG(status.st_mode)) {
-    throw IoError(path.string(), "must be a regular file");
-  }
-  return static_cast<std::size_t>(status.st_size);
+  const std::string name = path.string();
+  return !fs::is_regular_file(status) || name.starts_with("/proc/") || name.starts_with("/dev/fd/");
 }
 
 /// Reads to the end of the file, `take` by `take`.
@@ -89,8 +90,8 @@ class Sha256 {
 } // namespace
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
-  const Descriptor descriptor = open_to_read(path);
-  const std::size_t size = size_of_regular_file(descriptor.get(), path);
+  std::size_t size = 0;
+  const Descriptor descriptor = open_regular_file(path, size);
   if (size == 0) {
     return; // an empty mapping is an error to the system, an empty file is none
   }
@@ -113,16 +114,29 @@ std::string read_file(const fs::path& path) {
   return content;
 }
 
-AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
+AtomicFile::AtomicFile(fs::path target) : target_(followed(target)) {
+  if (takes_bytes_as_they_come(target_)) {
+    descriptor_ = ::open(target_.c_str(), O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+    if (descriptor_ < 0) {
+      throw_io_error(target_, "must be writable");
+    }
+    return;
+  }
   remove_leftovers(target_);
-  while (descriptor_ < 0) {
+  for (int attempt = 0; descriptor_ < 0; ++attempt) {
+    if (attempt == kMaxTemporaries) {
+      refuse_taken_temporaries(target_);
+    }
     temporary_ = temporary_name(target_);
     Descriptor descriptor(
         ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (descriptor.get() < 0 && errno != EEXIST) {
       throw_io_error(target_, "must be writable");
     }
-    if (descriptor.get() >= 0 && lock_temporary(descriptor.get())) {
+    if (descriptor.get() < 0) {
+      continue;
+    }
+    if (lock_temporary(descriptor.get(), temporary_)) {
       descriptor_ = descriptor.release();
     }
   }
@@ -130,7 +144,9 @@ AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) {
-    ::unlink(temporary_.c_str());
+    if (!temporary_.empty()) {
+      ::unlink(temporary_.c_str());
+    }
     ::close(descriptor_);
   }
 }
@@ -156,6 +172,12 @@ void AtomicFile::write(std::string_view text) {
 
 void AtomicFile::commit() {
   check(descriptor_ >= 0, "AtomicFile::commit", "must be called once");
+  if (temporary_.empty()) { // all is written; a device or a pipe cannot be synced
+    if (::close(std::exchange(descriptor_, -1)) != 0) {
+      throw_io_error(target_, "must be writable");
+    }
+    return;
+  }
   if (::fsync(descriptor_) != 0) {
     throw_io_error(target_, "must reach the disk");
   }
@@ -173,7 +195,27 @@ void require_writable(const fs::path& path) {
   if (fs::is_directory(path, ignored)) {
     throw IoError(path.string(), "must be a file", "a folder");
   }
+  if (takes_bytes_as_they_come(followed(path))) {
+    if (::access(path.c_str(), W_OK) != 0) { // opening a FIFO would wait, closing it end its reader
+      throw_io_error(path, "must be writable");
+    }
+    return;
+  }
   const AtomicFile attempt(path);
+}
+
+void sync_to_disk(const fs::path& path) {
+  sync_path(path);
+}
+
+bool is_same_path(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  if (fs::equivalent(a, b, error)) {
+    return true;
+  }
+  const fs::path whole_a = fs::weakly_canonical(fs::absolute(followed(a)), error);
+  const fs::path whole_b = fs::weakly_canonical(fs::absolute(followed(b)), error);
+  return !error && whole_a == whole_b;
 }
 
 void write_file_atomic(const fs::path& path, std::string_view content) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include "fcc/core/error.h"
@@ -32,6 +33,20 @@ Descriptor open_to_read(const fs::path& path) {
   if (descriptor.get() < 0) {
     throw_io_error(path, "must be readable");
   }
+  return descriptor;
+}
+
+Descriptor open_regular_file(const fs::path& path, std::size_t& size) {
+  // To a regular file O_NONBLOCK means nothing; opening a FIFO would wait for a writer without it.
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (descriptor.get() < 0 || ::fstat(descriptor.get(), &status) != 0) {
+    throw_io_error(path, "must be readable");
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw IoError(path.string(), "must be a regular file");
+  }
+  size = static_cast<std::size_t>(status.st_size);
   return descriptor;
 }
 
@@ -73,12 +88,73 @@ fs::path temporary_name(const fs::path& target) {
          (leftover_prefix(target) + std::to_string(::getpid()) + "-" + std::to_string(count++));
 }
 
-bool lock_temporary(int descriptor) {
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+bool is_temporary_name(const std::string& name) {
+  constexpr std::string_view kMark = ".tmp-";
+  const std::size_t mark = name.rfind(kMark);
+  if (!name.starts_with(".") || mark == 0 || mark == std::string::npos) {
+    return false;
+  }
+  const std::string_view numbers = std::string_view(name).substr(mark + kMark.size());
+  return !numbers.empty() && numbers.find_first_not_of("0123456789-") == std::string_view::npos;
+}
+
+Lock try_lock(int descriptor) {
+  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) {
+      return Lock::kHeldByAnother;
+    }
+    if (errno != EINTR) {
+      return Lock::kNone; // ENOSYS, ENOTSUP, ENOLCK …: as the file system's makers chose
+    }
+  }
+  return Lock::kHeld;
+}
+
+bool lock_temporary(int descriptor, const fs::path& path) {
+  if (try_lock(descriptor) == Lock::kHeldByAnother) {
     return false;
   }
   struct stat status {};
-  return ::fstat(descriptor, &status) == 0 && status.st_nlink > 0;
+  if (::fstat(descriptor, &status) != 0) {
+    const int reason = errno;
+    std::error_code ignored; // the reason counts
+    fs::remove(path, ignored);
+    errno = reason;
+    throw_io_error(path, "must be readable");
+  }
+  return status.st_nlink > 0;
+}
+
+void refuse_taken_temporaries(const fs::path& target) {
+  throw IoError(
+      target.string(),
+      "must be writable: other writers of the same path removed each new temporary",
+      std::to_string(kMaxTemporaries) + " attempts");
+}
+
+fs::path followed(const fs::path& target) {
+  constexpr int kMaxLinks = 40; // as Linux
+  if (!target.empty() && *target.begin() == "~") {
+    throw IoError(
+        target.string(),
+        "must not begin with `~`, which only a shell expands",
+        {},
+        "write the home directory out; a folder of that name is ./~");
+  }
+  fs::path path = target.has_filename() ? target : target.parent_path();
+  std::error_code error;
+  for (int i = 0; i < kMaxLinks; ++i) {
+    const std::string name = path.string();
+    if (name.starts_with("/proc/") || name.starts_with("/dev/fd/")) {
+      return path; // what a process has open is more than its name
+    }
+    const fs::path link = fs::read_symlink(path, error);
+    if (error) {
+      return path; // no link, or nothing that can be looked at: then the attempt tells
+    }
+    path = link.is_absolute() ? link : parent_of(path) / link;
+  }
+  throw IoError(target.string(), "must not be a link in a ring");
 }
 
 } // namespace fcc

@@ -31,6 +31,10 @@ class Descriptor {
 /// Opens for reading. Errors: `IoError`.
 Descriptor open_to_read(const std::filesystem::path& path);
 
+/// Opens a regular file for reading and puts its size into `size`; a FIFO or a device is refused
+/// without waiting for its other end. Errors: `IoError`.
+Descriptor open_regular_file(const std::filesystem::path& path, std::size_t& size);
+
 /// Syncs a file or a directory's entries to the disk. Errors: `IoError`.
 void sync_path(const std::filesystem::path& path);
 
@@ -47,8 +51,29 @@ void remove_leftovers(const std::filesystem::path& target);
 /// A new name `.NAME.tmp-PROCESS-COUNT` beside `target`.
 std::filesystem::path temporary_name(const std::filesystem::path& target);
 
-/// Locks a new temporary for the life of the descriptor, so that no other writer removes it;
-/// false if another one was faster and it is gone.
-bool lock_temporary(int descriptor);
+/// `kNone`: the file system has no locks (or has run out of them).
+enum class Lock { kHeld, kHeldByAnother, kNone };
+
+/// Takes the lock of an open file or folder, for the life of the descriptor; does not wait.
+Lock try_lock(int descriptor);
+
+/// Whether `name` is that of a temporary, of any target.
+bool is_temporary_name(const std::string& name);
+
+/// Locks a new temporary for the life of the descriptor, so that no other writer removes it; false
+/// if another one was faster: it is gone, or goes. A file system without locks has no writer that
+/// could tell the dead from the living, so none removes it: true. Errors: `IoError` about `path`.
+bool lock_temporary(int descriptor, const std::filesystem::path& path);
+
+/// Temporaries that other writers may take before this one gives up.
+inline constexpr int kMaxTemporaries = 100;
+
+/// Throws `IoError`: others took `kMaxTemporaries` of them.
+[[noreturn]] void refuse_taken_temporaries(const std::filesystem::path& target);
+
+/// Where writing to `target` arrives: links followed, also one that leads nowhere yet; no slash at
+/// the end. Errors: `IoError` on links in a ring, and on a first folder `~`, which only shells
+/// expand.
+std::filesystem::path followed(const std::filesystem::path& target);
 
 } // namespace fcc

@@ -6,6 +6,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
 #include "fcc/core/nearest.h"
+#include "fcc/core/printable.h"
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "io/tensor_size.h"
@@ -18,6 +19,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::size_t kLengthBytes = 8; ///< the header's length, before the header
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr std::size_t kMaxNameBytes = 4096;         ///< of a tensor
+constexpr std::size_t kMaxMemberValues = 1'000'000; ///< of one entry or of the metadata
 
 /// A tensor of the header, before its place is checked.
 struct Entry {
@@ -108,6 +111,13 @@ std::vector<std::int64_t> read_integers(
 }
 
 Entry read_entry(const JsonMember& member, const std::string& where) {
+  if (member.key.size() > kMaxNameBytes) {
+    refuse(
+        where,
+        printable_start(member.key, 40),
+        "must have a name of at most " + std::to_string(kMaxNameBytes) + " bytes",
+        std::to_string(member.key.size()));
+  }
   const auto* object = member.value.as<JsonValue::Object>();
   if (object == nullptr) {
     refuse(
@@ -240,15 +250,15 @@ std::string shard_name(const JsonMember& member, const std::string& where) {
 SafetensorsFile::SafetensorsFile(const fs::path& path) : file_(std::make_shared<MappedFile>(path)) {
   const std::string where = path.string();
   const std::string_view text = header_text(file_->bytes(), where);
-  const JsonValue header = parse_json_without_duplicates(text, where + ": header");
   std::vector<Entry> entries;
-  for (const JsonMember& member : *header.as<JsonValue::Object>()) {
+  // Entry by entry: a tree of the whole header would take many times its size.
+  parse_json_members(text, where + ": header", kMaxMemberValues, [&](const JsonMember& member) {
     if (member.key == "__metadata__") {
       metadata_ = read_metadata(member.value, where);
     } else {
       entries.push_back(read_entry(member, where));
     }
-  }
+  });
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });

@@ -1,14 +1,17 @@
 #include "fcc/train/checkpoint.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
 
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros_like.h>
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
+#include "fcc/core/json.h"
 #include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
@@ -46,6 +49,24 @@ void save_optimizer(
     }
   }
   write_safetensors(directory / kOptimizerFile, views);
+}
+
+/// A broken state must not be sealed: nothing could be made of it, and it would push a good one
+/// out.
+void check_finite(const fs::path& directory, const char* what, const at::Tensor& flat) {
+  constexpr std::int64_t kPiece = std::int64_t{1} << 22; // elements: bounds the memory this takes
+  for (std::int64_t start = 0; start < flat.numel(); start += kPiece) {
+    const at::Tensor piece = flat.narrow(0, start, std::min(kPiece, flat.numel() - start));
+    if (!at::isfinite(piece).all().item<bool>()) {
+      throw Error(
+          directory.string(),
+          std::string(what) + " must be finite to be saved",
+          "infinity or NaN",
+          "the run has diverged: go back to an earlier checkpoint with a lower optim.lr or a "
+          "longer "
+          "optim.warmup_steps");
+    }
+  }
 }
 
 void save_model_files(
@@ -106,6 +127,10 @@ void save_checkpoint(
     const FlatParameters& layout,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config) {
+  check_finite(directory, "weights", data.compute);
+  check_finite(directory, "weights", data.master);
+  check_finite(directory, "the optimizer's states", data.exp_avg);
+  check_finite(directory, "the optimizer's states", data.exp_avg_sq);
   AtomicDirectory writer(directory);
   save_model_files(writer.path(), data.compute, layout, tokenizer, tokenizer_config);
   save_optimizer(writer.path(), data, layout);
@@ -118,15 +143,29 @@ void save_final_model(
     const FlatParameters& parameters,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config) {
+  check_finite(directory, "weights", parameters.compute());
   AtomicDirectory writer(directory);
   save_model_files(writer.path(), parameters.compute(), parameters, tokenizer, tokenizer_config);
   writer.commit();
 }
 
+std::int64_t verify_checkpoint(const fs::path& directory) {
+  std::error_code error;
+  for (const char* name : {"manifest.json", kTrainerFile, kOptimizerFile, "config.json"}) {
+    if (fs::status(directory / name, error).type() == fs::file_type::not_found) {
+      throw FormatError((directory / name).string(), "must be there: a checkpoint has it");
+    }
+  }
+  verify_manifest(directory);
+  return load_trainer_state(directory).curriculum.step;
+}
+
 TrainerState load_trainer_state(const fs::path& directory) {
   const fs::path path = directory / kTrainerFile;
   try {
-    const Json json = Json::parse(read_file(path));
+    const std::string text = read_file(path);
+    refuse_nul(text, path.string());
+    const Json json = Json::parse(text);
     if (json.at("format").get<std::int64_t>() != kTrainerFormat) {
       throw FormatError(
           path.string(), "format must be " + std::to_string(kTrainerFormat), json["format"].dump());

@@ -1,16 +1,15 @@
 #include "fcc/train/metrics.h"
 
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
-#include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
+#include "train/append_buffer.h"
 
 namespace fcc {
 namespace {
@@ -59,8 +58,9 @@ std::string lines_up_to(const std::string& content, std::int64_t last_step) {
        end = content.find('\n', start)) {
     const std::string line = content.substr(start, end - start + 1);
     const Json parsed = Json::parse(line, nullptr, false);
-    if (parsed.is_object() && parsed.contains("step") && parsed["step"].is_number_integer() &&
-        parsed["step"].get<std::int64_t>() <= last_step) {
+    const bool whole = line.find('\0') == std::string::npos; // a crash may leave NULs
+    if (whole && parsed.is_object() && parsed.contains("step") &&
+        parsed["step"].is_number_integer() && parsed["step"].get<std::int64_t>() <= last_step) {
       kept += line;
     }
     start = end + 1;
@@ -123,24 +123,20 @@ std::string validation_line(std::int64_t step, const ValidationReport& report) {
   return line;
 }
 
-MetricsLog::MetricsLog(const fs::path& run_directory, std::int64_t first_step, bool tensorboard)
-    : path_(run_directory / "metrics.jsonl") {
+MetricsLog::MetricsLog(const fs::path& run_directory, std::int64_t first_step, bool tensorboard) {
+  const fs::path path = run_directory / "metrics.jsonl";
   std::string kept;
-  if (first_step > 0 && fs::exists(path_)) {
-    kept = lines_up_to(read_file(path_), first_step);
+  if (first_step > 0 && fs::exists(path)) {
+    kept = lines_up_to(read_file(path), first_step);
   }
-  write_file_atomic(path_, kept);
-  file_.open(path_, std::ios::binary | std::ios::app);
-  if (!file_) {
-    throw IoError(path_.string(), "cannot be opened", std::strerror(errno));
-  }
+  write_file_atomic(path, kept);
+  file_ = std::make_unique<AppendBuffer>(path);
   if (tensorboard) {
-    if (first_step == 0) {
-      fs::remove_all(run_directory / "events"); // of a run that left no checkpoint
-    }
     events_ = std::make_unique<EventFile>(run_directory / "events", first_step);
   }
 }
+
+MetricsLog::~MetricsLog() = default;
 
 void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace) {
   Json line;
@@ -216,18 +212,15 @@ void MetricsLog::write(std::int64_t step, const std::vector<ValidationReport>& r
   write_line(line.dump());
 }
 
-void MetricsLog::flush() {
-  file_.flush();
-  if (!file_) {
-    throw IoError(path_.string(), "cannot be written", std::strerror(errno));
-  }
+void MetricsLog::sync() {
+  file_->sync();
   if (events_) {
-    events_->flush();
+    events_->sync();
   }
 }
 
 void MetricsLog::write_line(const std::string& line) {
-  file_ << line << '\n';
+  file_->add(line + '\n');
 }
 
 } // namespace fcc

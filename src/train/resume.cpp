@@ -9,7 +9,7 @@
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
-#include "fcc/io/atomic_directory.h"
+#include "fcc/train/checkpoint.h"
 
 namespace fcc {
 namespace {
@@ -48,6 +48,28 @@ std::map<std::string, std::string> leaves_of(const std::string& text) {
   return leaves;
 }
 
+/// Where data and tokenizer lie does not matter: their content is compared (`Trainer::restore`).
+void erase_paths(Json& datasets) {
+  for (Json& dataset : datasets) {
+    if (dataset.is_object()) {
+      dataset.erase("path");
+    }
+  }
+}
+
+/// Files as the manifest says, under the name of their step, if the folder has such a name: `auto`
+/// goes by names.
+void check_whole(const fs::path& checkpoint) {
+  const std::int64_t step = verify_checkpoint(checkpoint);
+  const fs::path folder = checkpoint.has_filename() ? checkpoint : checkpoint.parent_path();
+  const std::string name = folder.filename().string();
+  if (name.starts_with("step-") && name != RunFiles({}).checkpoint(step).filename()) {
+    throw FormatError(
+        checkpoint.string(),
+        "the folder's name must say the step that its trainer.json does, " + std::to_string(step));
+  }
+}
+
 } // namespace
 
 std::string course_of_config(const std::string& resolved_json) {
@@ -64,10 +86,28 @@ std::string course_of_config(const std::string& resolved_json) {
   }
   if (json.contains("data")) {
     json["data"].erase("validation");
+    if (json["data"].contains("train")) {
+      erase_paths(json["data"]["train"]);
+    }
+    if (json["data"].contains("tokenizer")) {
+      json["data"]["tokenizer"].erase("path");
+    }
   }
   if (json.contains("train")) {
-    for (const char* key : {"validate_every", "validation_batches", "validation_segments"}) {
+    for (const char* key :
+         {"validate_every",
+          "validation_batches",
+          "validation_segments",
+          "max_skipped_steps",
+          "max_consecutive_skipped_steps"}) {
       json["train"].erase(key);
+    }
+    if (json["train"].contains("stages")) {
+      for (Json& stage : json["train"]["stages"]) {
+        if (stage.contains("data")) {
+          erase_paths(stage["data"]);
+        }
+      }
     }
   }
   return json.dump();
@@ -150,14 +190,16 @@ std::optional<fs::path> find_checkpoint(
           *resume,
           "a run that starts from a model has it as model.path");
     }
-    verify_manifest(*resume);
+    check_whole(*resume);
     return *resume;
   }
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const fs::path path = run.checkpoint(*step);
     try {
-      verify_manifest(path);
+      check_whole(path);
       return path;
+    } catch (const IoError&) {
+      throw; // a disk that fails now may not fail later: going back would lose these steps
     } catch (const Error& error) {
       log(LogLevel::kWarning,
           "broken checkpoint passed over: " + path.string() + ": " + error.what());

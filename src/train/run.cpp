@@ -7,6 +7,7 @@
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
+#include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc/train/memory_use.h"
 #include "fcc/train/trainer.h"
@@ -81,6 +82,24 @@ class Background {
   std::future<void> running_; // the destructor waits
 };
 
+/// Ends a run that no longer learns.
+void refuse_too_many_skipped(
+    const TrainSection& train,
+    std::int64_t in_all,
+    std::int64_t in_a_row) {
+  const bool row = in_a_row > train.max_consecutive_skipped_steps;
+  if (row || in_all > train.max_skipped_steps) {
+    throw Error(
+        "train",
+        row ? "losses or gradients were not finite in more steps in a row than "
+              "train.max_consecutive_skipped_steps"
+            : "losses or gradients were not finite in more steps than train.max_skipped_steps",
+        std::to_string(row ? in_a_row : in_all),
+        "lower optim.lr, lengthen optim.warmup_steps, or look at the data near this step; the "
+        "checkpoints from before stay");
+  }
+}
+
 bool is_due(std::int64_t step, std::int64_t every) {
   return every > 0 && step % every == 0;
 }
@@ -91,6 +110,7 @@ Trainer::End Trainer::run(
     const RunDirectory& directory,
     const std::optional<fs::path>& checkpoint,
     const std::atomic<bool>& stop) {
+  require_replaceable(directory.root() / "final"); // before hours of work for it
   directory.remove_leftovers();
   if (checkpoint) {
     restore(*checkpoint);
@@ -118,26 +138,54 @@ Trainer::End Trainer::run(
       metrics.write(step, reports);
     }
   };
-  CheckpointData copied;
-  Background saving; // after what it writes from
-  const auto save_and_prune = [&](bool in_background) {
-    metrics.flush(); // a resumed run finds the lines of every step up to its checkpoint
-    const std::int64_t step = curriculum_.state().step;
-    const auto write = [this, &directory, step](const CheckpointData& data) {
-      save(directory.checkpoint(step), data);
+  // Only what is written, read back and found whole may push an older one out.
+  std::int64_t saved_step = checkpoint ? curriculum_.state().step : -1;
+  const auto write = [&](const CheckpointData& data, std::int64_t step, bool prune) {
+    const fs::path path = directory.checkpoint(step);
+    save(path, data);
+    verify_checkpoint(path);
+    saved_step = step;
+    if (prune) {
       directory.prune_checkpoints(config_.checkpoint.keep_last, step);
-      log(LogLevel::kInfo, "checkpoint " + directory.checkpoint(step).string());
-    };
-    saving.finish(); // before the next copy is made
-    if (in_background) {
-      checkpoint_data().copy_to(copied);
-      saving.start([write, &copied] { write(copied); });
-    } else {
-      write(checkpoint_data());
+    }
+    log(LogLevel::kInfo, "checkpoint " + path.string());
+  };
+  const auto keep_log = [&] {
+    metrics.sync(); // a resumed run finds the lines of every step up to its checkpoint
+    if (const fs::path file = directory.root() / "log.txt"; fs::exists(file)) {
+      sync_to_disk(file);
     }
   };
+  const auto tell_if_it_fails = [&](const auto& work) {
+    try {
+      work();
+    } catch (const IoError& error) {
+      if (config_.checkpoint.stop_on_error) {
+        throw;
+      }
+      log(LogLevel::kWarning,
+          std::string("saving a checkpoint failed, and is tried again when the next is due: ") +
+              error.what());
+    }
+  };
+  CheckpointData copied;
+  Background saving; // after what it writes from
+  const auto save_on_the_way = [&] {
+    tell_if_it_fails([&] { saving.finish(); }); // before the next copy is made
+    tell_if_it_fails([&] {
+      keep_log();
+      const std::int64_t step = curriculum_.state().step;
+      if (config_.checkpoint.in_background) {
+        checkpoint_data().copy_to(copied);
+        saving.start([&write, &copied, step] { write(copied, step, /*prune=*/true); });
+      } else {
+        write(checkpoint_data(), step, /*prune=*/true);
+      }
+    });
+  };
 
-  std::int64_t saved_step = checkpoint ? curriculum_.state().step : -1;
+  bool is_save_due = false;
+  std::int64_t skipped_in_a_row = 0;
   while (!finished() && !stop) {
     const StepReport report = step();
     std::optional<Pace> pace;
@@ -146,30 +194,25 @@ Trainer::End Trainer::run(
       log(report.skipped ? LogLevel::kWarning : LogLevel::kInfo, progress_line(report, *pace));
     }
     metrics.write(report, pace);
-    if (skipped_steps_ > config_.train.max_skipped_steps) {
-      metrics.flush();
-      throw Error(
-          "train",
-          "losses or gradients were not finite in more steps than train.max_skipped_steps",
-          std::to_string(skipped_steps_),
-          "lower optim.lr, lengthen optim.warmup_steps, or look at the data near this step");
-    }
+    skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
+    refuse_too_many_skipped(config_.train, skipped_steps_, skipped_in_a_row);
     if (is_due(report.step, config_.train.validate_every) || finished()) {
       validate_and_log();
       meter.restart(tokens_seen_);
     }
-    saving.check();
-    if (is_due(report.step, config_.checkpoint.every) || finished()) {
-      save_and_prune(config_.checkpoint.in_background && !finished());
-      saved_step = report.step;
+    tell_if_it_fails([&] { saving.check(); });
+    is_save_due = is_save_due || is_due(report.step, config_.checkpoint.every);
+    if (is_save_due && !report.skipped && !finished()) { // a state that may be broken waits
+      save_on_the_way();
+      is_save_due = false;
       meter.restart(tokens_seen_);
     }
   }
-  saving.finish();
+  tell_if_it_fails([&] { saving.finish(); });
+  keep_log();
   if (saved_step != curriculum_.state().step) {
-    save_and_prune(/*in_background=*/false);
+    write(checkpoint_data(), curriculum_.state().step, /*prune=*/skipped_in_a_row == 0);
   }
-  metrics.flush();
   if (!finished()) {
     return End::kStopped;
   }

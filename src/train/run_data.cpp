@@ -82,7 +82,7 @@ RunData open_run_data(
   const TokenizerConfig tokenizer = resolve_tokenizer_config(config, checkpoint);
   data.tokenizer_config = tokenizer;
   if (takes_models_tokenizer(config)) {
-    data.tokenizer_config.path = config.model.path; // decides the course, wherever it was read
+    data.tokenizer_config.path = config.model.path; // as it was asked for, wherever it was read
   }
   data.tokenizer = open_tokenizer(config, tokenizer);
   if (data.tokenizer->vocab_size() > model.vocab_size) {

@@ -1,7 +1,6 @@
 #include "fcc/train/run_directory.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,9 @@
 #include <utility>
 
 #include "fcc/core/error.h"
+#include "fcc/core/log.h"
+#include "fcc/io/files.h"
+#include "io/posix.h"
 
 namespace fcc {
 namespace {
@@ -35,11 +37,38 @@ std::optional<std::int64_t> step_of(const std::string& name) {
   return step;
 }
 
+/// A run writes into a new folder, an empty one, one of other things, or its own: never over the
+/// files of a model or of another program that happen to have the names of its own.
+void refuse_foreign_folder(const fs::path& root) {
+  const fs::path folder = followed(root);
+  std::error_code error;
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json"}) {
+    if (fs::exists(folder / name, error)) {
+      throw ConfigError(
+          "output", "must not be a folder that holds a model", root.string(), "set another output");
+    }
+  }
+  const RunFiles run(folder);
+  if (fs::exists(folder / ".lock", error) || !run.checkpoint_steps().empty()) {
+    return; // a run's, perhaps copied
+  }
+  for (const char* name : {"config.json", "log.txt", "metrics.jsonl", "checkpoints", "final"}) {
+    if (fs::exists(fs::symlink_status(folder / name, error))) {
+      throw ConfigError(
+          "output",
+          "must not be a folder with files of another kind that a run would write over",
+          (folder / name).string(),
+          "set another output");
+    }
+  }
+}
+
 } // namespace
 
 RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
+  refuse_foreign_folder(root);
   std::error_code error;
-  fs::create_directories(root / "checkpoints", error);
+  fs::create_directories(root, error);
   if (error) {
     throw IoError(root.string(), "cannot be created", error.message());
   }
@@ -48,10 +77,23 @@ RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
   if (lock_ < 0) {
     throw IoError(path.string(), "cannot be created", std::strerror(errno));
   }
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+  const Lock lock = try_lock(lock_);
+  const int reason = errno;
+  if (lock == Lock::kHeldByAnother) {
     close(lock_);
     throw Error(
         root.string(), "another process trains in this directory", {}, "set another output");
+  }
+  // After the lock's file, by which a folder is known as a run's.
+  fs::create_directories(root / "checkpoints", error);
+  if (error) {
+    close(lock_);
+    throw IoError(root.string(), "cannot be created", error.message());
+  }
+  if (lock == Lock::kNone) {
+    log(LogLevel::kWarning,
+        path.string() + ": flock: " + std::strerror(reason) +
+            ": this file system cannot keep a second training out of the folder: start none");
   }
 }
 
@@ -120,6 +162,9 @@ std::vector<fs::path> RunDirectory::set_later_aside(std::int64_t step) const {
       throw IoError(path.string(), "cannot be renamed", error.message());
     }
     renamed.push_back(std::move(aside));
+  }
+  if (!renamed.empty()) {
+    sync_to_disk(root() / "checkpoints"); // or they were back after a power cut
   }
   return renamed;
 }

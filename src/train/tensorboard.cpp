@@ -4,11 +4,10 @@
 
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 
 #include "fcc/core/error.h"
+#include "train/append_buffer.h"
 
 namespace fcc {
 namespace {
@@ -98,23 +97,27 @@ std::uint32_t masked_crc32c(std::string_view bytes) {
   return std::rotr(crc32c(bytes), 15) + 0xA282EAD8U;
 }
 
-EventFile::EventFile(const std::filesystem::path& directory, std::int64_t first_step) {
-  std::filesystem::create_directories(directory);
+EventFile::EventFile(const std::filesystem::path& directory, std::int64_t last_step) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    throw IoError(directory.string(), "cannot be created", error.message());
+  }
+  const bool goes_on = last_step > 0 || !std::filesystem::is_empty(directory);
   // Several runs may start in one second (a resumed run that was killed at once).
   const auto milliseconds = static_cast<std::int64_t>(seconds_now() * 1000);
-  path_ = directory / ("events.out.tfevents." + std::to_string(milliseconds / 1000) + "." +
-                       host_name() + "." + std::to_string(milliseconds % 1000));
-  file_.open(path_, std::ios::binary | std::ios::trunc);
-  if (!file_) {
-    throw IoError(path_.string(), "cannot be created", std::strerror(errno));
-  }
+  const auto path = directory / ("events.out.tfevents." + std::to_string(milliseconds / 1000) +
+                                 "." + host_name() + "." + std::to_string(milliseconds % 1000));
+  file_ = std::make_unique<AppendBuffer>(path);
   Message version = event(0);
   version.add_bytes(kFileVersion, "brain.Event:2");
   write_record(version.bytes());
-  if (first_step > 0) {
+  if (goes_on) {
+    // TensorBoard drops every point from the marked step on: that of the next step, or the last
+    // step's own points and validation would go too.
     Message log;
     log.add_int(kSessionStatus, kSessionStart);
-    Message start = event(first_step);
+    Message start = event(last_step + 1);
     start.add_bytes(kSessionLog, log.bytes());
     write_record(start.bytes());
   }
@@ -133,25 +136,25 @@ void EventFile::add(std::int64_t step, std::span<const Scalar> scalars) {
   write_record(message.bytes());
 }
 
+EventFile::~EventFile() = default;
+
 void EventFile::flush() {
-  file_.flush();
-  if (!file_) {
-    throw IoError(path_.string(), "cannot be written", std::strerror(errno));
-  }
+  file_->flush();
+}
+
+void EventFile::sync() {
+  file_->sync();
 }
 
 void EventFile::write_record(std::string_view data) {
   const auto put = [&](auto number) {
-    file_.write(reinterpret_cast<const char*>(&number), sizeof number);
+    file_->add({reinterpret_cast<const char*>(&number), sizeof number});
   };
   const std::uint64_t length = data.size();
   put(length);
   put(masked_crc32c({reinterpret_cast<const char*>(&length), sizeof length}));
-  file_.write(data.data(), static_cast<std::streamsize>(data.size()));
+  file_->add(data);
   put(masked_crc32c(data));
-  if (!file_) {
-    throw IoError(path_.string(), "cannot be written", std::strerror(errno));
-  }
 }
 
 } // namespace fcc

@@ -152,6 +152,11 @@ TEST_F(Convert, NothingIsOverwrittenUnasked) {
   expect_error("convert " + model + " " + model + "/in" + overwrite, 2, "apart from IN");
   expect_error("convert " + model + " " + (folder_ / "") + overwrite, 2, "apart from IN");
   EXPECT_EQ(content_of(folder_ / "home/letter.txt"), "dear");
+  // A model beside other things, such as the folder of a run.
+  fs::create_directories(folder_ / "b/checkpoints");
+  write_file_atomic(folder_ / "b/checkpoints/weights", "hours");
+  expect_error("convert " + model + " " + narrow + overwrite, 2, "checkpoints/weights");
+  EXPECT_EQ(content_of(folder_ / "b/checkpoints/weights"), "hours");
 }
 
 TEST_F(Convert, DamageAndMisfitsAreNamed) {

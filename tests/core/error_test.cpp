@@ -1,6 +1,7 @@
 #include "fcc/core/error.h"
 
 #include <stdexcept>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -42,6 +43,20 @@ TEST(WithPlace, PutsThePlaceBeforeTheErrorsOwnAndKeepsItsKind) {
 TEST(Check, ThrowsOnlyWhenTheRuleIsBroken) {
   EXPECT_NO_THROW(check(true, "w", "r"));
   EXPECT_THROW(check(false, "w", "r"), Error);
+}
+
+TEST(Error, ShowsControlCharactersOfFilesInsteadOfSendingThem) {
+  const std::string steered =
+      Error("a\x1b[2Jb\n", "must be\x07\nso", "v\x1b]0;t\xc2\x9b", "h\x7f").what();
+  EXPECT_EQ(steered, "a\\x1b[2Jb\\n: must be\\x07\nso; got v\\x1b]0;t\\xc2\\x9b (h\\x7f)");
+  EXPECT_STREQ(Error("ä", "≥ 1", "日本").what(), "ä: ≥ 1; got 日本");
+}
+
+TEST(Error, BoundsWhatAFilePutsIntoIt) {
+  const std::string text =
+      Error(std::string(1'000'000, 'w'), "r", std::string(1'000'000, 'v')).what();
+  EXPECT_LT(text.size(), 10'000U);
+  EXPECT_NE(text.find("(1000000 bytes)"), std::string::npos);
 }
 
 } // namespace

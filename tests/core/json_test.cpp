@@ -91,5 +91,46 @@ TEST(Json, AnyCutOrChangedByteIsAnErrorOrAValue) {
   }
 }
 
+TEST(Json, ANulIsRefusedWithItsPlaceWhereverItStands) {
+  for (const std::string_view text :
+       {std::string_view("{\"a\": 1}\0", 9),
+        std::string_view("{\"a\": 1}\0{\"b\": 2}", 17),
+        std::string_view("\0{}", 3),
+        std::string_view("{\"a\0\": 1}", 9)}) {
+    try {
+      parse_json(text, "file.json");
+      FAIL() << text;
+    } catch (const FormatError& error) {
+      EXPECT_NE(error.rule().find("NUL"), std::string::npos) << error.what();
+      EXPECT_EQ(error.where(), "file.json:1:" + std::to_string(text.find('\0') + 1));
+    }
+  }
+}
+
+TEST(JsonMembers, AreHandedOverInOrderAndNotKept) {
+  std::string seen;
+  parse_json_members(
+      R"({"a": {"x": [1, 2]}, "b": "t", "c": []})", "x", 3, [&](const JsonMember& member) {
+        seen += member.key + "=" + json_text(member.value, 0) + ";";
+      });
+  EXPECT_EQ(seen, R"(a={"x": [1, 2]};b="t";c=[];)");
+}
+
+TEST(JsonMembers, RefuseWhatIsNoObjectAnyKeyTwiceAndMembersThatAreTooLarge) {
+  const auto rule_of = [](std::string_view text) {
+    try {
+      parse_json_members(text, "x", 3, [](const JsonMember&) {});
+    } catch (const FormatError& error) {
+      return error.rule();
+    }
+    return std::string();
+  };
+  EXPECT_NE(rule_of("[1]").find("one JSON object"), std::string::npos);
+  EXPECT_NE(rule_of("{\"a\": 1, \"a\": 2}").find("twice"), std::string::npos);
+  EXPECT_NE(rule_of("{\"a\": [1, 2, 3, 4]}").find("more than 3 values"), std::string::npos);
+  EXPECT_NE(rule_of("{\"a\": {\"b\": [1, 2, 3]}}").find("more than 3"), std::string::npos);
+  EXPECT_EQ(rule_of("{\"a\": [1, 2, 3], \"b\": [1, 2, 3]}"), "");
+}
+
 } // namespace
 } // namespace fcc

@@ -143,6 +143,10 @@ TEST(FccData, RefusesWhatMakesNoSenseNamingTheValueAndTheRule) {
            {"tokenize " + a + out + " --holdout-share 0.5 --holdout " + (folder / "out").string(),
             2,
             "must be another file"},
+           {"tokenize " + a + out + " --holdout-share 0.5 --holdout " + (folder / ".").string() +
+                "/out",
+            2,
+            "must be another file"},
            {"tokenize " + a + out + " --max-document-bytes 3", 1, "at most 3 bytes"},
            {"tokenize " + a + out + " --tokenizer " + (folder / "empty").string(),
             2,

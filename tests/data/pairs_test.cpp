@@ -62,6 +62,13 @@ TEST(PairFile, RefusesBrokenLinesByFileAndLine) {
   EXPECT_THROW(PairFile(folder / "none.jsonl"), IoError);
 }
 
+TEST(PairFile, LosesNothingBehindANul) {
+  const TemporaryFolder folder;
+  const std::string line = "{\"article\": \"a\", \"summary\": \"s\"}";
+  write_file_atomic(folder / "pairs.jsonl", line + std::string(3, '\0') + line + "\n");
+  EXPECT_THROW(PairFile(folder / "pairs.jsonl"), FormatError);
+}
+
 TEST(PairTemplate, CutsTheArticleFirstThenTheSummary) {
   const auto tokenizer = bytes_tokenizer();
   const PairTemplate prompt(tokenizer);

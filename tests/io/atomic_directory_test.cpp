@@ -211,7 +211,7 @@ TEST_F(DamagedDirectory, AFlippedBitInTheManifestIsFound) {
   }
 }
 
-TEST_F(DamagedDirectory, MissingAddedAndCutFilesAreFound) {
+TEST_F(DamagedDirectory, MissingAndCutFilesAreFound) {
   write_plain(directory_ / "folder/b.txt", "cut");
   EXPECT_NE(
       error_of_verifying(directory_).find("b.txt: must have the 14 bytes"), std::string::npos);
@@ -220,17 +220,69 @@ TEST_F(DamagedDirectory, MissingAddedAndCutFilesAreFound) {
       error_of_verifying(directory_).find("b.txt: must be there: the manifest lists it"),
       std::string::npos);
   write_directory(directory_, "content");
-  write_plain(directory_ / "added", "");
-  EXPECT_NE(
-      error_of_verifying(directory_).find("added: must be listed in the directory's manifest"),
-      std::string::npos);
-  fs::remove(directory_ / "added");
-  fs::create_symlink("a.txt", directory_ / "link");
-  EXPECT_NE(error_of_verifying(directory_).find("link: must be a plain file"), std::string::npos);
-  fs::remove(directory_ / "link");
+  fs::remove(directory_ / "a.txt");
+  fs::create_directory(directory_ / "a.txt");
+  EXPECT_NE(error_of_verifying(directory_).find("a.txt: must be a plain file"), std::string::npos);
   fs::remove(directory_ / "manifest.json");
   EXPECT_NE(
       error_of_verifying(directory_).find("manifest.json: must be readable"), std::string::npos);
+}
+
+TEST_F(DamagedDirectory, FilesThatOthersPutThereDoNotMatter) {
+  for (const char* name : {".DS_Store", ".nfs00000000012ab", "notes.txt", ".a.tmp-1-0"}) {
+    write_plain(directory_ / name, "");
+  }
+  fs::create_symlink("nowhere", directory_ / "link");
+  EXPECT_EQ(error_of_verifying(directory_), "");
+}
+
+TEST_F(DamagedDirectory, AManifestMayNotNameFilesElsewhere) {
+  for (const std::string name : {"../x", "/etc/hostname", "folder/../../x", ""}) {
+    write_plain(
+        directory_ / "manifest.json",
+        "{\"files\": {\"" + name + "\": {\"bytes\": 1, \"sha256\": \"\"}}}");
+    EXPECT_NE(error_of_verifying(directory_).find("of its own directory"), std::string::npos);
+  }
+}
+
+/// What `require_replaceable` names as in its way.
+std::string in_the_way(const fs::path& directory) {
+  try {
+    require_replaceable(directory);
+  } catch (const IoError& error) {
+    return fs::path(error.value()).filename().string();
+  }
+  return "";
+}
+
+TEST(Replacing, TakesNothingThatAnotherMade) {
+  const TemporaryDirectory parent;
+  EXPECT_EQ(in_the_way(parent / "absent"), "");
+  fs::create_directory(parent / "c");
+  EXPECT_EQ(in_the_way(parent / "c"), "");
+  write_directory(parent / "c", "content");
+  write_plain(parent / "c/a.txt", "changed");
+  write_plain(parent / "c/.DS_Store", "");
+  EXPECT_EQ(in_the_way(parent / "c/"), "");
+  fs::create_directory(parent / "c/folder/mine");
+  write_plain(parent / "c/folder/mine/letter.txt", "dear");
+  EXPECT_EQ(in_the_way(parent / "c"), "letter.txt");
+  EXPECT_THROW(write_directory(parent / "c", "new"), IoError);
+  EXPECT_EQ(read_plain(parent / "c/folder/mine/letter.txt"), "dear");
+  fs::remove(parent / "c/folder/mine/letter.txt");
+  fs::remove(parent / "c/manifest.json");
+  EXPECT_NE(in_the_way(parent / "c"), "");
+  write_plain(parent / "file", "content");
+  EXPECT_EQ(in_the_way(parent / "file"), "file");
+}
+
+TEST(Replacing, FollowsALink) {
+  const TemporaryDirectory parent;
+  write_directory(parent / "there", "old");
+  fs::create_directory_symlink("there", parent / "link");
+  write_directory(parent / "link", "new");
+  EXPECT_TRUE(fs::is_symlink(parent / "link"));
+  EXPECT_EQ(read_plain(parent / "there/a.txt"), "new");
 }
 
 TEST_F(DamagedDirectory, ListedFilesAreCheckedIfWantedAndThere) {

@@ -1,5 +1,10 @@
 #include "fcc/io/files.h"
 
+#include <sys/stat.h>
+
+#include <string>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
@@ -114,6 +119,67 @@ TEST(WriteFileAtomic, AFailingWriteIsAnErrorAndTheOldContentStays) {
   }
   EXPECT_EQ(error, (directory / "a").string() + ": must be writable; got File too large");
   EXPECT_EQ(read_plain(directory / "a"), "old");
+}
+
+TEST(MappedFile, AFifoIsRefusedWithoutWaitingForItsWriter) {
+  const TemporaryDirectory directory;
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  EXPECT_THROW(MappedFile(directory / "fifo"), IoError);
+}
+
+TEST(AtomicFile, FollowsALinkAlsoOneThatLeadsNowhereYet) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory / "elsewhere");
+  write_plain(directory / "elsewhere/old", "old");
+  std::filesystem::create_symlink("elsewhere/old", directory / "to_old");
+  std::filesystem::create_symlink("elsewhere/new", directory / "to_new");
+  write_file_atomic(directory / "to_old", "1");
+  write_file_atomic(directory / "to_new", "2");
+  EXPECT_EQ(read_plain(directory / "elsewhere/old"), "1");
+  EXPECT_EQ(read_plain(directory / "elsewhere/new"), "2");
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "to_old"));
+  EXPECT_TRUE(std::filesystem::is_symlink(directory / "to_new"));
+  std::filesystem::create_symlink("ring", directory / "ring");
+  EXPECT_THROW(write_file_atomic(directory / "ring", "3"), IoError);
+}
+
+TEST(AtomicFile, WritesThroughAFifoWhichStaysOne) {
+  const TemporaryDirectory directory;
+  const auto fifo = directory / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_NO_THROW(require_writable(fifo));
+  std::string got;
+  std::thread reader([&] { got = read_plain(fifo); });
+  write_file_atomic(fifo, "result");
+  reader.join();
+  EXPECT_EQ(got, "result");
+  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
+}
+
+TEST(AtomicFile, WritesThroughADeviceWhichStaysOne) {
+  EXPECT_NO_THROW(require_writable("/dev/null"));
+  write_file_atomic("/dev/null", "result");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_THROW(write_file_atomic("/dev/full", "result"), IoError);
+}
+
+TEST(AtomicFile, RefusesAHomeDirectoryThatNoShellHasExpanded) {
+  EXPECT_THROW(AtomicFile("~/a"), IoError);
+  EXPECT_THROW(require_writable("~/a"), IoError);
+}
+
+TEST(IsSamePath, GoesByThePlaceNotByTheSpelling) {
+  const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory / "folder");
+  std::filesystem::create_symlink("folder", directory / "link");
+  write_plain(directory / "folder/there", "x");
+  std::filesystem::create_hard_link(directory / "folder/there", directory / "second_name");
+  EXPECT_TRUE(is_same_path(directory / "folder/there", directory / "link/../folder/./there"));
+  EXPECT_TRUE(is_same_path(directory / "folder/there", directory / "second_name"));
+  EXPECT_TRUE(is_same_path(directory / "folder/new", directory / "link/new"));
+  EXPECT_TRUE(is_same_path("new", "./new"));
+  EXPECT_FALSE(is_same_path(directory / "folder/new", directory / "folder/there"));
+  EXPECT_FALSE(is_same_path("new", "newer"));
 }
 
 } // namespace

@@ -208,6 +208,19 @@ const Malformed kMalformed[] = {
     {"key_twice",
      one_tensor(R"({"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]})"),
      "no key may occur twice"},
+    {"nul_behind_the_header", file_bytes(std::string("{}\0x", 4)), "NUL"},
+    {"name_is_a_book",
+     file_bytes("{\"" + std::string(5000, 'n') + "\":{}}"),
+     "a name of at most 4096 bytes; got 5000"},
+    {"shape_has_a_million_numbers",
+     [] {
+       std::string shape = "1";
+       for (int i = 0; i < 1'000'001; ++i) {
+         shape += ",1";
+       }
+       return one_tensor("{\"dtype\":\"U8\",\"shape\":[" + shape + "]}");
+     }(),
+     "must not hold more than 1000000 values"},
     {"deep", file_bytes("{\"a\":" + std::string(100000, '[')), "levels deep"}};
 
 INSTANTIATE_TEST_SUITE_P(

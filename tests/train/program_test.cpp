@@ -281,7 +281,7 @@ TEST_F(Program, OverridesKeysByPath) {
 }
 
 TEST_F(Program, SavesAndReturnsNoughtOnTheFirstSignal) {
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
     RunConfig config = long_run();
     config.output = (folder_ / std::to_string(signal)).string();
     config.checkpoint.keep_last = 1;
@@ -294,6 +294,48 @@ TEST_F(Program, SavesAndReturnsNoughtOnTheFirstSignal) {
     ASSERT_EQ(directory.checkpoint_steps().size(), 1u);
     verify_manifest(directory.checkpoint(directory.checkpoint_steps()[0]));
   }
+}
+
+TEST_F(Program, TellsAStopFromTheEndByTheExitCodeThatWasAskedFor) {
+  const RunConfig config = long_run();
+  const Process process = start({"--config", config_file(config), "--interrupted-exit", "75"});
+  wait_for_checkpoint(config);
+  process.send(SIGTERM);
+  EXPECT_EQ(process.wait(), 75) << process.output();
+  const Process bad = start({"--config", config_file(config), "--interrupted-exit", "256"});
+  EXPECT_EQ(bad.wait(), 2) << bad.output();
+}
+
+TEST_F(Program, OutlivesTheReaderOfItsLog) {
+  RunConfig config = tiny_run(folder_ / "run");
+  const Process process = start({"--config", config_file(config)}, [] {
+    int ends[2];
+    if (pipe(ends) == 0) {
+      close(ends[0]); // nobody reads
+      dup2(ends[1], STDERR_FILENO);
+    }
+  });
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_TRUE(fs::exists(folder_ / "run/final/manifest.json"));
+}
+
+TEST_F(Program, KeepsItsFilesApartFromClosedStandardStreams) {
+  RunConfig config = tiny_run(folder_ / "run");
+  const Process process = start({"--config", config_file(config)}, [] {
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+  });
+  EXPECT_EQ(process.wait(), 0);
+  const std::string metrics = read_file(folder_ / "run/metrics.jsonl");
+  EXPECT_EQ(metrics.find("{\"step\":1,"), 0U) << metrics.substr(0, 200);
+}
+
+TEST_F(Program, FailsWhereItsResultDoesNotFit) {
+  const Process process =
+      start({"--print-keys"}, [] { dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO); });
+  EXPECT_EQ(process.wait(), 1) << process.output();
+  EXPECT_NE(process.output().find("standard output"), std::string::npos) << process.output();
 }
 
 TEST_F(Program, SavesWhereASignalComesTwice) { // as from `timeout`

@@ -1,7 +1,9 @@
 #include "fcc/train/resume.h"
 
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -227,6 +229,60 @@ TEST(Resume, TakesTheCheckpointBeforeABrokenOne) {
   EXPECT_EQ(hashes(config, kSteps), expected);
 }
 
+TEST(Resume, TakesACheckpointWithFilesThatOthersPutThere) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 11;
+  run(config);
+  for (const char* name : {".DS_Store", ".nfs00000000012ab", "notes.txt", ".x.tmp-1-0"}) {
+    std::ofstream(checkpoint(config, kSteps) / name) << "x";
+  }
+  EXPECT_EQ(
+      find_checkpoint(RunFiles(config.output), "auto")->string(),
+      checkpoint(config, kSteps).string());
+}
+
+TEST(Resume, PassesOverACheckpointUnderTheNameOfAnotherStep) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 10;
+  run(config);
+  fs::remove_all(checkpoint(config, 30));
+  fs::rename(checkpoint(config, 20), checkpoint(config, 30));
+  EXPECT_EQ(
+      find_checkpoint(RunFiles(config.output), "auto")->string(), checkpoint(config, 10).string());
+  const std::string message = message_of(
+      [&] { find_checkpoint(RunFiles(config.output), checkpoint(config, 30).string()); });
+  EXPECT_NE(message.find("name must say the step"), std::string::npos) << message;
+}
+
+TEST(Resume, DoesNotGoBackOverACheckpointThatCannotBeRead) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 11;
+  run(config);
+  const fs::path file = checkpoint(config, kSteps) / "optimizer.safetensors";
+  fs::remove(file);
+  fs::create_symlink("optimizer.safetensors", file); // a ring: the system's error, not damage
+  EXPECT_THROW(find_checkpoint(RunFiles(config.output), "auto"), IoError);
+}
+
+TEST(Resume, GoesOnAfterTheDataMoved) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.train.stages.resize(1);
+  config.train.stages[0].steps = 4;
+  config.checkpoint = {.every = 2, .keep_last = 9};
+  fs::copy_file(*config.data.tokenizer.path, folder / "vocabulary.txt");
+  run(config);
+  const std::string expected = hashes(config, 4);
+  fs::remove_all(checkpoint(config, 4));
+  fs::remove_all(fs::path(config.output) / "final");
+  config.data.tokenizer.path = (folder / "vocabulary.txt").string();
+  EXPECT_EQ(run(config, "auto"), Trainer::End::kFinished);
+  EXPECT_EQ(hashes(config, 4), expected);
+}
+
 TEST(Resume, RefusesWhenEveryCheckpointIsBroken) {
   const TemporaryFolder folder;
   const RunConfig config = tiny_run(folder / "run");
@@ -250,6 +306,32 @@ TEST(Resume, KeepsTheLastCheckpointsOnly) {
   run(config);
   const RunDirectory directory(config.output);
   EXPECT_EQ(directory.checkpoint_steps(), (std::vector<std::int64_t>{28, 30}));
+}
+
+TEST(RunDirectory, TakesNoFolderWhoseFilesItWouldWriteOver) {
+  const TemporaryFolder folder;
+  for (const char* name : {"config.json", "metrics.jsonl", "final", "model.safetensors"}) {
+    const fs::path foreign = folder / (std::string("with_") + name);
+    fs::create_directories(foreign);
+    std::ofstream(foreign / name) << "another's";
+    EXPECT_THROW(RunDirectory{foreign}, ConfigError) << name;
+    EXPECT_EQ(std::distance(fs::directory_iterator(foreign), fs::directory_iterator()), 1);
+  }
+  fs::create_directories(folder / "notes");
+  std::ofstream(folder / "notes/notes.txt") << "mine";
+  EXPECT_NO_THROW(RunDirectory{folder / "notes"});
+  EXPECT_NO_THROW(RunDirectory{folder / "notes"}); // its own now
+  EXPECT_THROW(RunDirectory{"~/run"}, IoError);
+}
+
+TEST(RunDirectory, LeavesTheFilesOfOthersAmongTheEvents) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.log.tensorboard = true;
+  fs::create_directories(folder / "run/events");
+  std::ofstream(folder / "run/events/mine.txt") << "precious";
+  run(config, {}, /*stop=*/true);
+  EXPECT_TRUE(fs::exists(folder / "run/events/mine.txt"));
 }
 
 TEST(RunDirectory, AdmitsOneTrainerAtATime) {

@@ -125,11 +125,12 @@ TEST_F(EventFiles, HoldTheVersionAndEveryScalar) {
   EXPECT_EQ(read, (std::map<std::string, double>{{"loss", 2.5}, {"lr", 0.125}}));
 }
 
-TEST_F(EventFiles, MarkWhereAResumedRunStarts) {
+// TensorBoard drops the points of the marked step and later ones.
+TEST_F(EventFiles, MarkTheStepAfterTheLastThatAResumedRunKeeps) {
   { EventFile file(directory_, 113); }
   const std::vector<Fields> events = read_events(directory_);
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_EQ(events[1].ints.at(2), 113u);
+  EXPECT_EQ(events[1].ints.at(2), 114u);
   EXPECT_EQ(parse(events[1].bytes.find(7)->second).ints.at(1), 1u);
 }
 

@@ -139,6 +139,48 @@ TEST(Trainer, EndsOnceTooManyStepsWereSkipped) {
   }
 }
 
+TEST(Trainer, EndsOnceTooManyStepsInARowWereSkipped) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.train.max_consecutive_skipped_steps = 3;
+  Trainer trainer = make_faulty_trainer(config, 1);
+  try {
+    trainer.run(RunDirectory(config.output), std::nullopt, {false});
+    FAIL() << "must end with an error";
+  } catch (const Error& error) {
+    EXPECT_NE(
+        std::string(error.what()).find("train.max_consecutive_skipped_steps"), std::string::npos);
+    EXPECT_EQ(trainer.state().curriculum.step, 4);
+  }
+}
+
+TEST(Trainer, WritesNoCheckpointAndRemovesNoneWhileStepsAreSkipped) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.train.stages[0].accumulate = 1;
+  config.train.stages[0].steps = 8;
+  config.train.stages.resize(1);
+  config.checkpoint = {.every = 1, .keep_last = 9, .in_background = false};
+  Trainer trainer = make_faulty_trainer(config, 3); // steps 3 and 6
+  const RunDirectory directory(config.output);
+  EXPECT_EQ(trainer.run(directory, std::nullopt, {false}), Trainer::End::kFinished);
+  EXPECT_EQ(directory.checkpoint_steps(), (std::vector<std::int64_t>{1, 2, 4, 5, 7, 8}));
+}
+
+TEST(Trainer, NeverSealsWeightsThatAreNotFinite) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint = {.every = 1, .keep_last = 1, .in_background = false};
+  Trainer trainer = make_trainer(config);
+  const RunDirectory directory(config.output);
+  ASSERT_EQ(trainer.run(directory, std::nullopt, {true}), Trainer::End::kStopped);
+  trainer.parameters().master()[5] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(trainer.save(directory.checkpoint(0), trainer.checkpoint_data()), Error);
+  EXPECT_THROW(trainer.run(directory, std::nullopt, {false}), Error);
+  verify_checkpoint(directory.checkpoint(0)); // the good one is still there
+  EXPECT_FALSE(std::filesystem::exists(directory.root() / "final"));
+}
+
 TEST(Trainer, EndsAStageWhoseMetricIsUnderItsBound) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");

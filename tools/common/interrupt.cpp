@@ -40,8 +40,16 @@ extern "C" void on_interrupt(int signal) {
 
 void catch_interrupts(const char* notice) {
   notice_of_first = notice;
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) {
+    std::signal(signal, on_interrupt);
+  }
+  if (std::signal(SIGHUP, on_interrupt) == SIG_IGN) {
+    std::signal(SIGHUP, SIG_IGN); // nohup
+  }
+}
+
+void outlive_readers() {
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 const std::atomic<bool>& interrupted() {

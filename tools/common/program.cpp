@@ -1,10 +1,16 @@
 #include "common/program.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <iostream>
 #include <string>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 
@@ -15,6 +21,19 @@ namespace {
 
 std::string name_of(int argc, const char* const* argv) {
   return argc > 0 ? std::filesystem::path(argv[0]).filename().string() : std::string("fcc");
+}
+
+/// Opens /dev/null for the standard streams that are closed, or the first files opened would take
+/// their numbers and get what is meant for them. Standard output is opened so that a write to it
+/// fails: a result must not vanish.
+void open_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) {
+      // The lowest free number is taken: this one, as those below are open by now.
+      const int mode = stream == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+      [[maybe_unused]] const int opened = ::open("/dev/null", mode);
+    }
+  }
 }
 
 int report(const std::string& program, const char* message, int exit_code) {
@@ -30,14 +49,34 @@ std::string without_stack(const std::string& message) {
              : message.substr(0, message.find('\n'));
 }
 
+/// Results that did not reach standard output (a full disk) are a failure, whatever `body`
+/// returned.
+int checked_output(const std::string& program, int exit_code) {
+  errno = 0;
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  std::cout.flush();
+  if (!failed && std::cout.good()) {
+    return exit_code;
+  }
+  const std::string reason =
+      errno != 0 ? std::generic_category().message(errno) : std::string("an earlier write failed");
+  std::fprintf(
+      stderr,
+      "%s: error: standard output: must be writable; got %s\n",
+      program.c_str(),
+      reason.c_str());
+  return exit_code == 0 ? 1 : exit_code;
+}
+
 } // namespace
 
 int run_program(int argc, const char* const* argv, const std::function<int()>& body) {
   const std::string program = name_of(argc, argv);
   // A file that may not grow is an error of the write, with its cleaning up, not a sudden end.
   std::signal(SIGXFSZ, SIG_IGN);
+  open_closed_streams();
   try {
-    return body();
+    return checked_output(program, body());
   } catch (const ConfigError& error) {
     return report(program, error.what(), 2);
   } catch (const std::bad_alloc&) {
@@ -52,6 +91,7 @@ int run_program(
     int argc,
     const char* const* argv,
     const std::function<int()>& body) {
+  open_closed_streams();
   const std::string program = name_of(argc, argv);
   app.name(program);
   app.failure_message([&program](const CLI::App* root, const CLI::Error& error) {
@@ -64,7 +104,7 @@ int run_program(
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return checked_output(program, app.exit(error) == 0 ? 0 : 2);
   }
   return run_program(argc, argv, body);
 }

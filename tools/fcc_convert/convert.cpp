@@ -78,11 +78,15 @@ void check_output(const Arguments& arguments) {
   if (!arguments.overwrite) {
     throw ConfigError("OUT", "must not exist yet", arguments.output, "or give --overwrite");
   }
-  const bool is_replaceable =
-      fs::is_directory(output) && (fs::is_empty(output) || fs::exists(output / "config.json"));
-  if (!is_replaceable) {
+  try {
+    require_replaceable(output);
+  } catch (const IoError& error) {
     throw ConfigError(
-        "OUT", "--overwrite replaces a model's directory or an empty one only", arguments.output);
+        "OUT",
+        "--overwrite replaces a model's directory that was written here, with nothing else in it, "
+        "or an empty one only",
+        error.value(),
+        "move it away, or name another OUT");
   }
 }
 
@@ -255,7 +259,11 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
           "The section `fcc` of config.json in place of the old one, as {\"segment_length\": 512}; "
           "none: a plain Llama, which must have no weights for memory. Left out: it stays")
       ->type_name("JSON|none");
-  command->add_flag("--overwrite", arguments->overwrite, "Replace the model in OUT");
+  command->add_flag(
+      "--overwrite",
+      arguments->overwrite,
+      "Replace the model in OUT, if a program of this library wrote it and nothing else lies "
+      "there");
   command->callback([arguments, &run] { run = [arguments] { return run_convert(*arguments); }; });
 }
 

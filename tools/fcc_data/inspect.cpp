@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "fcc/core/error.h"
+#include "fcc/core/printable.h"
 #include "fcc/data/loader.h"
 #include "fcc/data/token_file.h"
 #include "fcc_data/commands.h"
@@ -40,11 +41,11 @@ void print_header(const TokenFile& file, const std::string& path) {
       with_commas(shortest).c_str(),
       with_commas(longest).c_str(),
       static_cast<double>(file.num_tokens()) / static_cast<double>(file.num_documents()),
-      info.tokenizer_kind.c_str(),
+      printable(info.tokenizer_kind).c_str(),
       with_commas(info.vocab_size).c_str(),
       info.add_bos ? "with" : "without",
       info.add_eos ? "with" : "without",
-      info.tokenizer_hash.c_str(),
+      printable(info.tokenizer_hash).c_str(),
       histogram_text(histogram).c_str());
 }
 
@@ -66,22 +67,17 @@ void print_marks(const MarkReport& report) {
 }
 
 /// On one line, control characters shown.
-std::string shown(const std::string& text) {
+std::string shown(std::string_view text) {
   std::string result;
-  for (const char c : text) {
-    if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\r') {
-      result += "\\r";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (c == '\0') {
-      result += "\\0"; // what padding looks like to the byte tokenizer
-    } else {
-      result += c;
+  while (true) {
+    const std::size_t end = text.find('\0');
+    result += printable(text.substr(0, end));
+    if (end == std::string_view::npos) {
+      return result;
     }
+    result += "\\0"; // what padding looks like to the byte tokenizer
+    text.remove_prefix(end + 1);
   }
-  return result;
 }
 
 enum class Mark { kCounted, kAnswer, kIgnored };

@@ -9,6 +9,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/data/token_spool.h"
+#include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "fcc_data/commands.h"
 
@@ -52,9 +53,8 @@ void write_jsonl(const Arguments& arguments, const PasskeyTask& task) {
 }
 
 void write_token_file(const Arguments& arguments, const PasskeyTask& task) {
-  const fs::path folder = arguments.output + ".samples";
-  fs::remove_all(folder);
-  TokenSpool spool(folder, task.tokenizer().vocab_size(), {});
+  const AtomicDirectory scratch(arguments.output + ".samples"); // goes with the object
+  TokenSpool spool(scratch.path(), task.tokenizer().vocab_size(), {});
   const auto eos = task.tokenizer().eos_id();
   make_samples(arguments, task, [&](const PasskeySample& sample, double) {
     std::vector<std::int32_t> ids = sample.prompt;
@@ -66,7 +66,6 @@ void write_token_file(const Arguments& arguments, const PasskeyTask& task) {
   });
   spool.write_token_file(
       arguments.output, token_file_info(task.tokenizer(), arguments.add_bos, true));
-  fs::remove_all(folder);
 }
 
 int run_passkey(const Arguments& arguments) {

@@ -113,9 +113,10 @@ struct TrainSection {
   std::vector<StageConfig> stages;
   std::int64_t validate_every = 0; ///< steps; 0: only at the end
   std::int64_t validation_batches = 8;
-  std::int64_t validation_segments = 8; ///< segments a validation sequence
-  std::int64_t max_skipped_steps = 100; ///< non-finite steps in all before the run ends
-  std::int64_t threads = 0;             ///< CPU threads; 0: torch's choice
+  std::int64_t validation_segments = 8;            ///< segments a validation sequence
+  std::int64_t max_skipped_steps = 100;            ///< non-finite steps in all before the run ends
+  std::int64_t max_consecutive_skipped_steps = 10; ///< the same of steps in a row
+  std::int64_t threads = 0;                        ///< CPU threads; 0: torch's choice
 };
 
 enum class LossKind { kSegmentMeanSum, kTokenMean };
@@ -160,9 +161,10 @@ struct EngineSection {
 };
 
 struct CheckpointSection {
-  std::int64_t every = 0; ///< steps; 0: only at the end and on SIGTERM/SIGINT
+  std::int64_t every = 0; ///< steps; 0: only at the end and on a signal
   std::int64_t keep_last = 3;
-  bool in_background = true; ///< written from a copy in main memory while training goes on
+  bool in_background = true;  ///< written from a copy in main memory while training goes on
+  bool stop_on_error = false; ///< false: one that cannot be written is tried again when next due
 };
 
 struct LogSection {

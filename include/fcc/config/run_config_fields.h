@@ -291,6 +291,10 @@ void visit(Visitor& v, TrainSection& c) {
       "max_skipped_steps",
       c.max_skipped_steps,
       {.doc = "Steps with a non-finite loss or gradient, in all, before the run ends.", .min = 0});
+  v.field(
+      "max_consecutive_skipped_steps",
+      c.max_consecutive_skipped_steps,
+      {.doc = "Such steps in a row before the run ends.", .min = 0});
   v.field("threads", c.threads, {.doc = "CPU threads; 0: torch's choice.", .min = 0, .max = 4096});
 }
 
@@ -406,8 +410,14 @@ void visit(Visitor& v, CheckpointSection& c) {
   v.field(
       "every",
       c.every,
-      {.doc = "Steps between checkpoints; 0: only at the end and on SIGTERM or SIGINT.", .min = 0});
+      {.doc = "Steps between checkpoints; 0: only at the end and on a signal.", .min = 0});
   v.field("keep_last", c.keep_last, {.doc = "Checkpoints that are kept.", .min = 1});
+  v.field(
+      "stop_on_error",
+      c.stop_on_error,
+      {.doc =
+           "End the run when a checkpoint cannot be written (a full disk); false: a warning, and "
+           "another attempt when the next one is due. The last one of a run must be written."});
   v.field(
       "in_background",
       c.in_background,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,12 +73,25 @@ struct JsonDocument {
   std::vector<Duplicate> duplicates;
 };
 
-/// Parses strict JSON (UTF-8, no comments, at most 100 levels deep).
+/// Refuses text with a NUL in it, which no JSON has: the parser would take it for the end, and what
+/// follows would be lost in silence. Errors: `FormatError`, its place as `source:line:column`.
+void refuse_nul(std::string_view text, const std::string& source);
+
+/// Parses strict JSON (UTF-8, no comments, at most 100 levels deep, no NUL).
 /// Errors: `FormatError`, its place as `source:line:column`.
 JsonDocument parse_json(std::string_view text, const std::string& source);
 
 /// `parse_json` that refuses duplicate keys too.
 JsonValue parse_json_without_duplicates(std::string_view text, const std::string& source);
+
+/// Parses a text that must be one object, without keeping it: each member goes to `use` as soon as
+/// it is read, so that memory is that of the largest member and of the keys. A member of more than
+/// `max_values` values is refused. Errors: as `parse_json_without_duplicates`.
+void parse_json_members(
+    std::string_view text,
+    const std::string& source,
+    std::size_t max_values,
+    const std::function<void(const JsonMember&)>& use);
 
 /// The value as JSON text; numbers read back equal. `indent` 0: on one line.
 std::string json_text(const JsonValue& value, int indent = 2);

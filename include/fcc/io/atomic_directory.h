@@ -9,9 +9,9 @@ namespace fcc {
 /// A directory that appears whole or not at all: files are written to `path()` beside the target,
 /// and `commit()` hashes them into `manifest.json`, syncs everything and renames.
 ///
-/// An existing target is replaced: where the file system can, by exchanging the two names in one
-/// step. `manifest.json` says of each file, by its name relative to the directory, its `bytes` and
-/// `sha256`.
+/// An existing target is replaced, if it is one that may be (`require_replaceable`): where the file
+/// system can, by exchanging the two names in one step. A link is followed. `manifest.json` says of
+/// each file, by its name relative to the directory, its `bytes` and `sha256`.
 ///
 /// Without `commit()` the destructor removes what was written. A leftover of a killed process
 /// (`.NAME.tmp-*`) is removed by the next writer of the same target.
@@ -35,8 +35,15 @@ class AtomicDirectory {
   int lock_ = -1; ///< keeps other writers from taking the temporary for a leftover; -1: done
 };
 
-/// Checks every file of `directory` against its `manifest.json` (size and SHA-256; no file missing,
-/// none added). Errors: `FormatError` naming the file.
+/// Refuses a directory that replacing would take something from that no `AtomicDirectory` made: it
+/// must not exist, be empty, or hold nothing but what its `manifest.json` lists, changed or not,
+/// and what desktops and file systems leave about (.DS_Store, Thumbs.db, .nfs…). Errors: `IoError`
+/// naming what else is there.
+void require_replaceable(const std::filesystem::path& directory);
+
+/// Checks every file that the `manifest.json` of `directory` lists, by size and SHA-256. Other
+/// files may lie beside them. Errors: `FormatError` naming the file that is changed or missing,
+/// `IoError` if one cannot be read.
 void verify_manifest(const std::filesystem::path& directory);
 
 /// Checks those files of `directory` that are there, that its manifest lists and that `wanted`

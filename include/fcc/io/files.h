@@ -32,7 +32,9 @@ class MappedFile {
 std::string read_file(const std::filesystem::path& path);
 
 /// A file that appears whole or not at all: bytes go to a file beside the target, and `commit()`
-/// syncs and renames it, so that the old content stays until the new is on the disk.
+/// syncs and renames it, so that the old content stays until the new is on the disk. A link is
+/// followed. What is there and is no regular file (a device, a FIFO, /dev/stdout) stays what it is:
+/// bytes go to it as they come.
 ///
 /// Without `commit()` the destructor removes what was written; what a killed process left
 /// (`.NAME.tmp-*`) is removed by the next writer of the same target. Errors: `IoError`.
@@ -55,6 +57,13 @@ class AtomicFile {
 /// Refuses a path that `AtomicFile` could not write, before hours of work for it. Writes nothing.
 /// Errors: `IoError`.
 void require_writable(const std::filesystem::path& path);
+
+/// Syncs a file, or a folder's entries, to the disk. Errors: `IoError`.
+void sync_to_disk(const std::filesystem::path& path);
+
+/// Whether two paths are one place, however they are spelled: the same file or folder, or, where
+/// nothing is yet, the same name in the same folder. Errors: as `AtomicFile` on a path.
+bool is_same_path(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// Writes a whole file by `AtomicFile`.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);

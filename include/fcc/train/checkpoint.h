@@ -48,7 +48,8 @@ struct CheckpointData {
 ///     trainer.json, manifest.json
 ///
 /// Of `layout` only the shapes and names count.
-/// Errors: `IoError` (a full disk too); what stood at `directory` before stays.
+/// Errors: `IoError` (a full disk too), `Error` if a weight or state is not finite; what stood at
+/// `directory` before stays.
 void save_checkpoint(
     const std::filesystem::path& directory,
     const CheckpointData& data,
@@ -57,12 +58,17 @@ void save_checkpoint(
     const TokenizerConfig& tokenizer_config);
 
 /// Only what inference needs: model, config and tokenizer, as one directory that is there whole or
-/// not at all.
+/// not at all. Errors: as `save_checkpoint`.
 void save_final_model(
     const std::filesystem::path& directory,
     const FlatParameters& parameters,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config);
+
+/// Reads a checkpoint back: every file is as its manifest says, and what a resumed run needs is
+/// among them. Returns its step. Errors: `FormatError` naming what is broken, `IoError` if a file
+/// that is there cannot be read.
+std::int64_t verify_checkpoint(const std::filesystem::path& directory);
 
 /// Errors: `FormatError` naming the key.
 TrainerState load_trainer_state(const std::filesystem::path& directory);

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,19 +57,20 @@ class MetricsLog {
   /// Cuts `metrics.jsonl` back to `first_step` (what a killed run wrote after its checkpoint) and
   /// goes on from there. Errors: `IoError`.
   MetricsLog(const std::filesystem::path& run_directory, std::int64_t first_step, bool tensorboard);
+  ~MetricsLog();
 
   /// `pace` where it was just measured.
   void write(const StepReport& report, const std::optional<Pace>& pace);
   void write(std::int64_t step, const std::vector<ValidationReport>& reports);
 
-  /// Hands everything to the system: what a checkpoint's step wrote outlives a kill after it.
-  void flush();
+  /// Hands everything to the disk: what a checkpoint's step wrote outlives a kill after it, and the
+  /// machine's end. Errors: `IoError`; another attempt may follow.
+  void sync();
 
  private:
   void write_line(const std::string& line);
 
-  std::filesystem::path path_;
-  std::ofstream file_;
+  std::unique_ptr<AppendBuffer> file_;
   std::unique_ptr<EventFile> events_;
 };
 

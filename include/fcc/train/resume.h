@@ -10,8 +10,10 @@
 namespace fcc {
 
 /// The keys of a resolved configuration (JSON) that decide the course of a run: all but comments,
+/// the paths of training data and tokenizer (their content is compared by fingerprint and hash),
 /// `output`, `log`, `checkpoint`, and what only looks on (`data.validation`,
-/// `train.validate_every`, `train.validation_batches`, `train.validation_segments`).
+/// `train.validate_every`, `train.validation_batches`, `train.validation_segments`) or ends a run
+/// that fails (`train.max_skipped_steps`, `train.max_consecutive_skipped_steps`).
 std::string course_of_config(const std::string& resolved_json);
 
 /// The engine's section of such a course. Errors: `FormatError`.
@@ -25,9 +27,10 @@ void check_same_course(const std::string& saved, const std::string& now);
 /// The checkpoint that `--resume` asks for.
 ///
 /// `auto`: the newest in the run directory that is whole; a broken one is reported (log, warning)
-/// and the one before it is taken. Nothing there: a new run. Every checkpoint broken:
+/// and the one before it is taken. One that cannot be read is an error: going back over what a disk
+/// refuses for a moment would lose steps. Nothing there: a new run. Every checkpoint broken:
 /// `FormatError`. A path: that checkpoint, which must be whole. Absent: a new run, refused where
-/// checkpoints are. Errors: `ConfigError`, `FormatError` naming the file that is broken.
+/// checkpoints are. Errors: `ConfigError`, `FormatError` naming the file that is broken, `IoError`.
 std::optional<std::filesystem::path> find_checkpoint(
     const RunFiles& run,
     const std::optional<std::string>& resume);

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace fcc {
+
+class AppendBuffer;
 
 /// One named value of a step.
 struct Scalar {
@@ -22,20 +24,23 @@ struct Scalar {
 /// core/framework/summary.proto.
 class EventFile {
  public:
-  /// Creates `events.out.tfevents.<seconds>.<host>` in `directory`. A run that goes on from
-  /// `first_step` marks its start, so that TensorBoard drops what an earlier file holds from there.
-  /// Errors: `IoError`.
-  EventFile(const std::filesystem::path& directory, std::int64_t first_step);
+  /// Creates `events.out.tfevents.<seconds>.<host>` in `directory`. Where earlier files
+  /// are, it marks its start after `last_step`, so that TensorBoard drops what they hold of later
+  /// steps; they stay. Errors: `IoError`.
+  EventFile(const std::filesystem::path& directory, std::int64_t last_step);
 
-  /// Adds the scalars of one step. Errors: `IoError`.
+  ~EventFile();
+
+  /// Adds the scalars of one step.
   void add(std::int64_t step, std::span<const Scalar> scalars);
+  /// Hands everything to the system, or to the disk. Errors: `IoError`; another attempt may follow.
   void flush();
+  void sync();
 
  private:
   void write_record(std::string_view data);
 
-  std::filesystem::path path_;
-  std::ofstream file_;
+  std::unique_ptr<AppendBuffer> file_;
 };
 
 /// CRC-32C (Castagnoli) of bytes, and the rotated form that TFRecord frames hold.
