@@ -65,8 +65,8 @@ struct SplitPattern::Scratch::State {
   /// Steps of one match that are not counted: those of an ordinary piece, and then some.
   static constexpr std::uint32_t kFreeSteps = 1000;
   /// What longer matches of a text may take together: enough for runs of white space as long as the
-  /// longest piece, whose steps grow with their bytes, and a fraction of a second for a pattern that
-  /// runs away.
+  /// longest piece, whose steps grow with their bytes, and a fraction of a second for a pattern
+  /// that runs away.
   static constexpr std::uint64_t kSteps = 1'000'000, kStepsPerByte = 64;
   std::uint64_t steps_left = kSteps;
   Owned<pcre2_match_data, pcre2_match_data_free> match{pcre2_match_data_create(1, nullptr)};
