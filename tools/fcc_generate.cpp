@@ -29,7 +29,7 @@ struct Options {
   bool has_prompt = false;
   std::int64_t max_tokens = 256;
   fcc::SamplerOptions sampler;
-  bool ignore_eos = false, hide_prompt = false, quiet = false;
+  bool special = false, ignore_eos = false, hide_prompt = false, quiet = false;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -49,6 +49,13 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->check(fcc::tools::whole_number(0))
       ->type_name("N")
+      ->group("Text");
+  app.add_flag(
+         "--special",
+         options.special,
+         "Special tokens in the prompt, as <|im_start|>, are tokens; else they are plain text. For "
+         "a "
+         "chat template's text, not for text of strangers")
       ->group("Text");
   app.add_flag("--ignore-eos", options.ignore_eos, "Go on past the end-of-text token")
       ->group("Text");
@@ -131,12 +138,15 @@ void keep_last(std::vector<std::int32_t>& ids) {
 }
 
 int generate(const Options& options) {
-  const fcc::Sampler sampler(options.sampler);
+  const fcc::Sampler check_options(options.sampler); // before a model is read
   if (!options.save_state.empty()) {
     fcc::require_writable(options.save_state);
   }
   fcc::tools::Prefill prefill(options.model);
   const fcc::LoadedModel& model = prefill.model();
+  fcc::SamplerOptions sampler_options = options.sampler;
+  sampler_options.num_ids = model.tokenizer->vocab_size(); // rows beyond are padding
+  const fcc::Sampler sampler(sampler_options);
   // It takes longer to hash a large model than to write a line with it.
   const bool needs_hash = !options.load_state.empty() || !options.save_state.empty();
   const std::string hash = needs_hash ? fcc::model_hash(model.parameters) : std::string();
@@ -146,9 +156,10 @@ int generate(const Options& options) {
   }
   const std::string prompt = read_prompt(options);
   // A text that goes on has had its BOS.
+  const auto special = options.special ? fcc::SpecialTokens::kParsed : fcc::SpecialTokens::kEscaped;
   const std::vector<std::int32_t> ids = options.load_state.empty()
-                                            ? fcc::encode_prompt(model, prompt)
-                                            : model.tokenizer->encode(prompt);
+                                            ? fcc::encode_prompt(model, prompt, special)
+                                            : fcc::encode_text(model, prompt, special);
   fcc::StreamDecoder decoder(model.tokenizer);
   std::vector<std::int32_t> last_ids = ids_before(start);
   last_ids.insert(last_ids.end(), ids.begin(), ids.end());
@@ -173,20 +184,14 @@ int generate(const Options& options) {
   }
 
   fcc::tools::catch_interrupts("\nstopping after this token\n");
+  const std::vector<std::int32_t> ends = model.tokenizer->end_ids();
   std::int64_t generated = 0;
   bool ended = false;
   while (generated < options.max_tokens && !fcc::tools::interrupted()) {
     const std::int32_t id = stream.draw(sampler);
-    if (!options.ignore_eos && model.tokenizer->eos_id() == id) {
+    if (!options.ignore_eos && std::find(ends.begin(), ends.end(), id) != ends.end()) {
       ended = true;
       break;
-    }
-    if (id >= model.tokenizer->vocab_size()) {
-      throw fcc::Error(
-          "fcc-generate",
-          "the model drew a token that its tokenizer lacks",
-          std::to_string(id),
-          "was the model trained with this tokenizer?");
     }
     print(decoder.push(id));
     stream.prefill(row_of({id}));

@@ -94,8 +94,8 @@ PairTemplate::PairTemplate(std::shared_ptr<const Tokenizer> tokenizer, DocumentM
   }
   tokenizer_->encode("Summarize this text:\n", head_);
   tail_ = tokenizer_->encode("\n----Summary:\n");
-  if (marks.eos && tokenizer_->eos_id()) {
-    end_.push_back(*tokenizer_->eos_id());
+  if (marks.eos) {
+    end_.push_back(required_eos(*tokenizer_, "pairs"));
   }
 }
 

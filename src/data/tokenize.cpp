@@ -72,7 +72,7 @@ class Encoder {
       bos_ = tokenizer.bos_id();
     }
     if (options.add_eos) {
-      eos_ = tokenizer.eos_id();
+      eos_ = required_eos(tokenizer, "tokenize");
     }
   }
 

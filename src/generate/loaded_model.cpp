@@ -27,8 +27,12 @@ LoadedModel load_model(const LoadOptions& options) {
   const ModelConfig config = load_model_config(options.directory);
   // The tokenizer first: its errors should not come after minutes of reading weights.
   const std::string tokenizer_path = options.tokenizer.value_or(where);
-  const TokenizerConfig policy = with_saved_policy({.path = tokenizer_path});
-  std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer({.path = tokenizer_path});
+  TokenizerConfig named{.path = tokenizer_path};
+  if (options.tokenizer == "bytes") {
+    named = {.type = TokenizerKind::kBytes, .path = std::nullopt};
+  }
+  const TokenizerConfig policy = with_saved_policy(named);
+  std::shared_ptr<const Tokenizer> tokenizer = make_tokenizer(named);
   if (tokenizer->vocab_size() > config.vocab_size) {
     throw ConfigError(
         "tokenizer",
@@ -50,12 +54,25 @@ LoadedModel load_model(const LoadOptions& options) {
   return model;
 }
 
-std::vector<std::int32_t> encode_prompt(const LoadedModel& model, const std::string& text) {
+std::vector<std::int32_t>
+encode_text(const LoadedModel& model, const std::string& text, SpecialTokens special) {
   std::vector<std::int32_t> ids;
-  if (model.tokenizer_policy.begins_with_bos() && model.tokenizer->bos_id()) {
-    ids.push_back(*model.tokenizer->bos_id());
+  if (special == SpecialTokens::kParsed) {
+    model.tokenizer->encode_with_special(text, ids);
+  } else {
+    model.tokenizer->encode(text, ids);
   }
-  model.tokenizer->encode(text, ids);
+  return ids;
+}
+
+std::vector<std::int32_t>
+encode_prompt(const LoadedModel& model, const std::string& text, SpecialTokens special) {
+  std::vector<std::int32_t> ids = encode_text(model, text, special);
+  const auto bos = model.tokenizer->bos_id();
+  const bool is_there = special == SpecialTokens::kParsed && !ids.empty() && ids.front() == bos;
+  if (model.tokenizer_policy.begins_with_bos() && bos && !is_there) {
+    ids.insert(ids.begin(), *bos);
+  }
   return ids;
 }
 

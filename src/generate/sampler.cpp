@@ -52,12 +52,18 @@ Sampler::Sampler(const SamplerOptions& options) : options_(options) {
   if (options.top_k < 0) {
     throw ConfigError("top_k", "must be 0 (all) or more", std::to_string(options.top_k));
   }
+  if (options.num_ids < 0) {
+    throw ConfigError("num_ids", "must be 0 (all) or more", std::to_string(options.num_ids));
+  }
   if (!(options.top_p > 0 && options.top_p <= 1)) {
     throw ConfigError("top_p", "must lie in (0, 1]", std::to_string(options.top_p));
   }
 }
 
 std::vector<Candidate> Sampler::candidates(std::span<const double> logits) const {
+  if (options_.num_ids > 0) {
+    logits = logits.first(std::min(logits.size(), static_cast<std::size_t>(options_.num_ids)));
+  }
   check_logits(logits);
   const auto largest = std::max_element(logits.begin(), logits.end());
   if (options_.temperature == 0) {

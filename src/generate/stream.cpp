@@ -347,7 +347,8 @@ std::vector<std::vector<std::int32_t>> continue_greedily(
     const ModelWeights& weights,
     const std::vector<std::vector<std::int32_t>>& prompts,
     std::int64_t num_tokens,
-    const PromptRunner& run_first) {
+    const PromptRunner& run_first,
+    std::int64_t num_ids) {
   std::vector<std::vector<std::int32_t>> answers(prompts.size());
   if (prompts.empty() || num_tokens < 1) {
     return answers;
@@ -366,7 +367,11 @@ std::vector<std::vector<std::int32_t>> continue_greedily(
   TokenStream stream =
       stream_after(config, weights, at::tensor(ids, at::kLong).view({rows, length}), run_first);
   for (std::int64_t i = 0; i < num_tokens; ++i) {
-    const at::Tensor next = stream.logits().argmax(1, /*keepdim=*/true).cpu(); // [B, 1]
+    at::Tensor logits = stream.logits(); // [B, V]
+    if (num_ids > 0) {
+      logits = logits.narrow(1, 0, std::min(num_ids, logits.size(1)));
+    }
+    const at::Tensor next = logits.argmax(1, /*keepdim=*/true).cpu(); // [B, 1]
     for (std::int64_t row = 0; row < rows; ++row) {
       answers[static_cast<std::size_t>(row)].push_back(
           static_cast<std::int32_t>(next[row].item<std::int64_t>()));
@@ -384,7 +389,7 @@ std::vector<std::int32_t> continue_sampled(
     const std::vector<std::int32_t>& prompt,
     const Sampler& sampler,
     std::int64_t max_tokens,
-    std::optional<std::int32_t> eos,
+    std::span<const std::int32_t> ends,
     const PromptRunner& run_first) {
   const std::vector<std::int64_t> wide(prompt.begin(), prompt.end());
   TokenStream stream =
@@ -392,7 +397,7 @@ std::vector<std::int32_t> continue_sampled(
   std::vector<std::int32_t> text;
   while (static_cast<std::int64_t>(text.size()) < max_tokens) {
     const std::int32_t id = stream.draw(sampler);
-    if (eos == id) {
+    if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       break;
     }
     text.push_back(id);

@@ -15,6 +15,7 @@
 #include "fcc/io/files.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/tensor_io.h"
+#include "model/hashed_config.h"
 
 namespace fcc {
 namespace {
@@ -160,8 +161,7 @@ void save_model(
 
 std::string model_hash(const FlatParameters& parameters) {
   const at::NoGradGuard no_grad;
-  // In bfloat16 whatever the model computes in: the hash stays when only the dtype changes.
-  std::string text = model_config_json(parameters.config(), DType::kBF16);
+  std::string text = hashed_config_text(parameters.config());
   for (const NamedTensor& weight : parameters.named(parameters.compute())) {
     const at::Tensor values = weight.tensor.to(at::kCPU, at::kBFloat16).contiguous();
     const std::string_view bytes(

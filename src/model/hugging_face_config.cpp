@@ -5,10 +5,14 @@
 #include "fcc/config/write_config.h"
 #include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
+#include "model/hashed_config.h"
 #include "model/model_directory.h"
 
 namespace fcc {
 namespace {
+
+// `max_position_embeddings` of Hugging Face's Llama, where a file leaves it out.
+constexpr std::int64_t kLlamaPositions = 2048;
 
 void set_member(JsonValue& object, const std::string& key, JsonValue value) {
   if (JsonValue* member = object.find(key)) {
@@ -30,6 +34,10 @@ bool is_object(const JsonValue* value) {
 bool is_set(const JsonValue& root, const std::string& key) {
   const JsonValue* value = root.find(key);
   return value != nullptr && !value->is_null();
+}
+
+bool is_empty_object(const JsonValue* value) {
+  return is_object(value) && value->as<JsonValue::Object>()->empty();
 }
 
 // Notes a problem unless the key is absent, null or equal to `only`.
@@ -57,12 +65,15 @@ void refuse_other_mathematics(const JsonValue& root, Problems& problems) {
   const JsonValue no(JsonValue::Variant(false)), null;
   allow_only(root, "attention_bias", no, "biases are not supported", problems);
   allow_only(root, "mlp_bias", no, "biases are not supported", problems);
-  allow_only(
-      root,
-      "hidden_act",
-      JsonValue(JsonValue::Variant(std::string("silu"))),
-      "must be \"silu\"",
-      problems);
+  const JsonValue* act = root.find("hidden_act");
+  if (act == nullptr || act->as<std::string>() == nullptr || *act->as<std::string>() != "swish") {
+    allow_only( // SiLU's other name
+        root,
+        "hidden_act",
+        JsonValue(JsonValue::Variant(std::string("silu"))),
+        "must be \"silu\"",
+        problems);
+  }
   allow_only(root, "quantization_config", null, "quantized weights are not supported", problems);
   allow_only(root, "sliding_window", null, "sliding windows are not supported", problems);
 }
@@ -88,13 +99,64 @@ void add_llama_defaults(JsonValue& root) {
   };
   real("rms_norm_eps", 1e-6);
   real("rope_theta", 10000.0);
+  if (!is_set(root, "max_position_embeddings")) {
+    set_member(root, "max_position_embeddings", JsonValue(JsonValue::Variant(kLlamaPositions)));
+  }
   if (!is_set(root, "tie_word_embeddings")) {
     set_member(root, "tie_word_embeddings", JsonValue(JsonValue::Variant(false)));
   }
 }
 
+// RoPE that turns a part of each head only is none of Llama's.
+void refuse_partial_rotation(const JsonValue& object, const std::string& path, Problems& problems) {
+  if (!is_set(object, "partial_rotary_factor")) {
+    return;
+  }
+  const JsonValue& value = *object.find("partial_rotary_factor");
+  const auto* whole = value.as<std::int64_t>();
+  const auto* real = value.as<JsonValue::Number>();
+  if (!(whole != nullptr && *whole == 1) && !(real != nullptr && real->value == 1.0)) {
+    problems.add_at(
+        value.line,
+        path + "partial_rotary_factor",
+        "must be 1: a head is rotated as a whole",
+        json_text(value, 0));
+  }
+}
+
+// The keys of `rope_type: llama3`. None is invented where it is left out, for transformers do not
+// either: but for the length, which is `max_position_embeddings` there; one beside the section goes
+// before the one in it.
+void complete_llama3(
+    const JsonValue& root,
+    const std::string& key,
+    JsonValue& rope,
+    Problems& problems) {
+  constexpr const char* kLength = "original_max_position_embeddings";
+  for (const char* name : {"factor", "low_freq_factor", "high_freq_factor"}) {
+    if (!is_set(rope, name)) {
+      problems.add_at(rope.line, key + "." + name, "must be there for rope_type llama3");
+    }
+  }
+  if (is_set(root, kLength)) {
+    set_member(rope, kLength, *root.find(kLength));
+  } else if (!is_set(rope, kLength)) {
+    constexpr const char* kPositions = "max_position_embeddings";
+    const JsonValue length = is_set(root, kPositions)
+                                 ? *root.find(kPositions)
+                                 : JsonValue(JsonValue::Variant(kLlamaPositions));
+    set_member(rope, kLength, length);
+  }
+}
+
 // Brings `rope_parameters` (transformers 5) and the older forms of `rope_scaling` to one shape.
 void unify_rope(JsonValue& root, Problems& problems) {
+  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+    if (is_empty_object(root.find(name))) { // says nothing
+      remove_member(root, name);
+    }
+  }
+  refuse_partial_rotation(root, "", problems);
   const bool newer = is_set(root, "rope_parameters");
   const std::string key = newer ? "rope_parameters" : "rope_scaling";
   if (newer && is_set(root, "rope_scaling") &&
@@ -125,20 +187,21 @@ void unify_rope(JsonValue& root, Problems& problems) {
     }
     remove_member(rope, "rope_theta");
   }
-  if (!is_set(rope, "rope_type") && is_set(rope, "type")) {
-    set_member(rope, "rope_type", *rope.find("type"));
+  refuse_partial_rotation(rope, key + ".", problems);
+  if (!is_set(rope, "rope_type")) {
+    const JsonValue plain(JsonValue::Variant(std::string("default")), rope.line);
+    set_member(rope, "rope_type", is_set(rope, "type") ? *rope.find("type") : plain);
   }
   const JsonValue* type = rope.find("rope_type");
-  const std::string* name = type != nullptr ? type->as<std::string>() : nullptr;
+  const auto* name = type->as<std::string>();
   if (name == nullptr || (*name != "default" && *name != "llama3")) {
     problems.add_at(
-        rope.line,
-        key + ".rope_type",
-        "must be \"default\" or \"llama3\"",
-        type != nullptr ? json_text(*type, 0) : "nothing");
+        rope.line, key + ".rope_type", "must be \"default\" or \"llama3\"", json_text(*type, 0));
     rope = JsonValue();
   } else if (*name == "default") {
     rope = JsonValue();
+  } else {
+    complete_llama3(root, key, rope, problems);
   }
   set_member(root, "rope_scaling", rope);
 }
@@ -183,12 +246,14 @@ bool adds_weights(const ModelConfig& config) {
                          config.fcc->first_memory == FirstMemory::kLearned));
 }
 
-std::string model_config_json(const ModelConfig& config, DType dtype) {
+namespace {
+
+// `own`: a model that Hugging Face's Llama is not.
+std::string config_text(const ModelConfig& config, DType dtype, bool own) {
   const auto text = [](const char* value) {
     return JsonValue(JsonValue::Variant(std::string(value)));
   };
   const JsonValue no(JsonValue::Variant(false));
-  const bool own = adds_weights(config);
   JsonValue::Array architectures;
   architectures.push_back(text(own ? "FccForCausalLM" : "LlamaForCausalLM"));
   JsonValue root = config_to_json(config);
@@ -212,6 +277,18 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
                                             : "float32";
   set_member(root, "torch_dtype", text(name));
   return json_text(root) + "\n";
+}
+
+} // namespace
+
+std::string model_config_json(const ModelConfig& config, DType dtype) {
+  const bool is_refused =
+      config.num_attention_heads > 0 && config.hidden_size % config.num_attention_heads != 0;
+  return config_text(config, dtype, adds_weights(config) || is_refused);
+}
+
+std::string hashed_config_text(const ModelConfig& config) {
+  return config_text(config, DType::kBF16, adds_weights(config));
 }
 
 } // namespace fcc

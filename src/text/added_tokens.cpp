@@ -48,8 +48,7 @@ std::size_t first_byte(const AddedToken& token) {
 
 AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::stable_sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) {
-    return first_byte(a) != first_byte(b) ? first_byte(a) < first_byte(b)
-                                          : a.content.size() > b.content.size();
+    return a.content < b.content; // std::string compares bytes as unsigned
   });
   for (const AddedToken& token : tokens_) {
     ++begin_[first_byte(token) + 1];
@@ -59,21 +58,56 @@ AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std
   }
 }
 
-std::optional<AddedTokenFinder::Match> AddedTokenFinder::find(
-    std::string_view text,
-    std::size_t from) const {
-  for (std::size_t at = from; at < text.size(); ++at) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    for (std::uint32_t i = begin_[byte]; i < begin_[byte + 1]; ++i) {
-      const AddedToken& token = tokens_[i];
-      if (text.substr(at).starts_with(token.content)) {
-        const std::size_t end = at + token.content.size();
-        return Match{
-            .start = token.lstrip ? white_space_before(text, from, at) : at,
-            .end = token.rstrip ? white_space_after(text, end) : end,
-            .id = token.id};
-      }
+/// The longest token that `text` begins with, or null.
+const AddedToken* AddedTokenFinder::longest_at(std::string_view text) const {
+  const auto byte = static_cast<unsigned char>(text[0]);
+  auto first = tokens_.begin() + begin_[byte], last = tokens_.begin() + begin_[byte + 1u];
+  const AddedToken* longest = nullptr;
+  // [first, last) begin with the same `depth` bytes as the text.
+  for (std::size_t depth = 1; first != last; ++depth) {
+    if (last - first == 1) {
+      return text.starts_with(first->content) ? &*first : longest;
     }
+    if (first->content.size() == depth) {
+      longest = &*first++;
+    }
+    if (depth == text.size()) {
+      break;
+    }
+    const auto next = static_cast<unsigned char>(text[depth]);
+    const auto byte_of = [depth](const AddedToken& token) {
+      return static_cast<unsigned char>(token.content[depth]);
+    };
+    first = std::partition_point(
+        first, last, [&](const AddedToken& token) { return byte_of(token) < next; });
+    last = std::partition_point(
+        first, last, [&](const AddedToken& token) { return byte_of(token) == next; });
+  }
+  return longest;
+}
+
+std::optional<AddedTokenFinder::Match> AddedTokenFinder::find(std::string_view text, Cursor& cursor)
+    const {
+  for (std::size_t at = cursor.next; at < text.size(); ++at) {
+    const AddedToken* token = longest_at(text.substr(at));
+    if (token == nullptr) {
+      continue;
+    }
+    Match match{.start = at, .end = at + token->content.size(), .id = token->id};
+    cursor.next = match.end;
+    if (token->lstrip) {
+      match.start = white_space_before(text, cursor.done, at);
+    }
+    if (token->rstrip) {
+      // Measured once: tokens that are white space themselves would measure it again and again.
+      if (match.end < cursor.white_begin || match.end > cursor.white_end) {
+        cursor.white_begin = match.end;
+        cursor.white_end = white_space_after(text, match.end);
+      }
+      match.end = cursor.white_end;
+    }
+    cursor.done = match.end;
+    return match;
   }
   return std::nullopt;
 }

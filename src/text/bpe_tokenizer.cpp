@@ -117,6 +117,9 @@ class BpeTokenizer final : public Tokenizer {
   std::optional<std::int32_t> eos_id() const override {
     return eos_;
   }
+  std::vector<std::int32_t> end_ids() const override {
+    return ends_;
+  }
   std::string kind() const override {
     return kind_;
   }
@@ -160,6 +163,7 @@ class BpeTokenizer final : public Tokenizer {
   std::vector<Step> steps_;
   Finders plain_, with_special_;
   std::optional<std::int32_t> bos_, eos_;
+  std::vector<std::int32_t> ends_;
   std::vector<std::pair<std::string, std::string>> files_;
   std::unique_ptr<WorkspacePool> pool_;
 };
@@ -175,6 +179,7 @@ BpeTokenizer::BpeTokenizer(BpeSpec spec)
       with_special_(make_finders(spec.added_tokens, true)),
       bos_(spec.bos),
       eos_(spec.eos),
+      ends_(std::move(spec.ends)),
       files_(std::move(spec.files)),
       pool_(std::make_unique<WorkspacePool>(spec.steps.size())) {
   for (const AddedToken& token : spec.added_tokens) {
@@ -219,8 +224,12 @@ void around_tokens(
     std::vector<std::int32_t>& ids,
     const Between& between) {
   std::size_t at = 0;
-  while (const auto match = finder.empty() ? std::nullopt : finder.find(text, at)) {
-    between(text.substr(at, match->start - at));
+  AddedTokenFinder::Cursor cursor;
+  while (const auto match = finder.empty() ? std::nullopt : finder.find(text, cursor)) {
+    // A token in white space that the one before took along begins before its end.
+    if (match->start > at) {
+      between(text.substr(at, match->start - at));
+    }
     ids.push_back(match->id);
     at = match->end;
   }
@@ -233,6 +242,7 @@ void BpeTokenizer::encode_sections(
     std::vector<std::int32_t>& ids) const {
   // If something throws, the workspace is lost with it: the next call makes a new one.
   auto work = pool_->take();
+  work->split.begin_text(text.size());
   around_tokens(text, finders.first, ids, [&](std::string_view section) {
     around_tokens(section, finders.second, ids, [&](std::string_view part) {
       encode_text(part, *work, ids);

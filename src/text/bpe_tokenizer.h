@@ -30,6 +30,7 @@ struct BpeSpec {
   std::vector<SplitStep> steps;
   std::vector<AddedToken> added_tokens;
   std::optional<std::int32_t> bos, eos;
+  std::vector<std::int32_t> ends; ///< where generation stops, `eos` included
   std::vector<std::pair<std::string, std::string>> files; ///< names and contents for `save`
 };
 

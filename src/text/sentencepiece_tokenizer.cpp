@@ -10,6 +10,7 @@
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
 #include "text/token_error.h"
+#include "text/token_settings.h"
 #include "text/tokenizer_loaders.h"
 #include "text/utf8.h"
 
@@ -21,6 +22,8 @@ void SetMinLogLevel(int level);
 namespace fcc {
 namespace {
 
+constexpr const char* kFileName = "tokenizer.model";
+
 /// U+2581, which stands for a space inside pieces.
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
@@ -29,6 +32,10 @@ constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 constexpr std::size_t kChunkBytes = 16 << 10;
 constexpr std::size_t kMaxChunkBytes = 8 << 20;
 
+bool is_utf8_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
 bool is_cut_character(char c) {
   return c == ' ' || c == '\n';
 }
@@ -36,7 +43,7 @@ bool is_cut_character(char c) {
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   using Tokenizer::encode;
-  SentencePieceTokenizer(std::string content, const std::string& source);
+  SentencePieceTokenizer(std::string content, const std::filesystem::path& file);
 
   std::int64_t vocab_size() const override {
     return static_cast<std::int64_t>(surfaces_.size());
@@ -49,6 +56,9 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::optional<std::int32_t> eos_id() const override {
     return eos_;
   }
+  std::vector<std::int32_t> end_ids() const override {
+    return ends_;
+  }
   std::string kind() const override {
     return "sentencepiece";
   }
@@ -56,12 +66,17 @@ class SentencePieceTokenizer final : public Tokenizer {
     return sha256_hex(content_);
   }
   void save(const std::filesystem::path& directory) const override {
-    write_file_atomic(directory / "tokenizer.model", content_);
+    write_file_atomic(directory / kFileName, content_);
+    for (const auto& [name, content] : companions_) {
+      write_file_atomic(directory / name, content);
+    }
   }
 
  private:
   void read_pieces(const std::string& source);
+  std::string normal_form(std::string_view text) const;
   std::size_t find_cut(std::string_view text, std::size_t from) const;
+  bool is_lone_space(std::string_view text, std::size_t at) const;
   void encode_chunk(std::string_view text, std::vector<std::int32_t>& ids) const;
   void encode_broken(std::string_view text, std::vector<std::int32_t>& ids) const;
   void encode_valid(std::string_view text, std::vector<std::int32_t>& ids) const;
@@ -71,14 +86,19 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::vector<std::string> surfaces_;                     ///< the bytes that each id stands for
   std::optional<std::array<std::int32_t, 256>> byte_ids_; ///< of a model with byte fallback
   std::optional<std::int32_t> bos_, eos_;
+  std::vector<std::int32_t> ends_;
+  std::vector<std::pair<std::string, std::string>> companions_; ///< files to be saved beside it
   bool dummy_prefix_ = false;    ///< the model puts a space before every text
   bool cuts_at_space_ = false;   ///< no piece goes on after a space that follows something else
   bool cuts_at_newline_ = false; ///< a newline is always a piece of its own
   std::int32_t space_id_ = -1;   ///< of the piece that is one space
 };
 
-SentencePieceTokenizer::SentencePieceTokenizer(std::string content, const std::string& source)
+SentencePieceTokenizer::SentencePieceTokenizer(
+    std::string content,
+    const std::filesystem::path& file)
     : content_(std::move(content)) {
+  const std::string source = file.string();
   constexpr int kFatalOnly = 3; // the library would write its errors to standard error too
   sentencepiece::logging::SetMinLogLevel(kFatalOnly);
   const auto status = processor_.LoadFromSerializedProto(content_);
@@ -90,8 +110,22 @@ SentencePieceTokenizer::SentencePieceTokenizer(std::string content, const std::s
     return id >= 0 && id < processor_.GetPieceSize() ? std::optional<std::int32_t>(id)
                                                      : std::nullopt;
   };
-  bos_ = special(processor_.bos_id());
-  eos_ = special(processor_.eos_id());
+  const auto find = [&](std::string_view name) -> std::optional<std::int32_t> {
+    const int id = processor_.PieceToId(name);
+    return processor_.IdToPiece(id) == name ? std::optional<std::int32_t>(id) : std::nullopt;
+  };
+  TokenSettings settings = read_token_settings(
+      file.parent_path(),
+      {.find = find,
+       .vocab_size = vocab_size(),
+       .bos = special(processor_.bos_id()),
+       .eos = special(processor_.eos_id()),
+       .own_goes_first = true,
+       .own_file = kFileName});
+  bos_ = settings.bos;
+  eos_ = settings.eos;
+  ends_ = joined_ends(eos_, settings.ends);
+  companions_ = std::move(settings.files);
 }
 
 void SentencePieceTokenizer::read_pieces(const std::string& source) {
@@ -128,14 +162,7 @@ void SentencePieceTokenizer::read_pieces(const std::string& source) {
   }
 
   // The settings are not exposed: see what the model does to small texts.
-  const auto normal = [&](const char* text) {
-    std::string joined;
-    for (const std::string& piece : processor_.EncodeAsPieces(text)) {
-      joined += piece;
-    }
-    return joined;
-  };
-  dummy_prefix_ = normal("a").starts_with(kSpaceMark);
+  dummy_prefix_ = normal_form("a").starts_with(kSpaceMark);
   space_id_ = processor_.PieceToId(kSpaceMark);
   const bool known_space = !processor_.IsUnknown(space_id_);
   // Normalisation must leave spaces and newlines alone, or a cut would show.
@@ -152,6 +179,37 @@ void SentencePieceTokenizer::read_pieces(const std::string& source) {
   cuts_at_newline_ &= plain("a\n\nb", "a\n\nb") && (!dummy_prefix_ || known_space);
 }
 
+std::string SentencePieceTokenizer::normal_form(std::string_view text) const {
+  std::string joined;
+  for (const std::string& piece : processor_.EncodeAsPieces(text)) {
+    joined += piece;
+  }
+  return joined;
+}
+
+/// Whether the space at `at` stays one by itself. What stands beside it may be a literal U+2581, or
+/// become one in normalisation, as U+3000 and even U+00A8 do, and would make one run with it.
+bool SentencePieceTokenizer::is_lone_space(std::string_view text, std::size_t at) const {
+  const auto is_plain = [](char c) { return c > ' ' && c < 0x7F; };
+  if (is_plain(text[at - 1]) && is_plain(text[at + 1])) {
+    return true;
+  }
+  std::size_t begin = at - 1, end = at + 2;
+  while (begin > 0 && is_utf8_continuation(text[begin])) {
+    --begin;
+  }
+  while (end < text.size() && is_utf8_continuation(text[end])) {
+    ++end;
+  }
+  const std::string form = normal_form(text.substr(begin, end - begin));
+  std::size_t num_spaces = 0;
+  for (std::size_t i = form.find(kSpaceMark); i != std::string::npos;
+       i = form.find(kSpaceMark, i + kSpaceMark.size())) {
+    ++num_spaces;
+  }
+  return num_spaces == (dummy_prefix_ ? 2 : 1);
+}
+
 /// A place in `text` at or after `from` where both sides encode as they do together, or its end.
 std::size_t SentencePieceTokenizer::find_cut(std::string_view text, std::size_t from) const {
   for (std::size_t i = std::max<std::size_t>(from, 1); i + 1 < text.size(); ++i) {
@@ -159,7 +217,7 @@ std::size_t SentencePieceTokenizer::find_cut(std::string_view text, std::size_t 
       continue;
     }
     const bool alone = !is_cut_character(text[i - 1]) && !is_cut_character(text[i + 1]);
-    if (alone && (text[i] == ' ' ? cuts_at_space_ : cuts_at_newline_)) {
+    if (alone && (text[i] == ' ' ? cuts_at_space_ && is_lone_space(text, i) : cuts_at_newline_)) {
       return i;
     }
   }
@@ -275,7 +333,7 @@ std::string SentencePieceTokenizer::decode(std::span<const std::int32_t> ids) co
 } // namespace
 
 std::shared_ptr<const Tokenizer> load_sentencepiece_tokenizer(const std::filesystem::path& file) {
-  return std::make_shared<SentencePieceTokenizer>(read_tokenizer_file(file), file.string());
+  return std::make_shared<SentencePieceTokenizer>(read_tokenizer_file(file), file);
 }
 
 } // namespace fcc

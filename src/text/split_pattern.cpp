@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
+
 #include "fcc/core/error.h"
 #include "text/split_pattern.h"
 #include "text/utf8.h"
@@ -60,22 +62,56 @@ struct SplitPattern::Code {
 struct SplitPattern::Scratch::State {
   static constexpr std::size_t kFirstStackBytes = 32 << 10;
   static constexpr std::size_t kLastStackBytes = 8 << 20;
-  /// Steps of one match: enough for a run of white space as long as the longest piece, and about a
-  /// second for a pattern that runs away.
-  static constexpr std::uint32_t kMatchLimit = 100'000'000;
+  /// Steps of one match that are not counted: those of an ordinary piece, and then some.
+  static constexpr std::uint32_t kFreeSteps = 1000;
+  /// What longer matches of a text may take together: enough for runs of white space as long as the
+  /// longest piece, whose steps grow with their bytes, and a fraction of a second for a pattern
+  /// that runs away.
+  static constexpr std::uint64_t kSteps = 1'000'000, kStepsPerByte = 64;
+  std::uint64_t steps_left = kSteps;
   Owned<pcre2_match_data, pcre2_match_data_free> match{pcre2_match_data_create(1, nullptr)};
   Owned<pcre2_match_context, pcre2_match_context_free> context{pcre2_match_context_create(nullptr)};
   Owned<pcre2_jit_stack, pcre2_jit_stack_free> stack{
       pcre2_jit_stack_create(kFirstStackBytes, kLastStackBytes, nullptr)};
 
   State() {
-    pcre2_set_match_limit(context.get(), kMatchLimit);
     pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+  }
+
+  /// `pcre2_match` from `from` on. The library does not tell how many steps a match took, so that
+  /// one that needs many is tried with more and more, each of which counts.
+  int match_from(const Code& pattern, std::string_view text, std::size_t from) {
+    constexpr std::uint32_t kGrowth = 4;
+    std::uint32_t limit = kFreeSteps;
+    for (;;) {
+      pcre2_set_match_limit(context.get(), limit);
+      const auto run = pattern.compiled_just_in_time ? pcre2_jit_match : pcre2_match;
+      const int code =
+          run(pattern.code.get(),
+              pointer_of(text),
+              text.size(),
+              from,
+              pattern.compiled_just_in_time ? 0 : PCRE2_NO_UTF_CHECK,
+              match.get(),
+              context.get());
+      if (code != PCRE2_ERROR_MATCHLIMIT || steps_left == 0) {
+        return code;
+      }
+      const std::uint64_t more =
+          std::min<std::uint64_t>(std::uint64_t{limit} * kGrowth, steps_left);
+      limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(more, UINT32_MAX / kGrowth));
+      steps_left -= limit;
+    }
   }
 };
 
 SplitPattern::Scratch::Scratch() : state_(std::make_unique<State>()) {}
 SplitPattern::Scratch::~Scratch() = default;
+
+void SplitPattern::Scratch::begin_text(std::size_t num_bytes) {
+  state_->steps_left = State::kSteps + State::kStepsPerByte * num_bytes;
+}
+
 SplitPattern::Scratch::Scratch(Scratch&&) noexcept = default;
 SplitPattern::Scratch& SplitPattern::Scratch::operator=(Scratch&&) noexcept = default;
 
@@ -103,25 +139,17 @@ std::size_t SplitPattern::cut(
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(state.match.get());
   std::size_t search = start; // past `start` only after an empty match
   for (std::size_t count = 0; count < limit && start < text.size(); ++count) {
-    const int code = pattern.compiled_just_in_time ? pcre2_jit_match(
-                                                         pattern.code.get(),
-                                                         pointer_of(text),
-                                                         text.size(),
-                                                         search,
-                                                         0,
-                                                         state.match.get(),
-                                                         state.context.get())
-                                                   : pcre2_match(
-                                                         pattern.code.get(),
-                                                         pointer_of(text),
-                                                         text.size(),
-                                                         search,
-                                                         PCRE2_NO_UTF_CHECK,
-                                                         state.match.get(),
-                                                         state.context.get());
+    const int code = state.match_from(pattern, text, search);
     if (code == PCRE2_ERROR_NOMATCH) {
       ends.push_back(text.size());
       return text.size();
+    }
+    if (code == PCRE2_ERROR_MATCHLIMIT) {
+      throw Error(
+          "tokenizer",
+          "the split pattern must get through a text in " + std::to_string(Scratch::State::kSteps) +
+              " steps and " + std::to_string(Scratch::State::kStepsPerByte) + " for each byte",
+          "more");
     }
     if (code < 0) {
       throw Error("tokenizer", "the split pattern must get through the text", message_of(code));

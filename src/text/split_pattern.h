@@ -23,6 +23,9 @@ class SplitPattern {
     Scratch(Scratch&&) noexcept;
     Scratch& operator=(Scratch&&) noexcept;
 
+    /// Grants the steps for a text of `num_bytes`, whatever patterns it goes through.
+    void begin_text(std::size_t num_bytes);
+
    private:
     friend class SplitPattern;
     struct State;
@@ -37,7 +40,8 @@ class SplitPattern {
 
   /// Appends the ends of the next pieces of `text` (valid UTF-8, pieces before `start` are done)
   /// to `ends`, about `limit` of them at most, and returns where it stopped.
-  /// `tables`: as `has_unicode_additions(text)` says. Errors: `Error` if the pattern runs away.
+  /// `tables`: as `has_unicode_additions(text)` says. Errors: `Error` if the pattern runs away: if
+  /// the steps that `begin_text` granted are used up.
   std::size_t cut(
       std::string_view text,
       std::size_t start,

@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
+#include "fcc/io/files.h"
 #include "text/bpe_tokenizer.h"
+#include "text/token_settings.h"
 #include "text/token_table.h"
 #include "text/tokenizer_loaders.h"
 
 namespace fcc {
 namespace {
+
+constexpr const char* kFileName = "tokenizer.model";
 
 /// Beside a rank file that is not Llama-3's: what the rank file leaves out.
 constexpr const char* kSettingsName = "tiktoken.json";
@@ -21,6 +26,9 @@ constexpr const char* kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr int kNumLlama3Specials = 256;
+/// SHA-256 of its tokenizer.model (128,000 ranks, of all releases from 3 to 3.3).
+constexpr const char* kLlama3Hash =
+    "82e9d31979e92ab929cd544440f129d9ecd797b69e327f80f17e1c50d5551b55";
 
 /// Longer tokens are no words but damage; the bound keeps the reading of all their halves cheap.
 constexpr std::size_t kMaxTokenBytes = 512;
@@ -135,8 +143,12 @@ void add_special(BpeSpec& spec, const std::string& name, std::int64_t id) {
         "a special token must have the next free id (" + std::to_string(limit) + ")",
         name + " " + std::to_string(id));
   }
-  if (name.empty()) {
-    throw FormatError(spec.source, "a special token must not be empty", std::to_string(id));
+  if (name.empty() || name.size() > AddedTokenFinder::kMaxTokenBytes) {
+    throw FormatError(
+        spec.source,
+        "a special token must have 1 to " + std::to_string(AddedTokenFinder::kMaxTokenBytes) +
+            " bytes",
+        std::to_string(name.size()) + ", of id " + std::to_string(id));
   }
   spec.tokens.resize(static_cast<std::size_t>(std::max(limit, id + 1)));
   spec.tokens[static_cast<std::size_t>(id)] = name;
@@ -207,15 +219,41 @@ void add_merges(const TokenTable& table, std::size_t num_ranks, BpeSpec& spec) {
   }
 }
 
+void find_text_marks(const std::filesystem::path& directory, BpeSpec& spec) {
+  const auto find = [&](std::string_view name) -> std::optional<std::int32_t> {
+    for (const AddedToken& token : spec.added_tokens) {
+      if (token.content == name) {
+        return token.id;
+      }
+    }
+    return std::nullopt;
+  };
+  TokenSettings settings = read_token_settings(
+      directory,
+      {.find = find,
+       .vocab_size = static_cast<std::int64_t>(spec.tokens.size()),
+       .bos = spec.bos,
+       .eos = spec.eos,
+       .own_goes_first = true,
+       .own_file = kFileName});
+  spec.bos = settings.bos;
+  spec.eos = settings.eos;
+  spec.ends = joined_ends(settings.eos, settings.ends);
+  std::move(settings.files.begin(), settings.files.end(), std::back_inserter(spec.files));
+}
+
 } // namespace
 
-std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(const std::filesystem::path& file) {
+std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(
+    const std::filesystem::path& file,
+    WithoutSettings without) {
   BpeSpec spec;
   spec.kind = "tiktoken";
   spec.source = file.string();
   std::string content = read_tokenizer_file(file);
   spec.tokens = read_ranks(content, spec.source);
-  spec.files.emplace_back("tokenizer.model", std::move(content));
+  const bool is_llama3 = without == WithoutSettings::kLlama3 || sha256_hex(content) == kLlama3Hash;
+  spec.files.emplace_back(kFileName, std::move(content));
   const std::size_t num_ranks = spec.tokens.size();
   for (const std::string& token : spec.tokens) {
     spec.whole.push_back(!token.empty());
@@ -241,6 +279,13 @@ std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(const std::filesystem::
     std::string settings = read_tokenizer_file(settings_file);
     read_settings(settings, settings_file.string(), spec);
     spec.files.emplace_back(kSettingsName, std::move(settings));
+  } else if (!is_llama3) {
+    throw FormatError(
+        spec.source,
+        "a rank file other than Llama-3's needs a tiktoken.json beside it, with its split pattern "
+        "and special tokens",
+        std::to_string(num_ranks) + " ranks, none beside it",
+        "docs/formats.md shows one");
   } else {
     spec.steps.push_back({.pattern = kLlama3Pattern});
     for (int i = 0; i < kNumLlama3Specials; ++i) {
@@ -256,6 +301,7 @@ std::shared_ptr<const Tokenizer> load_tiktoken_tokenizer(const std::filesystem::
     }
   }
   spec.whole.resize(spec.tokens.size());
+  find_text_marks(file.parent_path(), spec);
   return make_bpe_tokenizer(std::move(spec));
 }
 

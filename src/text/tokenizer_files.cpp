@@ -9,6 +9,7 @@
 #include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
 #include "text/bytes_tokenizer.h"
+#include "text/token_settings.h"
 #include "text/tokenizer_loaders.h"
 
 namespace fcc {
@@ -134,7 +135,9 @@ std::shared_ptr<const Tokenizer> load_saved(const fs::path& directory) {
         "the tokenizer's file must lie beside it",
         file.string());
   }
-  auto tokenizer = load(saved.kind, file);
+  auto tokenizer = saved.kind == TokenizerKind::kTiktoken
+                       ? load_tiktoken_tokenizer(file, WithoutSettings::kLlama3)
+                       : load(saved.kind, file);
   if (tokenizer->hash() != saved.hash) {
     throw FormatError(
         file.string(),
@@ -220,6 +223,28 @@ void save_tokenizer(
   object.push_back({"add_eos", {config.ends_with_eos()}});
   object.push_back({"hash", {tokenizer.hash()}});
   write_file_atomic(directory / kSavedName, json_text({std::move(object)}) + '\n');
+  save_token_ids(tokenizer, directory);
+}
+
+void save_token_ids(const Tokenizer& tokenizer, const fs::path& directory) {
+  write_token_ids(directory, tokenizer.bos_id(), tokenizer.end_ids());
+}
+
+std::int32_t required_eos(const Tokenizer& tokenizer, const std::string& where) {
+  if (const auto eos = tokenizer.eos_id()) {
+    return *eos;
+  }
+  const std::string kind = tokenizer.kind();
+  const std::string cure =
+      kind == "words" ? "add the line </s> to vocabulary.txt"
+      : kind == "tiktoken"
+          ? "name it as \"eos_token\" in tiktoken.json"
+          : "name it as \"eos_token\" in tokenizer_config.json beside the tokenizer";
+  throw ConfigError(
+      where,
+      "add_eos needs a tokenizer that says which token ends a text (EOS)",
+      "a " + kind + " tokenizer without",
+      cure + ", or let texts end without (--no-eos, add_eos: false)");
 }
 
 std::optional<TokenizerConfig> saved_tokenizer_config(const fs::path& directory) {

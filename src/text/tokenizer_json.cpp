@@ -1,11 +1,18 @@
 // Reads Hugging Face's tokenizer.json, as far as byte-level BPE goes: what is not supported is
 // refused by name, so that no id is ever wrong in silence.
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+
+#include "text/token_settings.h"
 #include "text/tokenizer_json_parts.h"
 #include "text/tokenizer_loaders.h"
 
 namespace fcc {
 namespace {
+
+constexpr const char* kFileName = "tokenizer.json";
 
 /// Only to learn which tokens begin and end a text; nothing is added to ids here.
 void read_post_processor(
@@ -33,33 +40,42 @@ void read_post_processor(
   }
 }
 
-/// `bos_token` and `eos_token` of a tokenizer_config.json: a string, or an object with `content`.
-void read_token_names(const JsonValue& root, const TokenNames& names, BpeSpec& spec) {
-  const auto read = [&](const char* key, std::optional<std::int32_t>& id) {
-    const JsonValue* value = root.find(key);
-    if (value == nullptr) {
-      return;
+/// The names that the families in use give to these tokens, where no file says: of the added tokens
+/// only, for a vocabulary may hold `<s>` as an ordinary piece of text.
+std::optional<std::int32_t> guess(
+    const BpeSpec& spec,
+    std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) {
+    for (const AddedToken& token : spec.added_tokens) {
+      if (token.content == name) {
+        return token.id;
+      }
     }
-    id = std::nullopt;
-    const JsonValue* content = value->find("content");
-    const auto* name = (content == nullptr ? value : content)->as<std::string>();
-    if (name != nullptr) {
-      id = names.find(*name);
-    }
-  };
-  read("bos_token", spec.bos);
-  read("eos_token", spec.eos);
+  }
+  return std::nullopt;
 }
 
-/// The names that the families in use give to these tokens, where no file says.
-void guess_token_names(const TokenNames& names, BpeSpec& spec) {
-  const auto guess = [&](std::optional<std::int32_t>& id, auto... candidates) {
-    for (const char* name : {candidates...}) {
-      id = id ? id : names.find(name);
-    }
-  };
-  guess(spec.bos, "<|begin_of_text|>", "<s>", "<bos>");
-  guess(spec.eos, "<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>");
+void find_text_marks(
+    const std::filesystem::path& directory,
+    const TokenNames& names,
+    BpeSpec& spec) {
+  TokenSettings settings = read_token_settings(
+      directory,
+      {.find = [&](std::string_view name) { return names.find(name); },
+       .vocab_size = static_cast<std::int64_t>(spec.tokens.size()),
+       .bos = spec.bos,
+       .eos = spec.eos,
+       .own_file = kFileName});
+  if (settings.may_guess_bos) {
+    settings.bos = guess(spec, {"<|begin_of_text|>", "<s>", "<bos>"});
+  }
+  if (settings.may_guess_eos) {
+    settings.eos = guess(spec, {"<|end_of_text|>", "<|endoftext|>", "</s>", "<eos>"});
+  }
+  spec.bos = settings.bos;
+  spec.eos = settings.eos;
+  spec.ends = joined_ends(settings.eos, settings.ends);
+  std::move(settings.files.begin(), settings.files.end(), std::back_inserter(spec.files));
 }
 
 } // namespace
@@ -89,15 +105,8 @@ std::shared_ptr<const Tokenizer> load_huggingface_tokenizer(const std::filesyste
     if (const JsonValue* value = TokenizerJsonFile::optional(root, "post_processor")) {
       read_post_processor(file, *value, "post_processor", names, spec);
     }
-    spec.files.emplace_back("tokenizer.json", std::move(content));
-    const auto config_file = path.parent_path() / "tokenizer_config.json";
-    if (std::filesystem::is_regular_file(config_file)) {
-      std::string config = read_tokenizer_file(config_file);
-      read_token_names(parse_json_without_duplicates(config, config_file.string()), names, spec);
-      spec.files.emplace_back("tokenizer_config.json", std::move(config));
-    } else {
-      guess_token_names(names, spec);
-    }
+    spec.files.emplace_back(kFileName, std::move(content));
+    find_text_marks(path.parent_path(), names, spec);
   }
   return make_bpe_tokenizer(std::move(spec));
 }

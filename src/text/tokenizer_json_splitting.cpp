@@ -14,6 +14,9 @@ constexpr std::string_view kGpt2Pattern =
 /// What `Digits` takes for a digit: Rust's `char::is_numeric`, Unicode 17 in tokenizers 0.23.
 constexpr std::string_view kDigit = R"([\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}])";
 
+/// Every step compiles a pattern and cuts what the one before leaves; real files have up to ten.
+constexpr std::size_t kMaxSteps = 32;
+
 void read_normalizer(
     const TokenizerJsonFile& file,
     const JsonValue& value,
@@ -69,6 +72,9 @@ void read_pre_tokenizer(
     bool& byte_level,
     BpeSpec& spec) {
   const std::string& type = file.text(value, path, "type");
+  if (spec.steps.size() >= kMaxSteps) {
+    file.refuse(path, "at most " + std::to_string(kMaxSteps) + " pre-tokenizers may cut a text");
+  }
   if (byte_level) {
     file.refuse(path, "nothing may follow ByteLevel", type);
   }

@@ -156,6 +156,12 @@ void read_added_tokens(
     if (token.content.empty()) {
       file.refuse(path, "must not be empty");
     }
+    if (token.content.size() > AddedTokenFinder::kMaxTokenBytes) {
+      file.refuse(
+          path,
+          "must have at most " + std::to_string(AddedTokenFinder::kMaxTokenBytes) + " bytes",
+          std::to_string(token.content.size()));
+    }
     if (file.flag(value, path, "single_word", false)) {
       file.refuse(path + ".single_word", "must be false", token.content);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -125,13 +126,14 @@ TEST_F(Convert, AddedWeightsAreNewAndNeverDroppedInSilence) {
 TEST_F(Convert, KeysThatAreNoPartOfTheModelStay) {
   const std::string llama = save_tiny_model(folder_, "llama", tiny_config(Architecture::kLlama));
   std::string text = content_of(llama + "/config.json");
-  text.insert(1, "\"eos_token_id\": [3, 5], \"dtype\": \"float32\",");
+  text.insert(1, "\"attention_dropout\": 0.25, \"dtype\": \"float32\",");
   write_file_atomic(llama + "/config.json", text);
   write_file_atomic(llama + "/generation_config.json", "{\"eos_token_id\": 3}");
   write_file_atomic(llama + "/optimizer.safetensors", "not the model's");
   const std::string copy = convert(llama, "copy", "--dtype bfloat16");
   const std::string config = content_of(copy + "/config.json");
-  EXPECT_NE(config.find("eos_token_id"), std::string::npos);
+  EXPECT_NE(config.find("\"attention_dropout\": 0.25"), std::string::npos);
+  EXPECT_NE(config.find("\"eos_token_id\": 257"), std::string::npos);
   EXPECT_EQ(config.find("float32"), std::string::npos) << config;
   EXPECT_EQ(content_of(copy + "/generation_config.json"), "{\"eos_token_id\": 3}");
   EXPECT_FALSE(fs::exists(copy + "/optimizer.safetensors"));
@@ -191,6 +193,42 @@ TEST_F(Convert, ValuesBeyondTheTypesRangeAreRefused) {
   expect_error(arguments + "float16", 1, "range of float16");
   EXPECT_FALSE(fs::exists(folder_ / "b"));
   EXPECT_EQ(run(arguments + "bfloat16").exit_code, 0);
+}
+
+TEST_F(Convert, NaNWeightsAndAConfigurationWithoutModelTypeAreTold) {
+  const std::string model = save_tiny_model(folder_, "a", tiny_config(Architecture::kLlama));
+  const std::string convert_to_b = "convert " + model + " " + (folder_ / "b");
+  const std::string whole = content_of(model + "/config.json");
+  std::string text = whole;
+  text.replace(text.find("model_type"), 10, "model_kind");
+  write_file_atomic(model + "/config.json", text);
+  expect_error("check " + model, 1, "model_type");
+  expect_error(convert_to_b, 1, "model_type");
+  write_file_atomic(model + "/config.json", whole);
+  EXPECT_EQ(run("check " + model).exit_code, 0);
+
+  std::string bytes = content_of(model + "/model.safetensors");
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(bytes.data() + bytes.size() - sizeof(nan), &nan, sizeof(nan));
+  std::ofstream(model + "/model.safetensors", std::ios::binary) << bytes;
+  expect_error("check " + model, 1, "NaN");
+  expect_error(convert_to_b, 1, "NaN");
+  expect_error(convert_to_b + " --dtype bfloat16", 1, "NaN");
+  EXPECT_FALSE(fs::exists(folder_ / "b"));
+}
+
+TEST_F(Convert, AModelOfAnOlderRunLearnsWhereATextEnds) {
+  const std::string model = save_tiny_model(folder_, "a", tiny_config(Architecture::kLlama));
+  std::string text = content_of(model + "/config.json");
+  for (const char* key : {"bos_token_id", "eos_token_id"}) {
+    text.replace(text.find(key), 3, "old");
+  }
+  write_file_atomic(model + "/config.json", text);
+  fs::remove(model + "/generation_config.json");
+  const std::string copy = convert(model, "copy", "");
+  for (const char* name : {"/config.json", "/generation_config.json"}) {
+    EXPECT_NE(content_of(copy + name).find("\"eos_token_id\": 257"), std::string::npos) << name;
+  }
 }
 
 TEST_F(Convert, BadUsageIsSaidWithExitCode2) {

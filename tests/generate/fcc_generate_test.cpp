@@ -110,6 +110,22 @@ TEST_F(FccGenerate, PlainLlamasAndOtherTypesGenerateToo) {
   generated("-n 30 --prompt abc --dtype bfloat16");
 }
 
+TEST_F(FccGenerate, APaddedVocabularyNeverEndsIt) {
+  config_.vocab_size = 2000; // the byte tokenizer has 258
+  FlatParameters parameters = test::tiny_parameters(config_, ComputeDType::kFloat32);
+  const std::string padded = folder_ / "padded";
+  std::filesystem::create_directories(padded);
+  save_model(parameters, parameters.compute(), DType::kF32, padded);
+  save_tokenizer(*make_tokenizer(TokenizerConfig()), TokenizerConfig(), padded);
+  for (const std::string options : {"-t 0", "-t 1 --seed 1", "-t 1 --tokenizer bytes"}) {
+    const auto result = test::run_fcc(
+        folder_,
+        "fcc-generate",
+        "--device cpu -p ab -n 100 --ignore-eos -m " + padded + " " + options);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
+}
+
 TEST_F(FccGenerate, BadInputIsToldInOneLine) {
   const auto refused = [&](const std::string& arguments, const std::string& what) {
     const ProgramResult result = run(arguments);

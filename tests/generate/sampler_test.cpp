@@ -27,6 +27,19 @@ std::vector<double> softmax(const std::vector<double>& logits, double temperatur
   return weights;
 }
 
+TEST(Sampler, DrawsNoIdOfAPaddedVocabulary) {
+  const std::vector<double> logits{0.0, 1.0, 0.5, 9.0, 9.0}; // three tokens and two rows of padding
+  for (const double temperature : {0.0, 1.0}) {
+    const Sampler sampler({.temperature = temperature, .seed = 3, .num_ids = 3});
+    for (std::int64_t position = 0; position < 200; ++position) {
+      EXPECT_LT(sampler.sample(logits, position), 3);
+    }
+  }
+  EXPECT_EQ(Sampler({.num_ids = 3}).sample(logits, 0), 1);
+  EXPECT_EQ(Sampler({.num_ids = 9}).sample(logits, 0), 3);
+  EXPECT_THROW(Sampler({.num_ids = -1}), ConfigError);
+}
+
 TEST(Sampler, GreedyTakesTheFirstOfTheLargest) {
   EXPECT_EQ(Sampler({}).sample(kLogits, 0), 1);
   EXPECT_EQ(Sampler({.temperature = 0, .seed = 9}).sample(kLogits, 113), 1);

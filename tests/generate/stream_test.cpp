@@ -243,8 +243,8 @@ TEST_F(TokenStreamTest, AContinuationGoesOnWhereAnotherReaderOfThePromptStopped)
       continue_greedily(config_, weights_, prompts, 5));
   const Sampler sampler({.temperature = 0});
   EXPECT_EQ(
-      continue_sampled(config_, weights_, prompts[0], sampler, 5, std::nullopt, run_first),
-      continue_sampled(config_, weights_, prompts[0], sampler, 5, std::nullopt));
+      continue_sampled(config_, weights_, prompts[0], sampler, 5, {}, run_first),
+      continue_sampled(config_, weights_, prompts[0], sampler, 5, {}));
   EXPECT_EQ(num_read, 18);
 }
 

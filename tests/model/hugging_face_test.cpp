@@ -54,6 +54,7 @@ TEST(ModelConfigFile, KeysLeftOutMeanWhatLlamaTakesThemFor) {
   EXPECT_EQ(config.head_dim, 4);
   EXPECT_EQ(config.rope_theta, 10000.0);
   EXPECT_EQ(config.rms_norm_eps, 1e-6);
+  EXPECT_EQ(config.max_position_embeddings, 2048);
   EXPECT_FALSE(config.tie_word_embeddings);
   EXPECT_EQ(config.arch(), Architecture::kLlama);
 }
@@ -69,6 +70,9 @@ TEST(ModelConfigFile, OtherMathematicsIsRefusedByName) {
       refusal(R"("rope_scaling": {"rope_type": "yarn", "factor": 4.0})").find("rope_type"),
       std::string::npos);
   EXPECT_NE(refusal(R"("fcc": {"segment_lenght": 4})").find("segment_lenght"), std::string::npos);
+  EXPECT_NE(
+      refusal(R"("partial_rotary_factor": 0.5)").find("partial_rotary_factor"), std::string::npos);
+  EXPECT_EQ(refusal(R"("hidden_act": "swish", "partial_rotary_factor": 1.0)"), "");
   EXPECT_EQ(refusal(R"("use_cache": true, "attention_bias": false, "rope_scaling": null)"), "");
 }
 
@@ -87,6 +91,44 @@ TEST(ModelConfigFile, TheNewerFormOfRopeIsUnderstood) {
   ASSERT_TRUE(scaled.rope_scaling.has_value());
   EXPECT_EQ(scaled.rope_scaling->factor, 32.0);
   EXPECT_EQ(scaled.rope_scaling->original_max_position_embeddings, 4096);
+}
+
+TEST(ModelConfigFile, RopeKeysLeftOutMeanWhatTransformersTakeThemFor) {
+  const std::string llama3 =
+      R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0)";
+  const auto length = [](const std::string& more) {
+    const auto rope = parse_model_config(llama_json(more), "c").rope_scaling;
+    return rope ? rope->original_max_position_embeddings : 0;
+  };
+  EXPECT_EQ(length(R"("rope_scaling": )" + llama3 + "}"), 2048); // Llama's max_position_embeddings
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const std::string rope = "\"" + std::string(key) + "\": " + llama3;
+    const std::string own = rope + R"(, "original_max_position_embeddings": 512})";
+    EXPECT_EQ(length(R"("max_position_embeddings": 4096, )" + rope + "}"), 4096);
+    EXPECT_EQ(length(R"("max_position_embeddings": 4096, )" + own), 512);
+    EXPECT_EQ(length(R"("original_max_position_embeddings": 1024, )" + own), 1024);
+    EXPECT_EQ(length("\"" + std::string(key) + "\": {}"), 0);
+    EXPECT_EQ(length("\"" + std::string(key) + R"(": {"rope_theta": 5000.0})"), 0);
+    EXPECT_EQ(length("\"" + std::string(key) + R"(": {"type": "default"})"), 0);
+  }
+  for (const char* key : {"factor", "low_freq_factor", "high_freq_factor"}) {
+    std::string rope = llama3 + "}";
+    rope.replace(rope.find('"' + std::string(key) + '"') + 1, 1, "no_"); // another key
+    EXPECT_NE(refusal("\"rope_scaling\": " + rope).find(key), std::string::npos) << key;
+  }
+  const std::string theta = R"("rope_parameters": {"rope_theta": 5000.0}, "rope_scaling": {})";
+  EXPECT_EQ(parse_model_config(llama_json(theta), "c").rope_theta, 5000.0);
+}
+
+TEST(ModelConfigFile, AShapeThatTransformersRefuseOfALlamaIsNotWrittenAsOne) {
+  ModelConfig config = tiny_config(std::nullopt);
+  config.hidden_size = 2 * config.num_attention_heads * config.head_dim;
+  EXPECT_NE(
+      model_config_json(config, DType::kF32).find(R"("model_type": "llama")"), std::string::npos);
+  ++config.hidden_size; // the heads have a width of their own, so that only transformers mind
+  const std::string text = model_config_json(config, DType::kF32);
+  EXPECT_NE(text.find(R"("model_type": "fcc")"), std::string::npos);
+  EXPECT_EQ(model_config_json(parse_model_config(text, "c"), DType::kF32), text);
 }
 
 TEST(ModelConfigFile, IsWrittenSoThatNoAddedWeightIsDroppedInSilence) {

@@ -92,6 +92,7 @@ def make_rank_file(vocabulary):
         extra += not printable
     ranks = {bytes(alphabet[c] for c in token): rank for token, rank in vocabulary.items() if rank < 1000}
     os.makedirs(os.path.join(DATA, "tiktoken"), exist_ok=True)
+    # tiktoken.json beside it is written by hand: Llama-3's pattern and 256 special tokens from id 1000.
     with open(os.path.join(DATA, "tiktoken", "tokenizer.model"), "w") as file:
         for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
             file.write(f"{base64.b64encode(token).decode()} {rank}\n")

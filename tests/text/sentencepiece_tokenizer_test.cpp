@@ -54,6 +54,26 @@ TEST(SentencePieceTokenizer, CutsLongTextsWhereNoIdChanges) {
   }
 }
 
+TEST(SentencePieceTokenizer, NoCutSeparatesASpaceFromAMarkThatIsOneToo) {
+  // Encoded whole, so that nothing is cut: a text is cut at the first chance after 16 KiB.
+  constexpr std::size_t kChunkBytes = 16 << 10;
+  for (const char* name : {"llama_style", "unigram"}) {
+    const auto tokenizer = open(name);
+    for (const char* end : {"\u2581 \u2581b", " \u2581b", "\u2581 b", "\u2581 \u2581 the", " b"}) {
+      const std::string words = "\nthe end";
+      const std::string start(kChunkBytes - words.size(), 'a');
+      // A line is a text of its own behind its newline, so that the whole is known from its parts.
+      Ids expected = tokenizer->encode(start);
+      const Ids rest = tokenizer->encode("\n" + std::string("the end") + end);
+      const Ids newline = tokenizer->encode("\n");
+      const std::size_t prefix = newline.size() - 1; // the dummy prefix, where there is one
+      expected.insert(
+          expected.end(), rest.begin() + static_cast<std::ptrdiff_t>(prefix), rest.end());
+      EXPECT_EQ(tokenizer->encode(start + words + end), expected) << name << end;
+    }
+  }
+}
+
 TEST(SentencePieceTokenizer, ReadsBackAnyBytes) {
   Random random(3);
   for (const char* name : {"llama_style", "unigram"}) {

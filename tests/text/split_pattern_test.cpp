@@ -56,6 +56,22 @@ TEST(SplitPattern, KnowsLettersDigitsAndSpacesOfUnicode16) {
   EXPECT_EQ(split("\\d", "\U00011bf0a"), (Pieces{"\U00011bf0", "a"}));
 }
 
+TEST(SplitPattern, CountsTheStepsOfAWholeTextNotOfOneMatch) {
+  // Every match is harmless, a thousand of them are not; the text of one long run needs many steps
+  // at one place, and gets them.
+  const SplitPattern cubic("a(?=a*a*a*c)|a", "test");
+  SplitPattern::Scratch scratch;
+  const std::string text(2000, 'a');
+  scratch.begin_text(text.size());
+  std::vector<std::size_t> ends;
+  EXPECT_THROW(cubic.cut(text, 0, text.size(), UnicodeTables::kLibrary, scratch, ends), Error);
+  const SplitPattern plain("\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+|\\S+", "test");
+  const std::string run = std::string(4 << 20, ' ') + "a";
+  scratch.begin_text(run.size());
+  ends.clear();
+  EXPECT_EQ(plain.cut(run, 0, 1000, UnicodeTables::kLibrary, scratch, ends), run.size());
+}
+
 TEST(SplitPattern, EndsARunawayPatternWithAnError) {
   EXPECT_THROW(split("(a+)+[bc]", std::string(60, 'a')), Error);
   EXPECT_THROW(split("((a|b)*?)*c", std::string(2000000, 'a')), Error);

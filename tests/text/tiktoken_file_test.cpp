@@ -24,7 +24,9 @@ std::shared_ptr<const Tokenizer> open(const TemporaryDirectory& directory) {
   return make_tokenizer(config);
 }
 
-std::string complaint(const std::string& content, const std::string& settings = {}) {
+const char* const kPlainSettings = R"({"pattern": "[a-z]+|."})";
+
+std::string complaint(const std::string& content, const std::string& settings = kPlainSettings) {
   const TemporaryDirectory directory;
   write_plain(directory / "tokenizer.model", content);
   if (!settings.empty()) {
@@ -88,6 +90,22 @@ TEST(TiktokenFile, TakesPatternAndSpecialTokensFromTheSettingsBesideIt) {
   const TemporaryDirectory copy;
   save_tokenizer(*tokenizer, {}, copy.path());
   EXPECT_EQ(open(copy)->hash(), tokenizer->hash());
+}
+
+TEST(TiktokenFile, IsNotTakenForLlama3sWhereNothingSaysWhoseItIs) {
+  EXPECT_NE(complaint(rank_file(), "").find("tiktoken.json"), std::string::npos);
+}
+
+TEST(TiktokenFile, OpensADirectoryThatWasSavedWhenEveryFileWasTakenForLlama3s) {
+  const TemporaryDirectory directory;
+  TokenizerConfig config;
+  const auto data = std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe/tiktoken";
+  config.path = data.string();
+  const auto tokenizer = make_tokenizer(config); // its settings are Llama-3's, written out
+  save_tokenizer(*tokenizer, {}, directory.path());
+  std::filesystem::remove(directory / "tiktoken.json");
+  EXPECT_EQ(open(directory)->hash(), tokenizer->hash());
+  EXPECT_EQ(open(directory)->eos_id(), 1001);
 }
 
 TEST(TiktokenFile, RefusesMalformedSettings) {

@@ -100,6 +100,19 @@ TEST(TokenizerJson, RefusesMalformedVocabularies) {
   EXPECT_COMPLAINT("unk_token", (root["model"]["unk_token"] = "<nothing>"));
 }
 
+TEST(TokenizerJson, BoundsWhatAFileCanMakeOfItsTexts) {
+  EXPECT_COMPLAINT("at most 32 pre-tokenizers", {
+    Json steps = Json::array();
+    for (int i = 0; i < 60000; ++i) {
+      steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+    }
+    steps.push_back(root["pre_tokenizer"]["pretokenizers"].back());
+    root["pre_tokenizer"]["pretokenizers"] = steps;
+  });
+  EXPECT_COMPLAINT(
+      "at most 1024 bytes", (root["added_tokens"][2]["content"] = std::string(1025, '<')));
+}
+
 TEST(TokenizerJson, RefusesMalformedMerges) {
   EXPECT_COMPLAINT("two tokens", (root["model"]["merges"][3] = "a"));
   EXPECT_COMPLAINT("two tokens", (root["model"]["merges"][3] = "a b c"));

@@ -14,12 +14,6 @@ namespace fcc::tools {
 namespace fs = std::filesystem;
 namespace {
 
-bool has_tokenizer(const fs::path& directory) {
-  const auto names = {"fcc_tokenizer.json", "tokenizer.json", "tokenizer.model", "vocabulary.txt"};
-  return std::any_of(
-      names.begin(), names.end(), [&](const char* name) { return fs::exists(directory / name); });
-}
-
 /// What the tokenizer is; its ids must have a row in the embedding.
 std::string check_tokenizer(const ModelFiles& model) {
   if (!has_tokenizer(model.directory)) {
@@ -44,8 +38,12 @@ int run_check(const fs::path& directory) {
   if (!absent.empty()) {
     throw FormatError(directory.string(), "lacks the weight " + absent.front());
   }
+  require_model_type(directory);
   const std::string tokenizer = check_tokenizer(model);
   const bool has_manifest = verify_if_manifest(directory);
+  for (const WeightShape& weight : weight_shapes(model.config)) {
+    require_finite(model.weights.at(weight.name));
+  }
   std::printf(
       "%s: good: %s; %s parameters in %zu tensors, %s; %s; %s\n",
       directory.c_str(),
@@ -64,7 +62,8 @@ void add_check(CLI::App& app, std::function<int()>& run) {
   auto directory = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "check",
-      "Whether a model is whole: configuration, every weight with its shape and type, tokenizer, "
+      "Whether a model is whole: configuration, every weight with its shape and type and no NaN, "
+      "tokenizer, "
       "and size and SHA-256 of every file where there is a manifest.json.\n"
       "Exit code 0: it is; 1: a file is damaged or does not fit; 2: the configuration is refused.");
   command->add_option("directory", *directory, "Hugging Face directory")->required();

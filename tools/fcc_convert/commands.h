@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include <ATen/core/Tensor.h>
+
 #include "fcc/config/model_config.h"
 #include "fcc/core/dtype.h"
 #include "fcc/io/safetensors.h"
@@ -33,6 +35,21 @@ ModelFiles open_model(const std::filesystem::path& directory);
 
 /// Checks size and hash of every file if the directory has a `manifest.json`; whether it has.
 bool verify_if_manifest(const std::filesystem::path& directory);
+
+/// Refuses a `config.json` without `model_type`, by which Hugging Face's loaders know a model, and
+/// which alone tells a Llama from a model of equal weights and other mathematics.
+void require_model_type(const std::filesystem::path& directory);
+
+/// Refuses a weight that holds NaN or infinity. Memory does not grow with it.
+void require_finite(const TensorView& weight);
+
+/// Calls `work` for the tensor's elements in order, a bounded number at once: [n], on the CPU.
+void for_each_block(
+    const TensorView& weight,
+    const std::function<void(const at::Tensor& block)>& work);
+
+/// Whether a directory holds a tokenizer's file.
+bool has_tokenizer(const std::filesystem::path& directory);
 
 /// The element type of the embedding: what `torch_dtype` says of a model.
 DType main_dtype(const ModelFiles& model);

@@ -1,5 +1,14 @@
+#include <algorithm>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
+
+#include "fcc/core/error.h"
+#include "fcc/core/json.h"
 #include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
+#include "fcc/model/tensor_io.h"
 #include "fcc_convert/commands.h"
 
 namespace fcc::tools {
@@ -16,6 +25,47 @@ bool verify_if_manifest(const fs::path& directory) {
   }
   verify_manifest(directory);
   return true;
+}
+
+bool has_tokenizer(const fs::path& directory) {
+  const auto names = {"fcc_tokenizer.json", "tokenizer.json", "tokenizer.model", "vocabulary.txt"};
+  return std::any_of(
+      names.begin(), names.end(), [&](const char* name) { return fs::exists(directory / name); });
+}
+
+void require_model_type(const fs::path& directory) {
+  const fs::path file = directory / "config.json";
+  const JsonValue root = parse_json_without_duplicates(read_file(file), file.string());
+  const JsonValue* type = root.find("model_type");
+  if (type == nullptr || type->is_null()) {
+    throw FormatError(
+        file.string(),
+        "needs the key `model_type`, without which no other program knows the model",
+        {},
+        "if it is a Llama, add \"model_type\": \"llama\"");
+  }
+}
+
+void for_each_block(
+    const TensorView& weight,
+    const std::function<void(const at::Tensor& block)>& work) {
+  constexpr std::size_t kBlockElements = std::size_t{1} << 22;
+  const at::NoGradGuard no_grad;
+  const auto width = static_cast<std::size_t>(dtype_bytes(weight.dtype));
+  for (std::size_t begin = 0; begin < weight.bytes.size(); begin += kBlockElements * width) {
+    const auto part =
+        weight.bytes.subspan(begin, std::min(kBlockElements * width, weight.bytes.size() - begin));
+    const auto count = static_cast<std::int64_t>(part.size() / width);
+    work(read_tensor({weight.name, weight.dtype, {count}, part}));
+  }
+}
+
+void require_finite(const TensorView& weight) {
+  for_each_block(weight, [&](const at::Tensor& block) {
+    if (!at::isfinite(block).all().item<bool>()) {
+      throw FormatError(weight.name, "must hold finite numbers", "NaN or infinity");
+    }
+  });
 }
 
 DType main_dtype(const ModelFiles& model) {

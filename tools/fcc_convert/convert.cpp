@@ -18,6 +18,7 @@
 #include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/model/tensor_io.h"
+#include "fcc/text/tokenizer.h"
 #include "fcc_convert/commands.h"
 
 namespace fcc::tools {
@@ -29,9 +30,6 @@ struct Arguments {
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
   bool overwrite = false;
 };
-
-/// Elements that are cast at once: what a cast needs in memory, however large the tensor.
-constexpr std::size_t kBlockElements = std::size_t{1} << 22;
 
 std::optional<DType> dtype_of(const std::string& name) {
   if (name.empty()) {
@@ -113,18 +111,14 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
 
 /// Casts block by block; the bytes themselves where the type stays.
 void write_weight(const TensorView& source, DType dtype, const AppendBytes& append) {
+  require_finite(source);
   if (source.dtype == dtype) {
     append(source.bytes);
     return;
   }
-  const auto width = static_cast<std::size_t>(dtype_bytes(source.dtype));
-  for (std::size_t begin = 0; begin < source.bytes.size(); begin += kBlockElements * width) {
-    const auto part =
-        source.bytes.subspan(begin, std::min(kBlockElements * width, source.bytes.size() - begin));
-    const auto count = static_cast<std::int64_t>(part.size() / width);
-    const at::Tensor block = read_tensor({source.name, source.dtype, {count}, part});
+  for_each_block(source, [&](const at::Tensor& block) {
     const at::Tensor cast = block.to(tensor_dtype(dtype));
-    if (at::isfinite(cast).logical_not().logical_and_(at::isfinite(block)).any().item<bool>()) {
+    if (!at::isfinite(cast).all().item<bool>()) {
       throw FormatError(
           source.name,
           "every value must lie in the range of " + dtype_text(dtype),
@@ -132,7 +126,7 @@ void write_weight(const TensorView& source, DType dtype, const AppendBytes& appe
           "bfloat16 has the range of float32");
     }
     append(bytes_of(cast));
-  }
+  });
 }
 
 /// Memory weights that IN lacks begin as in `FlatParameters`: norms one, learned memory zero.
@@ -170,11 +164,21 @@ void copy_companions(const fs::path& from, const fs::path& to) {
   }
 }
 
+/// An older run's model says nowhere but in its tokenizer where a text ends.
+void add_token_ids(const fs::path& directory) {
+  const fs::path file = directory / "config.json";
+  const JsonValue config = parse_json_without_duplicates(read_file(file), file.string());
+  if (config.find("eos_token_id") == nullptr && has_tokenizer(directory)) {
+    save_token_ids(*make_tokenizer({.path = directory.string()}), directory);
+  }
+}
+
 int run_convert(const Arguments& arguments) {
   const at::NoGradGuard no_grad;
   const std::optional<DType> dtype = dtype_of(arguments.dtype);
   check_output(arguments);
   const ModelFiles model = open_model(arguments.input);
+  require_model_type(arguments.input);
   const ModelConfig config = target_config(model.config, arguments.fcc);
   const auto fresh = check_weights(config, model.weights, arguments.input);
   verify_if_manifest(arguments.input); // the copy's own manifest must not vouch for damage
@@ -206,6 +210,7 @@ int run_convert(const Arguments& arguments) {
       });
   write_file_atomic(output.path() / "config.json", config_text(model, config, config_dtype));
   copy_companions(model.directory, output.path());
+  add_token_ids(output.path());
   output.commit();
 
   const TensorTotals totals = total_of(SafetensorsDirectory(target));

@@ -183,7 +183,12 @@ int run(Options options, bool segments_given) {
   const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
                           std::int64_t num_tokens) {
     return continue_greedily(
-        config, model.weights, prompts, num_tokens, std::bind_front(&Prefill::run, &prefill));
+        config,
+        model.weights,
+        prompts,
+        num_tokens,
+        std::bind_front(&Prefill::run, &prefill),
+        model.tokenizer->vocab_size());
   };
   const auto show = [](const PasskeyCell& cell, std::size_t done, std::size_t all) {
     std::fprintf(

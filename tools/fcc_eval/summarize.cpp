@@ -97,7 +97,9 @@ int run(Options options) {
   const LoadedModel& model = prefill.model();
   const PairFile pairs(options.pairs);
   const PairTemplate prompts(
-      model.tokenizer, {.bos = model.tokenizer_policy.begins_with_bos(), .eos = true});
+      model.tokenizer,
+      {.bos = model.tokenizer_policy.begins_with_bos(),
+       .eos = model.tokenizer->eos_id() != std::nullopt});
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
       {"model", model_hash(model.parameters)},
@@ -112,17 +114,15 @@ int run(Options options) {
   const auto summarize = [&](const std::vector<std::int32_t>& prompt, std::int64_t index) {
     SamplerOptions sampler = options.sampler;
     sampler.seed += static_cast<std::uint64_t>(index); // each text draws for itself
-    std::vector<std::int32_t> ids = continue_sampled(
+    sampler.num_ids = model.tokenizer->vocab_size();
+    return model.tokenizer->decode(continue_sampled(
         model.config(),
         model.weights,
         prompt,
         Sampler(sampler),
         options.max_tokens,
-        model.tokenizer->eos_id(),
-        std::bind_front(&Prefill::run, &prefill));
-    // A model may have more tokens than its tokenizer: those stand for no text.
-    std::erase_if(ids, [&](std::int32_t id) { return id >= model.tokenizer->vocab_size(); });
-    return model.tokenizer->decode(ids);
+        model.tokenizer->end_ids(),
+        std::bind_front(&Prefill::run, &prefill)));
   };
   const auto show = [](const SummaryResult& result, std::int64_t done, std::int64_t all) {
     std::fprintf(

@@ -20,7 +20,7 @@ struct TokenizeOptions {
   CorpusOptions corpus;
   std::filesystem::path output;
   bool add_bos = false;
-  bool add_eos = true;         ///< where the tokenizer has an EOS
+  bool add_eos = true;         ///< the tokenizer must have an EOS
   std::int64_t min_tokens = 1; ///< of a document with its BOS and EOS
   std::optional<std::int64_t> max_tokens;
   bool deduplicate = false; ///< keeps the first of equal texts (SHA-256, cut to 128 bits)

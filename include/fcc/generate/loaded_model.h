@@ -32,7 +32,7 @@ struct LoadedModel {
 /// Where a model and its tokenizer come from and where they go.
 struct LoadOptions {
   std::filesystem::path directory;      ///< Hugging Face layout, as `fcc-train` saves it
-  std::optional<std::string> tokenizer; ///< another file or directory; default: `directory`
+  std::optional<std::string> tokenizer; ///< `bytes`, a file or a directory; default: `directory`
   at::Device device = at::kCPU;
   ComputeDType dtype = ComputeDType::kFloat32;
 };
@@ -42,8 +42,20 @@ struct LoadOptions {
 /// files.
 LoadedModel load_model(const LoadOptions& options);
 
+/// Whether special tokens written out in a text (`<|im_start|>`) are tokens or plain text.
+enum class SpecialTokens { kEscaped, kParsed };
+
+/// Token ids of a text that goes on after others, without BOS.
+std::vector<std::int32_t> encode_text(
+    const LoadedModel& model,
+    const std::string& text,
+    SpecialTokens special = SpecialTokens::kEscaped);
+
 /// Token ids of a text as the model was trained to see a document's start: BOS first where the
-/// tokenizer's policy says so.
-std::vector<std::int32_t> encode_prompt(const LoadedModel& model, const std::string& text);
+/// tokenizer's policy says so (once, if the text itself begins with it).
+std::vector<std::int32_t> encode_prompt(
+    const LoadedModel& model,
+    const std::string& text,
+    SpecialTokens special = SpecialTokens::kEscaped);
 
 } // namespace fcc

@@ -12,6 +12,8 @@ struct SamplerOptions {
   std::int64_t top_k = 0;   ///< only the k most likely tokens; 0: all
   double top_p = 1.0;       ///< only the fewest most likely tokens whose probabilities reach p
   std::uint64_t seed = 0;
+  /// Only ids below are drawn: the tokenizer's vocabulary, where a model's is padded; 0: all.
+  std::int64_t num_ids = 0;
 };
 
 /// One token that may be drawn.

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <span>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -74,23 +74,25 @@ class TokenStream {
 using PromptRunner = std::function<std::int64_t(const at::Tensor& ids, MemoryState& state)>;
 
 /// Continues prompts of equal length by `num_tokens` tokens each, greedily (equal logits: the
-/// lowest id); one row of ids a prompt. Errors: as `TokenStream`; `Error` on unequal lengths.
+/// lowest id), with ids below `num_ids` (as in `SamplerOptions`); one row of ids a prompt. Errors:
+/// as `TokenStream`; `Error` on unequal lengths.
 std::vector<std::vector<std::int32_t>> continue_greedily(
     const ModelConfig& config,
     const ModelWeights& weights,
     const std::vector<std::vector<std::int32_t>>& prompts,
     std::int64_t num_tokens,
-    const PromptRunner& run_first = {});
+    const PromptRunner& run_first = {},
+    std::int64_t num_ids = 0);
 
-/// Continues one prompt by tokens that `sampler` draws, until `eos` (not among the result) or
-/// `max_tokens`.
+/// Continues one prompt by tokens that `sampler` draws, until one of `ends` (not among the result)
+/// or `max_tokens`.
 std::vector<std::int32_t> continue_sampled(
     const ModelConfig& config,
     const ModelWeights& weights,
     const std::vector<std::int32_t>& prompt,
     const Sampler& sampler,
     std::int64_t max_tokens,
-    std::optional<std::int32_t> eos,
+    std::span<const std::int32_t> ends,
     const PromptRunner& run_first = {});
 
 } // namespace fcc

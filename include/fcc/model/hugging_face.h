@@ -12,12 +12,15 @@ namespace fcc {
 class SafetensorsDirectory;
 
 /// Reads `config.json` of a Hugging Face directory, strictly. Refused by name: attention_bias,
-/// mlp_bias, hidden_act other than silu, rope_type other than default/llama3, quantization_config.
+/// mlp_bias, hidden_act other than silu (or swish), rope_type other than default/llama3,
+/// partial_rotary_factor, quantization_config.
 /// transformers 5's `rope_parameters` is understood; unknown keys that cannot change the maths are
 /// ignored. Errors: `FormatError`, `ConfigError` with path and key.
 ///
 /// Keys that a file leaves out mean what Hugging Face's Llama takes them for (head_dim = D/H,
-/// untied, theta 10000, eps 1e-6 …); the section `fcc` is read strictly.
+/// untied, theta 10000, eps 1e-6 …; `original_max_position_embeddings`: the one at the top level,
+/// else that of the section, else `max_position_embeddings`); where it takes them for nothing
+/// (llama3's factors) they are missed by name. The section `fcc` is read strictly.
 ModelConfig load_model_config(const std::filesystem::path& directory);
 
 /// The same from the text of a `config.json`; `source` names it in errors.
@@ -27,8 +30,8 @@ ModelConfig parse_model_config(const std::string& text, const std::string& sourc
 bool adds_weights(const ModelConfig& config);
 
 /// The text of `config.json` for a model: `model_type: llama` where no weight is added
-/// (condensation without own norm or learned memory), `fcc` otherwise, so that nothing is dropped
-/// in silence.
+/// (condensation without own norm or learned memory) and the heads divide hidden_size, without
+/// which transformers refuse a Llama; `fcc` otherwise, so that nothing is dropped in silence.
 std::string model_config_json(const ModelConfig& config, DType dtype);
 
 /// Whether `files` hold the weights of a model, no more and no less, each of its shape and of type

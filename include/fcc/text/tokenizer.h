@@ -33,12 +33,19 @@ class Tokenizer {
     encode(text, ids);
   }
 
-  /// The bytes of `ids` (not always whole UTF-8 characters; the stream decoder below waits for
-  /// them). Special tokens give nothing. Errors: `Error` on an id outside the vocabulary.
+  /// The bytes of `ids`: of what `encode` made of a text, that text where every byte has a token
+  /// and nothing is normalised (docs/formats.md says of which tokenizers this holds). (Not always
+  /// whole UTF-8 characters; the stream decoder below waits for them.) Special tokens give nothing.
+  /// Errors: `Error` on an id outside the vocabulary.
   virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
 
   virtual std::optional<std::int32_t> bos_id() const = 0;
   virtual std::optional<std::int32_t> eos_id() const = 0;
+  /// Where generation stops: `eos_id`, and what `generation_config.json` or `config.json` beside
+  /// the tokenizer list (a chat model ends its turn with another token than a text).
+  virtual std::vector<std::int32_t> end_ids() const {
+    return eos_id() ? std::vector<std::int32_t>{*eos_id()} : std::vector<std::int32_t>{};
+  }
 
   /// `bytes`, `words`, `sentencepiece`, `huggingface`, `tiktoken`.
   virtual std::string kind() const = 0;
@@ -63,16 +70,25 @@ class Tokenizer {
 /// `auto` looks into a directory for `fcc_tokenizer.json`, `tokenizer.json`, `tokenizer.model`,
 /// `vocabulary.txt`, in this order; a `tokenizer.model` is told to be SentencePiece's or tiktoken's
 /// by its content, and SentencePiece's goes before the `tokenizer.json` that was converted from it.
-/// Errors: `ConfigError` naming what is missing; `FormatError` if a file is malformed, or differs
-/// from the one that `fcc_tokenizer.json` was saved with.
+/// BOS and EOS are those of `tokenizer_config.json` or `special_tokens_map.json` beside it, of the
+/// file itself, of `generation_config.json` or `config.json`; where none of them says, an added
+/// token of a usual name (`<|endoftext|>`, `</s>` …).
+/// Errors: `ConfigError` naming what is missing; `FormatError` if a file is malformed, names an EOS
+/// that the vocabulary lacks, or differs from the one that `fcc_tokenizer.json` was saved with.
 std::shared_ptr<const Tokenizer> make_tokenizer(const TokenizerConfig& config);
 
 /// Saves the tokenizer with `fcc_tokenizer.json` (its kind, hash and BOS/EOS policy) into a model
-/// directory, so that `make_tokenizer({.path = directory})` opens the same.
+/// directory, so that `make_tokenizer({.path = directory})` opens the same; the files that lay
+/// beside it (chat template, special tokens …) go along, and `save_token_ids` is done.
 void save_tokenizer(
     const Tokenizer& tokenizer,
     const TokenizerConfig& config,
     const std::filesystem::path& directory);
+
+/// Puts `bos_token_id` and `eos_token_id` (a list of several `end_ids`) into the `config.json` and
+/// `generation_config.json` of a model directory, where Hugging Face transformers look for the end
+/// of a text. Nothing is done where there is no `config.json`. Errors: `IoError`, `FormatError`.
+void save_token_ids(const Tokenizer& tokenizer, const std::filesystem::path& directory);
 
 /// What `save_tokenizer` put into `directory`: the kind, the BOS/EOS policy and the directory as
 /// path. Absent if there is no `fcc_tokenizer.json`. Errors: `FormatError`.
@@ -82,6 +98,10 @@ std::optional<TokenizerConfig> saved_tokenizer_config(const std::filesystem::pat
 /// path was saved with, else BOS no and EOS yes. Both are set in the result. A section of another
 /// kind than the directory's does not take the policy over. Errors: as `saved_tokenizer_config`.
 TokenizerConfig with_saved_policy(TokenizerConfig config);
+
+/// The EOS of a tokenizer whose documents are to end with it. Errors: `ConfigError` at `where` that
+/// says how to name one, if it has none.
+std::int32_t required_eos(const Tokenizer& tokenizer, const std::string& where);
 
 /// Turns a stream of ids into text piece by piece, holding back bytes until characters are whole.
 /// Bytes that can no longer become a character are passed on as they are: what `push` and `finish`

@@ -28,7 +28,9 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->type_name("DIR")
       ->group(group);
   app.add_option(
-         "--tokenizer", options.tokenizer, "Another tokenizer file or directory than the model's")
+         "--tokenizer",
+         options.tokenizer,
+         "Another tokenizer than the model's: bytes, a file or a directory")
       ->type_name("PATH")
       ->group(group);
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N")
