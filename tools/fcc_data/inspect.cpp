@@ -32,7 +32,7 @@ void print_header(const TokenFile& file, const std::string& path) {
   const TokenFileInfo& info = file.info();
   std::printf(
       "%s\n  tokens     %s (%s)\n  documents  %s, of %s to %s tokens, %.1f on the mean\n"
-      "  tokenizer  %s, %s ids, %s BOS, %s EOS\n  hash       %s\n%s",
+      "  tokenizer  %s, %s ids, %s BOS, %s EOS\n  hash       %s\n  checksums  %s\n%s",
       path.c_str(),
       with_commas(file.num_tokens()).c_str(),
       std::string(dtype_name(file.dtype())).c_str(),
@@ -45,6 +45,7 @@ void print_header(const TokenFile& file, const std::string& path) {
       info.add_bos ? "with" : "without",
       info.add_eos ? "with" : "without",
       info.tokenizer_hash.c_str(),
+      file.has_checksums() ? "good" : "none (an older file)",
       histogram_text(histogram).c_str());
 }
 
@@ -172,6 +173,7 @@ int run_inspect(Arguments arguments) {
       throw ConfigError("inspect", "needs the path of a token file", "none");
     }
     const TokenFile file(*dataset.path);
+    file.verify();
     print_header(file, *dataset.path);
     marks = {.bos = file.info().add_bos, .eos = file.info().add_eos};
     if (tokenizer_name.empty() && file.info().tokenizer_kind != "bytes") {
