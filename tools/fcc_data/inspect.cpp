@@ -152,6 +152,12 @@ void refuse_what_is_not_used(const Arguments& arguments, bool has_token_file) {
     throw ConfigError(
         "inspect", "a token file says itself whether it has BOS and EOS", "--add-bos or --no-eos");
   }
+  if (arguments.dataset.type != DatasetKind::kPairs &&
+      (arguments.dataset.prompt_key || arguments.dataset.answer_key ||
+       arguments.dataset.prompt_template != DatasetConfig().prompt_template)) {
+    throw ConfigError(
+        "inspect", "--prompt-key, --answer-key and --template are for --type pairs", type);
+  }
   if (arguments.dataset.type != DatasetKind::kTokens &&
       arguments.dataset.document_memory != DocumentMemory::kCarry) {
     throw ConfigError("--document-memory", "is for --type tokens", "--type " + type);
@@ -220,7 +226,8 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       "inspect",
       "What a token file holds, and rows as fcc-train reads them.\n"
       "Segments and targets are marked; passkey and pairs can be looked at too.");
-  command->add_option("path", arguments->path, "Token file (tokens, documents) or JSONL (pairs)");
+  command->add_option(
+      "path", arguments->path, "Token file (tokens, documents); JSONL or Parquet (pairs)");
   add_choice(
       *command, "--type", dataset.type, "Kind of data: a token file twice, made samples, JSONL");
   command->add_option("--tokenizer", arguments->tokenizer, kTokenizerHelp);
@@ -244,7 +251,14 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       dataset.document_memory,
       "tokens: documents are joined, or each starts anew on a segment");
   add_choice(*command, "--loss-on", dataset.loss_on, "passkey, pairs: targets that count");
-  command->add_option("--seed", arguments->seed, "Other passkey samples")->capture_default_str();
+  command->add_option("--prompt-key", dataset.prompt_key, "pairs: key or column of the prompt");
+  command->add_option("--answer-key", dataset.answer_key, "pairs: key or column of the answer");
+  command->add_option(
+      "--template",
+      dataset.prompt_template,
+      "pairs: what is read before the answer, with {prompt}");
+  command->add_option("--seed", arguments->seed, "Other passkey samples, another order of pairs")
+      ->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin passkey and pairs with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end passkey and pairs with EOS");
   command->callback([arguments, &run] { run = [arguments] { return run_inspect(*arguments); }; });
