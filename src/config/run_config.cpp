@@ -96,6 +96,12 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
         dataset.document_memory == defaults.document_memory,
         "`tokens`, `documents`, `pairs`");
   }
+  if (dataset.type != DatasetKind::kPairs) {
+    refuse("prompt_key", !dataset.prompt_key, "`pairs`");
+    refuse("answer_key", !dataset.answer_key, "`pairs`");
+    refuse("template", dataset.prompt_template == defaults.prompt_template, "`pairs`");
+    refuse("shuffle", dataset.shuffle == defaults.shuffle, "`pairs`");
+  }
   if (!is_passkey && !is_recall && dataset.type != DatasetKind::kPairs) {
     const char* const types = "`passkey`, `pairs`, `recall`";
     refuse("loss_on", dataset.loss_on == defaults.loss_on, types);
@@ -148,6 +154,11 @@ void check_dataset(const DatasetConfig& dataset, Problems& problems) {
     check_recall(dataset, problems);
   } else if (!dataset.path || dataset.path->empty()) {
     problems.add("path", "must name the file of the dataset");
+  }
+  const std::size_t place = dataset.prompt_template.find("{prompt}");
+  if (place == std::string::npos ||
+      dataset.prompt_template.find("{prompt}", place + 1) != std::string::npos) {
+    problems.add("template", "must contain `{prompt}` once, which stands for the row's text");
   }
   if (dataset.loss_on == LossOn::kAnswer && dataset.context_weight != 1.0) {
     problems.add("context_weight", "has no effect with loss_on `answer`: leave it out");

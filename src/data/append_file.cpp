@@ -4,14 +4,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "data/block_checksums.h"
 #include "fcc/core/error.h"
 
 namespace fcc {
+namespace {
+
+constexpr std::int64_t kReadBytes = std::int64_t{1} << 20;
+
+} // namespace
 
 AppendFile::AppendFile(std::filesystem::path path, std::int64_t size_bytes)
     : path_(std::move(path)),
@@ -41,6 +49,28 @@ AppendFile::AppendFile(std::filesystem::path path, std::int64_t size_bytes)
   if (::ftruncate(descriptor_, size_bytes) != 0) {
     fail("cannot be cut");
   }
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(size_bytes, kReadBytes)));
+  for (std::int64_t at = 0; at < size_bytes; at += kReadBytes) {
+    const auto part =
+        std::span(buffer).first(static_cast<std::size_t>(std::min(size_bytes - at, kReadBytes)));
+    try {
+      read(at, part);
+    } catch (...) {
+      ::close(descriptor_); // no destructor runs after a constructor that failed
+      throw;
+    }
+    checksum_ = crc32_of(part, checksum_);
+  }
+}
+
+void AppendFile::require_checksum(std::uint32_t expected) const {
+  if (checksum_ != expected) {
+    throw FormatError(
+        path_.string(),
+        "must be as an interrupted run left it",
+        "it does not have its checksum",
+        "the file was damaged: --restart begins anew");
+  }
 }
 
 AppendFile::~AppendFile() {
@@ -48,6 +78,7 @@ AppendFile::~AppendFile() {
 }
 
 void AppendFile::append(std::span<const std::byte> bytes) {
+  checksum_ = crc32_of(bytes, checksum_); // of what was meant
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written >= 0) {

@@ -8,6 +8,7 @@
 namespace fcc {
 
 /// A file that grows at its end; what lies behind `size_bytes` when it is opened is cut off.
+/// What it keeps is read once, for the checksum.
 class AppendFile {
  public:
   /// Errors: `IoError`; `FormatError` if the file is shorter than `size_bytes`.
@@ -25,9 +26,17 @@ class AppendFile {
   /// Puts everything on the disk.
   void sync();
 
+  /// CRC-32 of all that was kept when the file was opened and appended since.
+  std::uint32_t checksum() const {
+    return checksum_;
+  }
+  /// Errors: `FormatError` unless the checksum is this one: the file was damaged.
+  void require_checksum(std::uint32_t expected) const;
+
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
+  std::uint32_t checksum_ = 0;
 };
 
 } // namespace fcc

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -65,12 +66,13 @@ class PlainSource final : public ByteSource {
 /// Compressed bytes that were read and not yet used.
 class Input {
  public:
-  explicit Input(const std::filesystem::path& path) : source_(path), buffer_(kChunkBytes) {}
+  explicit Input(std::unique_ptr<ByteSource> source)
+      : source_(std::move(source)), buffer_(kChunkBytes) {}
 
   /// Reads on if nothing is left; false at the end of the file.
   bool refill() {
     if (left_.empty()) {
-      left_ = std::span(buffer_).first(source_.read(buffer_));
+      left_ = std::span(buffer_).first(source_->read(buffer_));
     }
     return !left_.empty();
   }
@@ -81,18 +83,19 @@ class Input {
     left_ = left_.subspan(count);
   }
   std::int64_t consumed_bytes() const {
-    return source_.consumed_bytes();
+    return source_->consumed_bytes();
   }
 
  private:
-  PlainSource source_;
+  std::unique_ptr<ByteSource> source_;
   std::vector<char> buffer_;
   std::span<char> left_;
 };
 
 class GzipSource final : public ByteSource {
  public:
-  explicit GzipSource(const std::filesystem::path& path) : where_(path.string()), input_(path) {
+  GzipSource(const std::filesystem::path& path, std::unique_ptr<ByteSource> source)
+      : where_(path.string()), input_(std::move(source)) {
     if (inflateInit2(&stream_, 15 + 16) != Z_OK) { // 16: the gzip header, not zlib's
       throw Error(where_, "cannot set up decompression");
     }
@@ -109,6 +112,9 @@ class GzipSource final : public ByteSource {
         }
         return 0;
       }
+      if (!inside_ && behind_member_ && !pass_over_padding()) {
+        continue;
+      }
       inside_ = true;
       stream_.next_in = reinterpret_cast<Bytef*>(input_.left().data());
       stream_.avail_in = static_cast<uInt>(input_.left().size());
@@ -119,6 +125,7 @@ class GzipSource final : public ByteSource {
       input_.use(input_.left().size() - stream_.avail_in);
       if (result == Z_STREAM_END) {
         inside_ = false;
+        behind_member_ = true;
         inflateReset(&stream_);
       } else if (result != Z_OK && result != Z_BUF_ERROR) {
         throw FormatError(
@@ -135,17 +142,28 @@ class GzipSource final : public ByteSource {
   }
 
  private:
+  /// Archives are filled up with zeros to whole blocks; false where nothing else is left.
+  bool pass_over_padding() {
+    const std::span<char> left = input_.left();
+    const auto end = std::find_if(left.begin(), left.end(), [](char c) { return c != '\0'; });
+    input_.use(static_cast<std::size_t>(end - left.begin()));
+    return end != left.end();
+  }
+
   std::string where_;
   Input input_;
   z_stream stream_{};
   bool inside_ = false; ///< between a member's header and its end
+  bool behind_member_ = false;
 };
 
 class ZstdSource final : public ByteSource {
  public:
-  explicit ZstdSource(const std::filesystem::path& path)
-      : where_(path.string()), input_(path), stream_(ZSTD_createDCtx()) {
-    if (!stream_) {
+  ZstdSource(const std::filesystem::path& path, std::unique_ptr<ByteSource> source)
+      : where_(path.string()), input_(std::move(source)), stream_(ZSTD_createDCtx()) {
+    // `zstd --long=31`, the longest there is; only what is used of a window takes memory.
+    if (!stream_ || ZSTD_isError(ZSTD_DCtx_setParameter(
+                        stream_.get(), ZSTD_d_windowLogMax, sizeof(void*) == 8 ? 31 : 30)) != 0) {
       throw Error(where_, "cannot set up decompression");
     }
   }
@@ -162,6 +180,15 @@ class ZstdSource final : public ByteSource {
       ZSTD_inBuffer in{input_.left().data(), input_.left().size(), 0};
       ZSTD_outBuffer produced{out.data(), out.size(), 0};
       const std::size_t result = ZSTD_decompressStream(stream_.get(), &produced, &in);
+      const ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
+      if (code == ZSTD_error_memory_allocation ||
+          code == ZSTD_error_frameParameter_windowTooLarge) {
+        throw IoError(
+            where_,
+            "cannot hold the window of the zstd data in memory (it was packed with --long)",
+            ZSTD_getErrorName(result),
+            "unpack it with `zstd -d --long=31` and pack it without --long");
+      }
       if (ZSTD_isError(result) != 0) {
         throw FormatError(where_, "the zstd data is corrupt", ZSTD_getErrorName(result));
       }
@@ -214,14 +241,46 @@ void ByteSource::skip(std::int64_t count) {
   }
 }
 
+PeekedSource::PeekedSource(std::unique_ptr<ByteSource> source, std::size_t most)
+    : source_(std::move(source)), head_(most) {
+  std::size_t size = 0;
+  while (size < most && !head_is_all_) {
+    const std::size_t got = source_->read(std::span(head_).subspan(size));
+    head_is_all_ = got == 0;
+    size += got;
+  }
+  head_.resize(size);
+}
+
+std::size_t PeekedSource::read(std::span<char> out) {
+  const std::size_t count = std::min(out.size(), head_.size() - at_);
+  if (count == 0) {
+    return source_->read(out);
+  }
+  std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(at_), count, out.begin());
+  at_ += count;
+  return count;
+}
+
+void PeekedSource::skip(std::int64_t count) {
+  const auto from_head = std::min(static_cast<std::size_t>(count), head_.size() - at_);
+  at_ += from_head;
+  if (count > static_cast<std::int64_t>(from_head)) {
+    source_->skip(count - static_cast<std::int64_t>(from_head));
+  }
+}
+
 std::unique_ptr<ByteSource> open_bytes(const std::filesystem::path& path) {
-  if (lower_extension(path) == ".gz") {
-    return std::make_unique<GzipSource>(path);
+  using namespace std::string_view_literals;
+  const std::string extension = lower_extension(path);
+  auto source = std::make_unique<PeekedSource>(std::make_unique<PlainSource>(path), 4);
+  if (extension == ".gz" || source->head().starts_with("\x1f\x8b"sv)) {
+    return std::make_unique<GzipSource>(path, std::move(source));
   }
-  if (lower_extension(path) == ".zst") {
-    return std::make_unique<ZstdSource>(path);
+  if (extension == ".zst" || source->head() == "\x28\xb5\x2f\xfd"sv) {
+    return std::make_unique<ZstdSource>(path, std::move(source));
   }
-  return std::make_unique<PlainSource>(path);
+  return source;
 }
 
 } // namespace fcc

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace fcc {
 
@@ -24,7 +27,37 @@ class ByteSource {
   virtual std::int64_t consumed_bytes() const = 0;
 };
 
-/// `.gz` and `.zst` by name (any number of members or frames), anything else as it is.
+/// A source whose first bytes can be looked at before they are read.
+class PeekedSource final : public ByteSource {
+ public:
+  /// Reads up to `most` bytes ahead.
+  PeekedSource(std::unique_ptr<ByteSource> source, std::size_t most);
+
+  /// What was read ahead and is not yet given out; short of `most` only where the source ends.
+  std::string_view head() const {
+    return {head_.data() + at_, head_.size() - at_};
+  }
+  /// Whether the head reaches the end of the source.
+  bool head_is_all() const {
+    return head_is_all_;
+  }
+
+  std::size_t read(std::span<char> out) override;
+  void skip(std::int64_t count) override;
+  std::int64_t consumed_bytes() const override {
+    return source_->consumed_bytes();
+  }
+
+ private:
+  std::unique_ptr<ByteSource> source_;
+  std::vector<char> head_;
+  std::size_t at_ = 0;
+  bool head_is_all_ = false;
+};
+
+/// Unpacks gzip and zstd (any number of members or frames; zeros behind gzip are padding; zstd
+/// windows to 2 GiB, as much memory as they are used). `.gz` and `.zst` must be what they are
+/// called; under other names the first bytes tell, and anything else comes as it is.
 std::unique_ptr<ByteSource> open_bytes(const std::filesystem::path& path);
 
 /// The last extension with its dot, in lower case: `.TXT` is as good as `.txt`.

@@ -40,6 +40,7 @@ std::unique_ptr<Dataset> make_pair_dataset(
     const DatasetConfig& config,
     std::string name,
     std::shared_ptr<const Tokenizer> tokenizer,
+    std::uint64_t seed,
     DocumentMarks marks);
 
 /// The file a dataset needs. Errors: `ConfigError` if the key is absent.

@@ -15,13 +15,19 @@ namespace {
 class TextDocuments final : public DocumentReader {
  public:
   TextDocuments(
+      std::unique_ptr<ByteSource> source,
       const std::filesystem::path& path,
       const CorpusOptions& options,
       std::int64_t offset,
       std::int64_t line)
       : where_(path.string()),
         allow_invalid_utf8_(options.allow_invalid_utf8),
-        records_(path, options.separator, options.max_document_bytes, offset),
+        records_(
+            std::move(source),
+            path.string(),
+            options.separator,
+            options.max_document_bytes,
+            offset),
         line_(line) {}
 
   bool next(std::string& text, std::string& where) override {
@@ -67,13 +73,14 @@ class TextDocuments final : public DocumentReader {
 class JsonlDocuments final : public DocumentReader {
  public:
   JsonlDocuments(
+      std::unique_ptr<ByteSource> source,
       const std::filesystem::path& path,
       const CorpusOptions& options,
       std::int64_t offset,
       std::int64_t line)
       : where_(path.string()),
         text_key_(options.text_key),
-        records_(path, "\n", options.max_document_bytes, offset),
+        records_(std::move(source), path.string(), "\n", options.max_document_bytes, offset),
         line_(line) {}
 
   bool next(std::string& text, std::string& where) override {
@@ -115,19 +122,21 @@ class JsonlDocuments final : public DocumentReader {
 } // namespace
 
 std::unique_ptr<DocumentReader> open_text_documents(
+    std::unique_ptr<ByteSource> source,
     const std::filesystem::path& path,
     const CorpusOptions& options,
     std::int64_t offset,
     std::int64_t line) {
-  return std::make_unique<TextDocuments>(path, options, offset, line);
+  return std::make_unique<TextDocuments>(std::move(source), path, options, offset, line);
 }
 
 std::unique_ptr<DocumentReader> open_jsonl_documents(
+    std::unique_ptr<ByteSource> source,
     const std::filesystem::path& path,
     const CorpusOptions& options,
     std::int64_t offset,
     std::int64_t line) {
-  return std::make_unique<JsonlDocuments>(path, options, offset, line);
+  return std::make_unique<JsonlDocuments>(std::move(source), path, options, offset, line);
 }
 
 } // namespace fcc

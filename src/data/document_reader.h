@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "data/byte_source.h"
 #include "fcc/data/corpus.h"
 
 namespace fcc {
@@ -25,17 +27,22 @@ class DocumentReader {
   virtual std::int64_t consumed_bytes() const = 0;
 };
 
-/// Opens a file at a place that `offset()` and `line()` told.
+/// The documents of `source`, from a place that `offset()` and `line()` told. `path` names it.
 std::unique_ptr<DocumentReader> open_text_documents(
+    std::unique_ptr<ByteSource> source,
     const std::filesystem::path& path,
     const CorpusOptions& options,
     std::int64_t offset,
     std::int64_t line);
 std::unique_ptr<DocumentReader> open_jsonl_documents(
+    std::unique_ptr<ByteSource> source,
     const std::filesystem::path& path,
     const CorpusOptions& options,
     std::int64_t offset,
     std::int64_t line);
+
+/// The names of a Parquet file's columns. Errors: as `open_parquet_documents`.
+std::vector<std::string> parquet_columns(const std::filesystem::path& path);
 
 /// Errors: `ConfigError` in a build without Parquet.
 std::unique_ptr<DocumentReader> open_parquet_documents(

@@ -1,13 +1,18 @@
 #include "data/duplicate_filter.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <utility>
+#include <span>
 
-#include "data/append_file.h"
 #include "fcc/io/files.h"
 
 namespace fcc {
+namespace {
+
+constexpr auto kHashBytes = static_cast<std::int64_t>(sizeof(TextHash));
+constexpr std::int64_t kHashesRead = std::int64_t{1} << 16;
+
+} // namespace
 
 TextHash TextHash::of(std::string_view text) {
   const std::string hex = sha256_hex(text);
@@ -17,15 +22,17 @@ TextHash TextHash::of(std::string_view text) {
   return hash;
 }
 
-DuplicateFilter::DuplicateFilter(std::filesystem::path path, std::int64_t count)
-    : path_(std::move(path)) {
-  AppendFile(path_, count * static_cast<std::int64_t>(sizeof(TextHash)));
-  const MappedFile file(path_);
-  for (std::int64_t i = 0; i < count; ++i) {
-    TextHash hash;
-    std::memcpy(
-        &hash, file.bytes().data() + i * static_cast<std::int64_t>(sizeof(hash)), sizeof(hash));
-    seen_.insert(hash);
+DuplicateFilter::DuplicateFilter(
+    const std::filesystem::path& path,
+    std::int64_t count,
+    std::uint32_t checksum)
+    : file_(path, count * kHashBytes) {
+  file_.require_checksum(checksum);
+  std::vector<TextHash> hashes;
+  for (std::int64_t at = 0; at < count; at += kHashesRead) {
+    hashes.resize(static_cast<std::size_t>(std::min(count - at, kHashesRead)));
+    file_.read(at * kHashBytes, std::as_writable_bytes(std::span(hashes)));
+    seen_.insert(hashes.begin(), hashes.end());
   }
 }
 
@@ -38,13 +45,10 @@ bool DuplicateFilter::insert(const TextHash& hash) {
 }
 
 std::int64_t DuplicateFilter::sync() {
-  const auto count = static_cast<std::int64_t>(seen_.size());
-  const auto written = count - static_cast<std::int64_t>(unwritten_.size());
-  AppendFile file(path_, written * static_cast<std::int64_t>(sizeof(TextHash)));
-  file.append(std::as_bytes(std::span(unwritten_)));
-  file.sync();
+  file_.append(std::as_bytes(std::span(unwritten_)));
+  file_.sync();
   unwritten_.clear();
-  return count;
+  return static_cast<std::int64_t>(seen_.size());
 }
 
 } // namespace fcc

@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "data/append_file.h"
+
 namespace fcc {
 
 /// 128 bits of a text's SHA-256.
@@ -21,14 +23,20 @@ struct TextHash {
 /// them again.
 class DuplicateFilter {
  public:
-  /// Takes over the first `count` hashes of `path`. Errors: `IoError`, `FormatError`.
-  DuplicateFilter(std::filesystem::path path, std::int64_t count);
+  /// Takes over the first `count` hashes of `path`, which have this checksum (CRC-32).
+  /// Errors: `IoError`, `FormatError`.
+  DuplicateFilter(const std::filesystem::path& path, std::int64_t count, std::uint32_t checksum);
 
   /// Remembers `hash`; false if it was there before.
   bool insert(const TextHash& hash);
 
   /// Puts the new hashes on the disk and tells how many there are in all.
   std::int64_t sync();
+
+  /// Of the hashes that were synced.
+  std::uint32_t checksum() const {
+    return file_.checksum();
+  }
 
  private:
   struct Mix {
@@ -37,7 +45,7 @@ class DuplicateFilter {
     }
   };
 
-  std::filesystem::path path_;
+  AppendFile file_;
   std::unordered_set<TextHash, Mix> seen_;
   std::vector<TextHash> unwritten_;
 };

@@ -35,7 +35,7 @@ std::unique_ptr<Dataset> make_dataset(
     case DatasetKind::kRecall:
       return make_recall_dataset(config, name, std::move(tokenizer), seed, marks);
     case DatasetKind::kPairs:
-      return make_pair_dataset(config, name, std::move(tokenizer), marks);
+      return make_pair_dataset(config, name, std::move(tokenizer), seed, marks);
   }
   throw ConfigError("data `" + name + "`", "unknown type of dataset");
 }

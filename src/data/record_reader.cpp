@@ -12,12 +12,13 @@ constexpr std::size_t kReadBytes = 1 << 20;
 } // namespace
 
 RecordReader::RecordReader(
-    const std::filesystem::path& path,
+    std::unique_ptr<ByteSource> source,
+    std::string where,
     std::string separator,
     std::int64_t max_bytes,
     std::int64_t offset)
-    : where_(path.string()),
-      source_(open_bytes(path)),
+    : where_(std::move(where)),
+      source_(std::move(source)),
       separator_(std::move(separator)),
       max_bytes_(static_cast<std::size_t>(max_bytes)),
       offset_(offset) {
@@ -57,9 +58,15 @@ bool RecordReader::next(std::string_view& record) {
     begin_ = 0;
     const std::size_t kept = pending_.size();
     pending_.resize(kept + kReadBytes);
-    const std::size_t got = source_->read(std::span(pending_).subspan(kept));
-    pending_.resize(kept + got);
-    at_end_ = got == 0;
+    // Until all is filled: a source may give a byte at a time (packed so), and to search anew and
+    // clear the buffer for each would take as long as the buffer is.
+    std::size_t filled = kept;
+    while (filled < pending_.size() && !at_end_) {
+      const std::size_t got = source_->read(std::span(pending_).subspan(filled));
+      filled += got;
+      at_end_ = got == 0;
+    }
+    pending_.resize(filled);
   }
 }
 

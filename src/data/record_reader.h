@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,8 +14,10 @@ namespace fcc {
 class RecordReader {
  public:
   /// An empty separator makes the whole stream one record. `offset`: bytes to pass over first.
+  /// `where` names the source in errors.
   RecordReader(
-      const std::filesystem::path& path,
+      std::unique_ptr<ByteSource> source,
+      std::string where,
       std::string separator,
       std::int64_t max_bytes,
       std::int64_t offset = 0);

@@ -5,8 +5,12 @@
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <utility>
 
+#include "data/block_checksums.h"
 #include "fcc/core/error.h"
+#include "fcc/io/files.h"
+#include "fcc/io/safetensors.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
@@ -33,8 +37,7 @@ std::optional<std::string> text_at_start(const std::filesystem::path& path) {
 
 template <typename T>
 T load(const std::byte* at) {
-  // The header before the tensors has any length: nothing in the file is aligned.
-  T value;
+  T value; // `at` need not be aligned
   std::memcpy(&value, at, sizeof(T));
   return value;
 }
@@ -112,6 +115,46 @@ required_vector(const std::string& where, const SafetensorsFile& file, const std
   return tensor;
 }
 
+/// The checksums of the blocks; none in a file of before there were any. The tensors that they
+/// cover come first, without a gap, as they are written.
+std::vector<std::uint32_t>
+read_checksums(const std::string& where, const SafetensorsFile& file, std::int64_t& block_bytes) {
+  // Either alone is a file that was damaged in the other.
+  if (!file.metadata().contains("checksums") && !file.contains("checksums")) {
+    return {};
+  }
+  if (required(where, file.metadata(), "checksums") != "crc32") {
+    throw FormatError(
+        where, "only checksums of the kind crc32 are known", file.metadata().at("checksums"));
+  }
+  block_bytes = required_count(where, file.metadata(), "checksum_block_bytes");
+  const TensorView& tensor = file.at("checksums");
+  const std::byte* const begin = file.tensors().front().bytes.data();
+  const std::int64_t covered = tensor.bytes.data() - begin;
+  const std::int64_t num_blocks = covered / block_bytes + (covered % block_bytes > 0 ? 1 : 0);
+  if (tensor.dtype != DType::kU8 || file.tensors().back().name != "checksums" ||
+      tensor.shape != std::vector<std::int64_t>{1 + num_blocks, 4}) {
+    throw FormatError(
+        where, "`checksums` must be the last tensor, U8, one checksum for the header and a block");
+  }
+  std::vector<TensorHeader> headers;
+  for (const TensorView& one : file.tensors()) {
+    headers.push_back({.name = one.name, .dtype = one.dtype, .shape = one.shape});
+  }
+  if (load<std::uint32_t>(tensor.bytes.data()) != header_checksum(file.metadata(), headers)) {
+    throw FormatError(
+        where,
+        "must be as it was written",
+        "the header does not have its checksum",
+        "the file was damaged or changed: make it again");
+  }
+  std::vector<std::uint32_t> checksums;
+  for (std::int64_t i = 1; i <= num_blocks; ++i) {
+    checksums.push_back(load<std::uint32_t>(tensor.bytes.data() + 4 * i));
+  }
+  return checksums;
+}
+
 } // namespace
 
 DType token_dtype(std::int64_t vocab_size) {
@@ -127,25 +170,40 @@ TokenFileInfo token_file_info(const Tokenizer& tokenizer, bool add_bos, bool add
       .add_eos = add_eos};
 }
 
-TokenFile::TokenFile(const std::filesystem::path& path)
-    : where_(path.string()),
-      file_(open_safetensors(path)),
-      info_(read_info(where_, file_.metadata())) {
-  const TensorView& tokens = required_vector(where_, file_, "tokens");
+TokenFile::TokenFile(const std::filesystem::path& path) : where_(path.string()) {
+  // Mapped while it is opened only.
+  const SafetensorsFile file = open_safetensors(path);
+  info_ = read_info(where_, file.metadata());
+  const TensorView& tokens = required_vector(where_, file, "tokens");
   if (tokens.dtype != DType::kU16 && tokens.dtype != DType::kU32) {
     throw FormatError(where_, "`tokens` must be U16 or U32", std::string(dtype_name(tokens.dtype)));
   }
-  const TensorView& starts = required_vector(where_, file_, "document_starts");
+  const TensorView& starts = required_vector(where_, file, "document_starts");
   if (starts.dtype != DType::kI64) {
     throw FormatError(
         where_, "`document_starts` must be I64", std::string(dtype_name(starts.dtype)));
   }
   dtype_ = tokens.dtype;
-  tokens_ = tokens.bytes.data();
-  starts_ = starts.bytes.data();
   num_tokens_ = tokens.shape[0];
   num_documents_ = starts.shape[0];
+  fingerprint_ = file_fingerprint(file.bytes());
+  std::int64_t block_bytes = kChecksumBlockBytes;
+  std::vector<std::uint32_t> checksums = read_checksums(where_, file, block_bytes);
+  has_checksums_ = !checksums.empty();
+  const std::byte* const begin = file.tensors().front().bytes.data();
+  const std::byte* const end = has_checksums_ ? file.at("checksums").bytes.data()
+                                              : file.bytes().data() + file.bytes().size();
+  tokens_begin_ = tokens.bytes.data() - begin;
+  content_ = std::make_shared<const CheckedStretch>(
+      RandomAccessFile(path),
+      begin - file.bytes().data(),
+      end - begin,
+      block_bytes,
+      std::move(checksums));
 
+  std::vector<std::int64_t> first(static_cast<std::size_t>(num_documents_));
+  content_->read(starts.bytes.data() - begin, std::as_writable_bytes(std::span(first)));
+  starts_ = std::make_shared<const std::vector<std::int64_t>>(std::move(first));
   if (document_begin(0) != 0) {
     throw FormatError(
         where_, "the first document must start at 0", std::to_string(document_begin(0)));
@@ -161,8 +219,12 @@ TokenFile::TokenFile(const std::filesystem::path& path)
   }
 }
 
+void TokenFile::verify() const {
+  content_->verify();
+}
+
 std::int64_t TokenFile::document_begin(std::int64_t d) const {
-  return load<std::int64_t>(starts_ + d * 8);
+  return (*starts_)[static_cast<std::size_t>(d)];
 }
 
 std::int64_t TokenFile::document_end(std::int64_t d) const {
@@ -186,7 +248,10 @@ void TokenFile::read(std::int64_t position, std::span<std::int32_t> ids) const {
   if (position < 0 || position + static_cast<std::int64_t>(ids.size()) > num_tokens_) {
     throw Error(where_, "tokens must be read inside the file", std::to_string(position));
   }
-  const std::byte* from = tokens_ + position * dtype_bytes(dtype_);
+  const std::int64_t width = dtype_bytes(dtype_);
+  std::vector<std::byte> bytes(ids.size() * static_cast<std::size_t>(width));
+  content_->read(tokens_begin_ + position * width, bytes);
+  const std::byte* const from = bytes.data();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::int64_t id = dtype_ == DType::kU16 ? std::int64_t{load<std::uint16_t>(from + 2 * i)}
                                                   : std::int64_t{load<std::uint32_t>(from + 4 * i)};

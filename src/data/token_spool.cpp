@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/append_file.h"
+#include "data/block_checksums.h"
 #include "fcc/core/error.h"
 #include "fcc/data/permutation.h"
 
@@ -36,7 +37,10 @@ TokenSpool::TokenSpool(const std::filesystem::path& folder, std::int64_t vocab_s
     : dtype_(token_dtype(vocab_size)),
       size_(size),
       tokens_(open_in(folder, "tokens.bin", size.num_tokens * dtype_bytes(dtype_))),
-      starts_(open_in(folder, "document_starts.bin", size.num_documents * 8)) {}
+      starts_(open_in(folder, "document_starts.bin", size.num_documents * 8)) {
+  tokens_->require_checksum(size.tokens_checksum);
+  starts_->require_checksum(size.starts_checksum);
+}
 
 TokenSpool::~TokenSpool() = default;
 
@@ -69,6 +73,8 @@ TokenSpool::Size TokenSpool::sync() {
   flush();
   tokens_->sync();
   starts_->sync();
+  size_.tokens_checksum = tokens_->checksum();
+  size_.starts_checksum = starts_->checksum();
   return size_;
 }
 
@@ -103,9 +109,13 @@ void TokenSpool::write_token_file(
     num_tokens += end - begin;
   }
 
+  const std::int64_t width = dtype_bytes(dtype_);
+  const std::int64_t num_blocks =
+      (num_documents * 8 + num_tokens * width + kChecksumBlockBytes - 1) / kChecksumBlockBytes;
   const std::vector<TensorHeader> headers{
       {.name = "document_starts", .dtype = DType::kI64, .shape = {num_documents}},
-      {.name = "tokens", .dtype = dtype_, .shape = {num_tokens}}};
+      {.name = "tokens", .dtype = dtype_, .shape = {num_tokens}},
+      {.name = "checksums", .dtype = DType::kU8, .shape = {1 + num_blocks, 4}}};
   const Metadata metadata{
       {"format", "fcc_tokens"},
       {"version", "1"},
@@ -113,12 +123,16 @@ void TokenSpool::write_token_file(
       {"tokenizer_hash", info.tokenizer_hash},
       {"vocab_size", std::to_string(info.vocab_size)},
       {"add_bos", info.add_bos ? "true" : "false"},
-      {"add_eos", info.add_eos ? "true" : "false"}};
+      {"add_eos", info.add_eos ? "true" : "false"},
+      {"checksums", "crc32"},
+      {"checksum_block_bytes", std::to_string(kChecksumBlockBytes)}};
   SafetensorsStreamWriter writer(path, headers, metadata);
   // Read, not mapped: pages of a mapped corpus would count as this process's memory.
   std::vector<std::byte> buffer;
+  BlockChecksums blocks;
   const auto write_out = [&](std::size_t at_least) {
     if (buffer.size() >= at_least) {
+      blocks.append(buffer);
       writer.append(buffer);
       buffer.clear();
     }
@@ -130,7 +144,6 @@ void TokenSpool::write_token_file(
     const auto [begin, end] = bounds(i);
     start += end - begin;
   }
-  const std::int64_t width = dtype_bytes(dtype_);
   for (std::int64_t i = 0; i < num_documents; ++i) {
     const auto [begin, end] = bounds(i);
     for (std::int64_t at = begin * width; at < end * width; at += kCopyBytes) {
@@ -141,6 +154,9 @@ void TokenSpool::write_token_file(
     }
   }
   write_out(0);
+  std::vector<std::uint32_t> checksums = blocks.finish();
+  checksums.insert(checksums.begin(), header_checksum(metadata, headers));
+  writer.append(std::as_bytes(std::span(checksums)));
   writer.commit();
 }
 

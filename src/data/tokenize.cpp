@@ -259,11 +259,12 @@ TokenizeSummary tokenize_corpus(
   TokenSpool spool(folder, tokenizer.vocab_size(), state.size);
   std::optional<DuplicateFilter> duplicates;
   if (options.deduplicate) {
-    duplicates.emplace(folder / "hashes.bin", state.num_hashes);
+    duplicates.emplace(folder / "hashes.bin", state.num_hashes, state.hashes_checksum);
   }
   const auto sync = [&] {
     state.size = spool.sync();
     state.num_hashes = duplicates ? duplicates->sync() : 0;
+    state.hashes_checksum = duplicates ? duplicates->checksum() : 0;
     state.position = corpus.position();
     save_tokenize_state(state_path, fingerprint, state);
   };

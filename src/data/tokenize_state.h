@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@ struct TokenizeState {
   Corpus::Position position;
   TokenSpool::Size size;
   std::int64_t num_hashes = 0;
+  std::uint32_t hashes_checksum = 0; ///< CRC-32
   TokenizeSummary summary;
 };
 
@@ -29,8 +31,8 @@ void save_tokenize_state(
     const std::string& fingerprint,
     const TokenizeState& state);
 
-/// Absent if there is no file. Errors: `FormatError`; `ConfigError` if the fingerprint differs,
-/// telling the first key that does.
+/// Absent if there is no file. Errors: `FormatError` on a file that was damaged; `ConfigError` if
+/// the fingerprint differs, telling the first key that does.
 std::optional<TokenizeState> load_tokenize_state(
     const std::filesystem::path& path,
     const std::string& fingerprint);

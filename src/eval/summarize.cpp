@@ -12,25 +12,16 @@ namespace {
 
 using nlohmann::json;
 
-json score_json(const RougeScore& score) {
-  return {{"precision", score.precision}, {"recall", score.recall}, {"f1", score.f1}};
-}
-
-RougeScore score_from(const json& entry) {
-  return {.precision = entry.at("precision"), .recall = entry.at("recall"), .f1 = entry.at("f1")};
-}
-
 json to_json(const SummaryResult& result) {
   // A cut multi-byte character must not stop the run: it becomes the replacement character.
   const std::string text =
       json(result.generated).dump(-1, ' ', false, json::error_handler_t::replace);
-  return {
-      {"index", result.index},
-      {"input_tokens", result.input_tokens},
-      {"generated", json::parse(text)},
-      {"rouge_1", score_json(result.scores.rouge_1)},
-      {"rouge_2", score_json(result.scores.rouge_2)},
-      {"rouge_l", score_json(result.scores.rouge_l)}};
+  json entry = json::parse(rouge_json(result.scores));
+  entry["index"] = result.index;
+  entry["input_tokens"] = result.input_tokens;
+  entry["generated"] = json::parse(text);
+  entry["reference"] = result.reference;
+  return entry;
 }
 
 SummaryResult result_from(const json& entry) {
@@ -39,10 +30,8 @@ SummaryResult result_from(const json& entry) {
         .index = entry.at("index"),
         .input_tokens = entry.at("input_tokens"),
         .generated = entry.at("generated"),
-        .scores = {
-            .rouge_1 = score_from(entry.at("rouge_1")),
-            .rouge_2 = score_from(entry.at("rouge_2")),
-            .rouge_l = score_from(entry.at("rouge_l"))}};
+        .reference = {},
+        .scores = {}};
   } catch (const json::exception&) {
     throw FormatError("the log of summaries", "must hold whole results", entry.dump());
   }
@@ -52,7 +41,7 @@ SummaryResult result_from(const json& entry) {
 struct Bucket {
   std::string name;
   std::int64_t count = 0;
-  double rouge_1 = 0, rouge_2 = 0, rouge_l = 0; ///< sums, then means, of F1
+  double rouge_1 = 0, rouge_2 = 0, rouge_l = 0, rouge_lsum = 0; ///< sums, then means, of F1
 
   explicit Bucket(std::string name_) : name(std::move(name_)) {}
 
@@ -61,9 +50,10 @@ struct Bucket {
     rouge_1 += scores.rouge_1.f1;
     rouge_2 += scores.rouge_2.f1;
     rouge_l += scores.rouge_l.f1;
+    rouge_lsum += scores.rouge_lsum.f1;
   }
   void finish() {
-    for (double* sum : {&rouge_1, &rouge_2, &rouge_l}) {
+    for (double* sum : {&rouge_1, &rouge_2, &rouge_l, &rouge_lsum}) {
       *sum =
           count > 0 ? *sum / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
     }
@@ -105,6 +95,9 @@ std::vector<SummaryResult> run_summaries(
   for (const auto& [key, value] : options.identity) {
     settings[key] = value;
   }
+  if (options.rouge.stem) {
+    settings["stemmer"] = "porter";
+  }
   SweepLog log(options.log, settings);
   std::map<std::int64_t, SummaryResult> known;
   for (const json& entry : log.entries()) {
@@ -119,19 +112,23 @@ std::vector<SummaryResult> run_summaries(
   std::vector<SummaryResult> results;
   for (std::int64_t index = 0; index < all; ++index) {
     const auto found = known.find(index);
+    Pair pair = pairs.at(index);
+    SummaryResult result;
     if (found != known.end()) {
-      results.push_back(found->second);
+      result = found->second;
     } else {
-      const Pair pair = pairs.at(index);
       const PairSample sample = prompts.fit(pair, max_length);
-      SummaryResult result;
       result.index = index;
       result.input_tokens = static_cast<std::int64_t>(sample.prompt.size());
       result.generated = summarize(sample.prompt, index);
-      result.scores = rouge(result.generated, pair.summary);
-      log.append(to_json(result));
-      results.push_back(std::move(result));
     }
+    // Of those in the log again: what it holds may be of an older kind of score.
+    result.scores = rouge(result.generated, pair.summary, options.rouge);
+    result.reference = std::move(pair.summary);
+    if (found == known.end()) {
+      log.append(to_json(result));
+    }
+    results.push_back(std::move(result));
     if (on_result) {
       on_result(results.back(), index + 1, all);
     }
@@ -142,14 +139,15 @@ std::vector<SummaryResult> run_summaries(
 Table summary_table(
     const std::vector<SummaryResult>& results,
     const std::vector<std::int64_t>& edges) {
-  Table table{{"input_tokens", "texts", "rouge_1", "rouge_2", "rouge_l"}, {}};
+  Table table{{"input_tokens", "texts", "rouge_1", "rouge_2", "rouge_l", "rouge_lsum"}, {}};
   for (const Bucket& bucket : buckets_of(results, edges)) {
     table.rows.push_back(
         {bucket.name,
          std::to_string(bucket.count),
          format_number(bucket.rouge_1, 4),
          format_number(bucket.rouge_2, 4),
-         format_number(bucket.rouge_l, 4)});
+         format_number(bucket.rouge_l, 4),
+         format_number(bucket.rouge_lsum, 4)});
   }
   return table;
 }
@@ -165,7 +163,8 @@ std::string summary_json(
          {"texts", bucket.count},
          {"rouge_1", bucket.rouge_1},
          {"rouge_2", bucket.rouge_2},
-         {"rouge_l", bucket.rouge_l}});
+         {"rouge_l", bucket.rouge_l},
+         {"rouge_lsum", bucket.rouge_lsum}});
   }
   return report.dump(2) + "\n";
 }

@@ -148,9 +148,9 @@ TEST(Corpus, ListsFoldersByPathAndTakesKnownFilesOnly) {
           folder / "b/a.md",
           folder / "b/c.jsonl.gz",
           folder / "z.txt"}));
-  std::int64_t num_passed_over = 0;
-  EXPECT_EQ(corpus_files({folder.path()}, &num_passed_over).size(), 4u);
-  EXPECT_EQ(num_passed_over, 2) << "the picture, and a .gz of nothing known";
+  PassedOver passed_over;
+  EXPECT_EQ(corpus_files({folder.path()}, CorpusFormat::kAuto, &passed_over).size(), 4u);
+  EXPECT_EQ(passed_over.num_other, 2) << "the picture, and a .gz of nothing known";
   EXPECT_THROW(corpus_files({folder / "none"}), ConfigError);
   EXPECT_THROW(corpus_files({}), ConfigError);
   fs::create_directories(folder / "empty");

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "data/helpers.h"
+#include "data/packing.h"
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
 
@@ -69,6 +71,64 @@ TEST(PairFile, LosesNothingBehindANul) {
   EXPECT_THROW(PairFile(folder / "pairs.jsonl"), FormatError);
 }
 
+TEST(PairFile, DataAsPublishedIsReadByName) {
+  const TemporaryFolder folder;
+  write_file_atomic(
+      folder / "booksum.jsonl",
+      "{\"chapter\": \"c\", \"summary\": \"all of it\", \"summary_text\": \"the text\"}\n");
+  EXPECT_EQ(PairFile(folder / "booksum.jsonl").at(0).summary, "the text");
+  EXPECT_EQ(PairFile(folder / "booksum.jsonl", {.answer = "summary"}).at(0).summary, "all of it");
+  write_file_atomic(
+      folder / "own.jsonl",
+      "{\"instruction\": \"i\", \"output\": \"o\", \"text\": 3, \"summary\": null}\n");
+  const PairFile own(folder / "own.jsonl", {.prompt = "instruction", .answer = "output"});
+  EXPECT_EQ(own.at(0).article + own.at(0).summary, "io");
+  try {
+    const PairFile none(folder / "own.jsonl", {.prompt = "question", .answer = "output"});
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_NE(std::string(error.what()).find("prompt_key"), std::string::npos) << error.what();
+  }
+}
+
+TEST(PairFile, PackedRowsEqualPlainOnes) {
+  const TemporaryFolder folder;
+  const std::string plain = read_file(two_pairs(folder));
+  write_file_atomic(folder / "a.jsonl.gz", test::gzip(plain));
+  write_file_atomic(folder / "a.jsonl.zst", test::zstd(plain));
+  write_file_atomic(folder / "a.json", test::gzip(plain));
+  write_file_atomic(folder / "marked.jsonl", "\xef\xbb\xbf" + plain);
+  for (const char* name : {"a.jsonl.gz", "a.jsonl.zst", "a.json", "marked.jsonl"}) {
+    const PairFile file(folder / name);
+    ASSERT_EQ(file.size(), 2) << name;
+    EXPECT_EQ(file.at(0).summary, "Past.") << name;
+    EXPECT_EQ(file.at(1).article, "Bee") << name;
+  }
+}
+
+TEST(PairFile, AFileThatIsCutOffWhileItIsOpenIsAnErrorThatNamesIt) {
+  const TemporaryFolder folder;
+  const PairFile file(two_pairs(folder));
+  std::filesystem::resize_file(folder / "pairs.jsonl", 3);
+  try {
+    file.at(1);
+    FAIL();
+  } catch (const IoError& error) {
+    EXPECT_NE(std::string(error.what()).find("pairs.jsonl"), std::string::npos) << error.what();
+  }
+}
+
+TEST(PairTemplate, TakesAnyTextAroundThePrompt) {
+  const auto tokenizer = bytes_tokenizer();
+  const auto prompt_of = [&](const std::string& text) {
+    return tokenizer->decode(PairTemplate(tokenizer, {}, text).fit({"a", "b"}, 100).prompt);
+  };
+  EXPECT_EQ(prompt_of("{prompt}"), "a");
+  EXPECT_EQ(prompt_of("Q: {prompt}\nA: "), "Q: a\nA: ");
+  EXPECT_THROW(prompt_of("no place"), ConfigError);
+  EXPECT_THROW(prompt_of("{prompt}{prompt}"), ConfigError);
+}
+
 TEST(PairTemplate, CutsTheArticleFirstThenTheSummary) {
   const auto tokenizer = bytes_tokenizer();
   const PairTemplate prompt(tokenizer);
@@ -95,6 +155,7 @@ TEST(PairsDataset, CountsTheSummaryOrEverything) {
   const auto prompt_size = static_cast<std::ptrdiff_t>(tokenizer->encode(kPrompt).size());
   DatasetConfig config = dataset_of(DatasetKind::kPairs, two_pairs(folder));
   config.context_weight = 0.25;
+  config.shuffle = false;
   const BatchShape shape{.batch_size = 3, .num_segments = 3, .segment_length = 23};
   Loader all = make_loader({config}, tokenizer, 0);
   const Batch batch = all.next(shape);
@@ -121,6 +182,56 @@ TEST(PairsDataset, CountsTheSummaryOrEverything) {
   for (std::size_t i = 0; i < counted.ids.size(); ++i) {
     EXPECT_EQ(counted.targets[i] != kIgnoredTarget, counted.answer[i] == 1);
   }
+}
+
+TEST(PairsDataset, EachEpochHasEveryRowOnceInAnOrderOfItsOwn) {
+  const TemporaryFolder folder;
+  std::string content;
+  for (int i = 0; i < 113; ++i) {
+    content += "{\"text\": \"" + std::string(static_cast<std::size_t>(i + 1), 'x') +
+               "\", \"summary\": \"s\"}\n";
+  }
+  write_file_atomic(folder / "rows.jsonl", content);
+  DatasetConfig config = dataset_of(DatasetKind::kPairs, folder / "rows.jsonl");
+  config.prompt_template = "{prompt}";
+  const BatchShape shape{.batch_size = 113, .num_segments = 1, .segment_length = 239};
+  const auto order_of = [&](Loader& loader) {
+    const Batch batch = loader.next(shape);
+    std::vector<std::ptrdiff_t> order;
+    for (auto row = batch.ids.begin(); row != batch.ids.end(); row += 239) {
+      order.push_back(std::count(row, row + 239, 'x') - 1);
+    }
+    return order;
+  };
+  Loader loader = make_loader({config}, bytes_tokenizer(), 5);
+  const auto first = order_of(loader), second = order_of(loader);
+  EXPECT_NE(first, second);
+  Loader again = make_loader({config}, bytes_tokenizer(), 5);
+  EXPECT_EQ(order_of(again), first);
+  std::vector<std::ptrdiff_t> sorted(113);
+  std::iota(sorted.begin(), sorted.end(), 0);
+  EXPECT_NE(first, sorted);
+  for (auto order : {first, second}) {
+    std::sort(order.begin(), order.end());
+    EXPECT_EQ(order, sorted);
+  }
+  config.shuffle = false;
+  Loader plain = make_loader({config}, bytes_tokenizer(), 5);
+  EXPECT_EQ(order_of(plain), sorted);
+}
+
+TEST(PairsDataset, CountsItsPadding) {
+  const TemporaryFolder folder;
+  DatasetConfig config = dataset_of(DatasetKind::kPairs, two_pairs(folder));
+  config.prompt_template = "{prompt}";
+  config.shuffle = false;
+  Loader loader = make_loader({config}, bytes_tokenizer(), 0);
+  const BatchShape shape{.batch_size = 2, .num_segments = 1, .segment_length = 23};
+  // "Long ago." "Past." EOS and "Bee" "Bé" EOS: the last of each is a target only.
+  const std::int64_t filled = 9 + 5 + 3 + 3;
+  EXPECT_EQ(loader.next(shape).num_padding, 46 - filled);
+  EXPECT_NEAR(
+      loader.datasets()[0]->padded_share(shape), 1.0 - static_cast<double>(filled) / 46, 1e-12);
 }
 
 } // namespace

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <string>
+#include <vector>
+
 namespace fcc {
 namespace {
 
@@ -50,6 +54,44 @@ TEST(Rouge, EqualTextsScoreOneAndEmptyTextsZero) {
     EXPECT_EQ(scores.rouge_l.f1, 0.0);
   }
   EXPECT_EQ(rouge("one", "one").rouge_2.f1, 0.0);
+}
+
+TEST(Rouge, LettersThatPythonLowersToAsciiAreCounted) {
+  EXPECT_EQ(rouge_words("\u212Aelvin"), std::vector<std::string>{"kelvin"});
+  EXPECT_EQ(rouge_words("D\u0130Z"), (std::vector<std::string>{"di", "z"}));
+}
+
+TEST(Rouge, StemsAreThoseOfNltksPorterForWordsOfFourLetters) {
+  const RougeOptions stem{.stem = true};
+  EXPECT_EQ(
+      rouge_words("Skies dying ties flies enjoy happily relational radically geology", stem),
+      (std::vector<std::string>{
+          "sky", "die", "tie", "fli", "enjoy", "happili", "relat", "radic", "geolog"}));
+  EXPECT_EQ(
+      rouge_words("hopping falling sized agreed plastered succeed the has adoption rolls", stem),
+      (std::vector<std::string>{
+          "hop", "fall", "size", "agre", "plaster", "succeed", "the", "has", "adopt", "roll"}));
+}
+
+struct Golden {
+  std::string generated, reference;
+  std::array<double, 8> f1; ///< rouge1, rouge2, rougeL, rougeLsum; the same of stems
+};
+
+TEST(Rouge, EqualsThePythonPackageWithAndWithoutItsStemmer) {
+  const std::vector<Golden> pairs{
+#include "eval/rouge_golden.inc"
+  };
+  for (const Golden& pair : pairs) {
+    for (const bool stem : {false, true}) {
+      const RougeScores scores = rouge(pair.generated, pair.reference, {.stem = stem});
+      const std::array<double, 4> f1{
+          scores.rouge_1.f1, scores.rouge_2.f1, scores.rouge_l.f1, scores.rouge_lsum.f1};
+      for (std::size_t i = 0; i < f1.size(); ++i) {
+        EXPECT_NEAR(f1[i], pair.f1[i + (stem ? 4 : 0)], 1e-12) << pair.generated << " score " << i;
+      }
+    }
+  }
 }
 
 } // namespace

@@ -66,6 +66,24 @@ TEST_F(Summarize, ScoresEveryPairAndGoesOnWhereItStopped) {
   EXPECT_THROW(run(stops), ConfigError);
 }
 
+TEST_F(Summarize, TheLogHoldsTheReferenceAndScoresOfStemsAreAskedFor) {
+  options_.num_pairs = 1;
+  const auto inflected = [](const std::vector<std::int32_t>&, std::int64_t) {
+    return std::string("summaries of numbers");
+  };
+  EXPECT_DOUBLE_EQ(run(inflected)[0].scores.rouge_1.f1, 2.0 / 8);
+  std::ifstream log(options_.log);
+  std::string line;
+  std::getline(log, line); // the settings
+  std::getline(log, line);
+  EXPECT_EQ(nlohmann::json::parse(line).at("reference"), "the summary of number 0");
+  EXPECT_EQ(run(inflected)[0].reference, "the summary of number 0");
+  options_.rouge.stem = true;
+  EXPECT_THROW(run(inflected), ConfigError) << "the log has scores of words";
+  options_.log = folder_ / "stems.jsonl";
+  EXPECT_DOUBLE_EQ(run(inflected)[0].scores.rouge_1.f1, 6.0 / 8);
+}
+
 TEST_F(Summarize, ABrokenCharacterDoesNotStopTheRun) {
   options_.num_pairs = 1;
   const auto broken = [](const std::vector<std::int32_t>&, std::int64_t) {

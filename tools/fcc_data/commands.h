@@ -1,19 +1,36 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "common/checks.h"
 #include "fcc/config/run_config.h"
+#include "fcc/data/corpus.h"
 #include "fcc/text/tokenizer.h"
+
+namespace fcc {
+
+template <>
+struct EnumNames<CorpusFormat> {
+  static constexpr std::array<std::pair<std::string_view, CorpusFormat>, 4> value{
+      {{"auto", CorpusFormat::kAuto},
+       {"text", CorpusFormat::kText},
+       {"jsonl", CorpusFormat::kJsonl},
+       {"parquet", CorpusFormat::kParquet}}};
+};
+
+} // namespace fcc
 
 namespace fcc::tools {
 
@@ -51,6 +68,15 @@ void add_choice(CLI::App& command, const std::string& name, E& value, const std:
       ->type_name(listed)
       ->default_str(std::string(enum_name(value)));
 }
+
+/// The texts of a command: `inputs`, `--format` and `--text-key`.
+CLI::Option*
+add_corpus_options(CLI::App& command, std::vector<std::string>& inputs, CorpusOptions& corpus);
+
+/// The files that `inputs` name; tells on standard error what was passed over in folders.
+std::vector<std::filesystem::path> listed_files(
+    const std::vector<std::string>& inputs,
+    const CorpusOptions& corpus);
 
 /// Refuses to write over one of the files that are read: its content would be lost.
 void refuse_input_as_output(

@@ -25,6 +25,41 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const std::string& argument) {
   return make_tokenizer(config);
 }
 
+CLI::Option*
+add_corpus_options(CLI::App& command, std::vector<std::string>& inputs, CorpusOptions& corpus) {
+  CLI::Option* option = command.add_option(
+      "inputs",
+      inputs,
+      "Text files (one document each), JSON Lines, .parquet; the first two also packed by gzip or "
+      "zstd; folders of these");
+  option->allow_extra_args(false); // else `[folder]` would be a list of one, `folder`
+  add_choice(
+      command,
+      "--format",
+      corpus.format,
+      "What the inputs are; auto: as named or, where the name says nothing, as they begin");
+  command.add_option("--text-key", corpus.text_key, "Key (JSONL) or column (Parquet) of the text")
+      ->capture_default_str();
+  return option;
+}
+
+std::vector<std::filesystem::path> listed_files(
+    const std::vector<std::string>& inputs,
+    const CorpusOptions& corpus) {
+  PassedOver passed_over;
+  std::vector<std::filesystem::path> files =
+      corpus_files({inputs.begin(), inputs.end()}, corpus.format, &passed_over);
+  const auto tell = [](std::int64_t count, const char* what) {
+    if (count > 0) {
+      std::fprintf(stderr, "passed over %s %s\n", with_commas(count).c_str(), what);
+    }
+  };
+  tell(passed_over.num_other, "files of other kinds (see `fcc-data tokenize --help`)");
+  tell(passed_over.num_hidden, "hidden files and folders (.git, .ipynb_checkpoints, …)");
+  tell(passed_over.num_repeated, "links to folders that are read by another path");
+  return files;
+}
+
 void refuse_input_as_output(
     const std::vector<std::filesystem::path>& inputs,
     const std::filesystem::path& output) {

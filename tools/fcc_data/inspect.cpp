@@ -33,7 +33,7 @@ void print_header(const TokenFile& file, const std::string& path) {
   const TokenFileInfo& info = file.info();
   std::printf(
       "%s\n  tokens     %s (%s)\n  documents  %s, of %s to %s tokens, %.1f on the mean\n"
-      "  tokenizer  %s, %s ids, %s BOS, %s EOS\n  hash       %s\n%s",
+      "  tokenizer  %s, %s ids, %s BOS, %s EOS\n  hash       %s\n  checksums  %s\n%s",
       path.c_str(),
       with_commas(file.num_tokens()).c_str(),
       std::string(dtype_name(file.dtype())).c_str(),
@@ -46,6 +46,7 @@ void print_header(const TokenFile& file, const std::string& path) {
       info.add_bos ? "with" : "without",
       info.add_eos ? "with" : "without",
       printable(info.tokenizer_hash).c_str(),
+      file.has_checksums() ? "good" : "none (an older file)",
       histogram_text(histogram).c_str());
 }
 
@@ -147,6 +148,12 @@ void refuse_what_is_not_used(const Arguments& arguments, bool has_token_file) {
     throw ConfigError(
         "inspect", "a token file says itself whether it has BOS and EOS", "--add-bos or --no-eos");
   }
+  if (arguments.dataset.type != DatasetKind::kPairs &&
+      (arguments.dataset.prompt_key || arguments.dataset.answer_key ||
+       arguments.dataset.prompt_template != DatasetConfig().prompt_template)) {
+    throw ConfigError(
+        "inspect", "--prompt-key, --answer-key and --template are for --type pairs", type);
+  }
   if (arguments.dataset.type != DatasetKind::kTokens &&
       arguments.dataset.document_memory != DocumentMemory::kCarry) {
     throw ConfigError("--document-memory", "is for --type tokens", "--type " + type);
@@ -168,6 +175,7 @@ int run_inspect(Arguments arguments) {
       throw ConfigError("inspect", "needs the path of a token file", "none");
     }
     const TokenFile file(*dataset.path);
+    file.verify();
     print_header(file, *dataset.path);
     marks = {.bos = file.info().add_bos, .eos = file.info().add_eos};
     if (tokenizer_name.empty() && file.info().tokenizer_kind != "bytes") {
@@ -214,7 +222,8 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       "inspect",
       "What a token file holds, and rows as fcc-train reads them.\n"
       "Segments and targets are marked; passkey and pairs can be looked at too.");
-  command->add_option("path", arguments->path, "Token file (tokens, documents) or JSONL (pairs)");
+  command->add_option(
+      "path", arguments->path, "Token file (tokens, documents); JSONL or Parquet (pairs)");
   add_choice(
       *command, "--type", dataset.type, "Kind of data: a token file twice, made samples, JSONL");
   command->add_option("--tokenizer", arguments->tokenizer, kTokenizerHelp);
@@ -238,7 +247,14 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       dataset.document_memory,
       "tokens: documents are joined, or each starts anew on a segment");
   add_choice(*command, "--loss-on", dataset.loss_on, "passkey, pairs: targets that count");
-  command->add_option("--seed", arguments->seed, "Other passkey samples")->capture_default_str();
+  command->add_option("--prompt-key", dataset.prompt_key, "pairs: key or column of the prompt");
+  command->add_option("--answer-key", dataset.answer_key, "pairs: key or column of the answer");
+  command->add_option(
+      "--template",
+      dataset.prompt_template,
+      "pairs: what is read before the answer, with {prompt}");
+  command->add_option("--seed", arguments->seed, "Other passkey samples, another order of pairs")
+      ->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin passkey and pairs with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end passkey and pairs with EOS");
   command->callback([arguments, &run] { run = [arguments] { return run_inspect(*arguments); }; });

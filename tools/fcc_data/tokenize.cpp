@@ -136,15 +136,7 @@ int run_tokenize(Arguments arguments) {
   TokenizeOptions& options = arguments.options;
   options.add_eos = !arguments.no_eos;
   options.corpus.separator = unescaped(arguments.separator);
-  std::int64_t num_passed_over = 0;
-  options.files =
-      corpus_files({arguments.inputs.begin(), arguments.inputs.end()}, &num_passed_over);
-  if (num_passed_over > 0) {
-    std::fprintf(
-        stderr,
-        "passed over %s files of other kinds (see `fcc-data tokenize --help`)\n",
-        with_commas(num_passed_over).c_str());
-  }
+  options.files = listed_files(arguments.inputs, options.corpus);
   if (options.holdout.empty() != (options.holdout_share == 0.0)) {
     throw ConfigError(
         "tokenize",
@@ -206,21 +198,11 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
       "Texts to a token file.\n"
       "Killed at any moment and started again, it goes on (OUTPUT.partial) and ends in the same "
       "bytes.");
-  command
-      ->add_option(
-          "inputs",
-          arguments->inputs,
-          "Text files (one document each), .jsonl, .parquet; .gz and .zst of text and .jsonl; "
-          "folders of these")
-      ->required();
+  add_corpus_options(*command, arguments->inputs, options.corpus)->required();
   command->add_option("-o,--output", options.output, "Token file to write")->required();
   command->add_option("--tokenizer", arguments->tokenizer, kTokenizerHelp)->capture_default_str();
   command->add_flag("--add-bos", options.add_bos, "Begin every document with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end every document with EOS");
-  command
-      ->add_option(
-          "--text-key", options.corpus.text_key, "Key (JSONL) or column (Parquet) of the text")
-      ->capture_default_str();
   command->add_option(
       "--split-documents",
       arguments->separator,

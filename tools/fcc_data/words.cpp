@@ -26,7 +26,7 @@ struct Arguments {
 /// The words of the corpus that come often enough, each once, joined by spaces.
 std::string frequent_words(const Arguments& arguments) {
   std::unordered_map<std::string, std::int64_t> counts;
-  const auto files = corpus_files({arguments.inputs.begin(), arguments.inputs.end()});
+  const auto files = listed_files(arguments.inputs, arguments.corpus);
   refuse_input_as_output(files, arguments.output);
   Corpus corpus(files, arguments.corpus);
   std::string text;
@@ -87,14 +87,12 @@ void add_words(CLI::App& app, std::function<int()>& run) {
       "words",
       "A vocabulary for the words tokenizer.\n"
       "Words, single digits and punctuation marks of the texts, after <unk>, <s> and </s>.");
-  command->add_option("inputs", arguments->inputs, "Texts, as for tokenize");
+  add_corpus_options(*command, arguments->inputs, arguments->corpus);
   command->add_option("-o,--output", arguments->output, "File to write")
       ->default_str("vocabulary.txt");
   arguments->output = "vocabulary.txt";
   command->add_flag(
       "--passkey", arguments->passkey, "The texts of the passkey task, and all digits");
-  command->add_option("--text-key", arguments->corpus.text_key, "Key or column of the text")
-      ->capture_default_str();
   command->add_option("--min-count", arguments->min_count, "Leave out rarer words of the inputs")
       ->check(whole_number(1))
       ->capture_default_str();

@@ -21,7 +21,8 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  std::string pairs, output = "summaries";
+  std::string pairs, output = "summaries", prompt_template = DatasetConfig().prompt_template;
+  PairKeys keys;
   std::int64_t max_tokens = 256;
   std::vector<std::int64_t> edges{512, 1024};
   SamplerOptions sampler{.temperature = 0.3};
@@ -34,10 +35,25 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option(
          "--pairs",
          options.pairs,
-         "JSONL file, a text and its summary a line (article or text or document or chapter; "
-         "summary or highlights)")
+         "JSON Lines (also .gz, .zst) or Parquet, a text and its summary a row")
       ->required()
       ->type_name("FILE")
+      ->group("Data");
+  app.add_option(
+         "--prompt-key",
+         options.keys.prompt,
+         "Key or column of the text (default: article, text, document or chapter)")
+      ->group("Data");
+  app.add_option(
+         "--answer-key",
+         options.keys.answer,
+         "Key or column of the summary (default: highlights, summary or summary_text)")
+      ->group("Data");
+  app.add_option(
+         "--template",
+         options.prompt_template,
+         "What the model reads before the summary, `{prompt}` being the text; as `template` of the "
+         "dataset it was trained on (default: arXiv 2405.04620, appendix D)")
       ->group("Data");
   app.add_option("-n,--num-pairs", options.summaries.num_pairs, "Texts, from the start; 0: all")
       ->check(whole_number(0))
@@ -65,6 +81,8 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Generation");
+  app.add_flag("--stemmer", options.summaries.rouge.stem, "ROUGE of stems (Porter), not of words")
+      ->group("Output");
   app.add_option("--edges", options.edges, "Borders between the reported input lengths, tokens")
       ->delimiter(',')
       ->capture_default_str()
@@ -95,11 +113,12 @@ int run(Options options) {
   check_options(options);
   Prefill prefill(options.model);
   const LoadedModel& model = prefill.model();
-  const PairFile pairs(options.pairs);
+  const PairFile pairs(options.pairs, options.keys);
   const PairTemplate prompts(
       model.tokenizer,
       {.bos = model.tokenizer_policy.begins_with_bos(),
-       .eos = model.tokenizer->eos_id() != std::nullopt});
+       .eos = model.tokenizer->eos_id() != std::nullopt},
+       options.prompt_template);
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
       {"model", model_hash(model.parameters)},
@@ -111,6 +130,16 @@ int run(Options options) {
       {"top_k", std::to_string(options.sampler.top_k)},
       {"top_p", format_number(options.sampler.top_p, 6)},
       {"seed", std::to_string(options.sampler.seed)}};
+  // Only where they are given: a log of before there were any goes on.
+  const auto also = [&options](const char* key, const std::string& value) {
+    if (!value.empty()) {
+      options.summaries.identity[key] = value;
+    }
+  };
+  also("prompt_key", options.keys.prompt.value_or(""));
+  also("answer_key", options.keys.answer.value_or(""));
+  const bool usual = options.prompt_template == DatasetConfig().prompt_template;
+  also("template", usual ? "" : options.prompt_template);
   const auto summarize = [&](const std::vector<std::int32_t>& prompt, std::int64_t index) {
     SamplerOptions sampler = options.sampler;
     sampler.seed += static_cast<std::uint64_t>(index); // each text draws for itself
@@ -148,8 +177,8 @@ int run(Options options) {
 std::function<int()> add_summarize_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "summarize",
-      "Generates summaries and scores them against given ones: ROUGE-1, -2 and -L (F1) by length "
-      "of the input");
+      "Generates summaries and scores them against given ones: ROUGE-1, -2, -L and -Lsum (F1) by "
+      "length of the input");
   const auto options = std::make_shared<Options>();
   add_options(*command, *options);
   return [options] { return run(*options); };

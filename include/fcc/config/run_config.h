@@ -58,7 +58,7 @@ struct RecallTemplate {
 struct DatasetConfig {
   DatasetKind type = DatasetKind::kTokens;
   std::string name;                ///< in reports; default: type and index
-  std::optional<std::string> path; ///< token file (tokens, documents), JSONL (pairs)
+  std::optional<std::string> path; ///< token file (tokens, documents), JSONL or Parquet (pairs)
   double weight = 1.0;             ///< share of the rows among the section's datasets
   DocumentMemory document_memory = DocumentMemory::kCarry; ///< does memory cross document borders
   // passkey (appendix C of arXiv 2405.04620); texts default to the paper's
@@ -72,6 +72,11 @@ struct DatasetConfig {
   double text_share = 0.0; ///< share of rows whose filler is text of `path`
   std::optional<std::vector<RecallTemplate>> templates;
   std::optional<std::vector<std::string>> fillers; ///< one of them is repeated in a row
+  // pairs
+  std::optional<std::string> prompt_key, answer_key; ///< default: the names of known data sets
+  /// `{prompt}` stands for the text; the answer follows. Default: appendix D of arXiv 2405.04620
+  std::string prompt_template = "Summarize this text:\n{prompt}\n----Summary:\n";
+  bool shuffle = true; ///< each epoch in an order of its own
   // passkey, pairs, recall
   LossOn loss_on = LossOn::kAll;
   double context_weight = 1.0; ///< target weight outside the answer (loss_on all)

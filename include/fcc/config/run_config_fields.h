@@ -146,12 +146,13 @@ void visit(Visitor& v, DatasetConfig& c) {
       {.doc =
            "tokens: a token file as one stream; documents: its documents one by one; passkey: made "
            "on the fly (arXiv 2405.04620, appendix C); recall: facts and questions at any place of "
-           "a row, made on the fly; pairs: prompts and answers from JSONL."});
+           "a row, made on the fly; pairs: prompts and answers from JSONL or "
+           "Parquet."});
   v.field("name", c.name, {.doc = "Name in reports; empty: type and index."});
   v.field(
       "path",
       c.path,
-      {.doc = "Token file (tokens, documents, the text of recall) or JSONL file (pairs)."});
+      {.doc = "Token file (tokens, documents, the text of recall) ; JSONL or Parquet (pairs)."});
   v.field(
       "weight",
       c.weight,
@@ -199,6 +200,23 @@ void visit(Visitor& v, DatasetConfig& c) {
       c.templates,
       {.doc = "recall: how facts are told and asked for; null: the built-in sentences."});
   v.field("fillers", c.fillers, {.doc = "recall: texts to repeat; null: the built-in ones."});
+  v.field(
+      "prompt_key",
+      c.prompt_key,
+      {.doc = "pairs: key or column of the prompt; null: article, text, document or chapter."});
+  v.field(
+      "answer_key",
+      c.answer_key,
+      {.doc =
+           "pairs: key or column of the answer; null: summary, highlights or summary_text (which "
+           "goes before summary)."});
+  v.field(
+      "template",
+      c.prompt_template,
+      {.doc =
+           "pairs: what the model reads before the answer; `{prompt}` stands for the row's text. "
+           "Special tokens written here are special; in the row's text they are not."});
+  v.field("shuffle", c.shuffle, {.doc = "pairs: each epoch in an order drawn from train.seed."});
   v.field("loss_on", c.loss_on, {.doc = "passkey, pairs, recall: targets that count."});
   v.field(
       "context_weight",

@@ -3,16 +3,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "fcc/core/dtype.h"
-#include "fcc/io/files.h"
-#include "fcc/io/safetensors.h"
 
 namespace fcc {
 
+class CheckedStretch;
 class Tokenizer;
 
 /// What a token file says of the tokenizer that made it.
@@ -28,12 +28,13 @@ struct TokenFileInfo {
 TokenFileInfo token_file_info(const Tokenizer& tokenizer, bool add_bos, bool add_eos);
 
 /// A corpus of token ids: a safetensors file with `tokens` (U16 or U32, `[tokens]`),
-/// `document_starts` (I64, `[documents]`: the first token of each document) and metadata
-/// (`format: fcc_tokens`, `version: 1`, the fields of `TokenFileInfo`).
+/// `document_starts` (I64, `[documents]`: the first token of each document), `checksums` (absent in
+/// older files) and metadata (`format: fcc_tokens`, `version: 1`, the fields of `TokenFileInfo`).
 ///
-/// Mapped into memory: opening reads `document_starts` once (from 0, ascending, inside), tokens
-/// are read and checked where they are asked for. Safe to share between threads.
-/// Errors: `IoError`, `FormatError` naming the file.
+/// Opening reads `document_starts` (from 0, ascending, inside; 8 bytes of memory a document);
+/// tokens are read and checked where they are asked for, each block of 1 MiB against its checksum
+/// when it is first used. Safe to share between threads.
+/// Errors: `IoError` (a file that was cut off later, too), `FormatError` naming the file.
 class TokenFile {
  public:
   explicit TokenFile(const std::filesystem::path& path);
@@ -42,9 +43,16 @@ class TokenFile {
     return info_;
   }
   /// See `file_fingerprint`.
-  std::string fingerprint() const {
-    return file_fingerprint(file_.bytes());
+  const std::string& fingerprint() const {
+    return fingerprint_;
   }
+  /// Whether the file has checksums.
+  bool has_checksums() const {
+    return has_checksums_;
+  }
+  /// Compares the whole file with its checksums. Errors: `FormatError` where one differs.
+  void verify() const;
+
   DType dtype() const {
     return dtype_;
   }
@@ -70,13 +78,14 @@ class TokenFile {
   void require_tokenizer(const Tokenizer& tokenizer) const;
 
  private:
-  std::string where_;
-  SafetensorsFile file_;
+  std::string where_, fingerprint_;
   TokenFileInfo info_;
   DType dtype_ = DType::kU16;
   std::int64_t num_tokens_ = 0, num_documents_ = 0;
-  const std::byte* tokens_ = nullptr;
-  const std::byte* starts_ = nullptr;
+  std::int64_t tokens_begin_ = 0; ///< in `content_`
+  bool has_checksums_ = false;
+  std::shared_ptr<const CheckedStretch> content_; ///< all tensors but the checksums
+  std::shared_ptr<const std::vector<std::int64_t>> starts_;
 };
 
 /// Documents whose ids do not begin and end as the file says: BOS or EOS missing where it says so,

@@ -32,10 +32,11 @@ class TokenSpool {
   struct Size {
     std::int64_t num_tokens = 0;
     std::int64_t num_documents = 0;
+    std::uint32_t tokens_checksum = 0, starts_checksum = 0; ///< CRC-32 of the two files
   };
 
   /// Opens the folder (created if absent) and cuts what was written after `size`.
-  /// Errors: `IoError`; `FormatError` if less than `size` is there.
+  /// Errors: `IoError`; `FormatError` if less than `size` is there, or other bytes.
   TokenSpool(const std::filesystem::path& folder, std::int64_t vocab_size, Size size);
   ~TokenSpool();
   TokenSpool(const TokenSpool&) = delete;

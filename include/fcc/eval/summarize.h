@@ -17,14 +17,15 @@ namespace fcc {
 struct SummaryResult {
   std::int64_t index = 0;        ///< in the file of pairs
   std::int64_t input_tokens = 0; ///< of the prompt
-  std::string generated;
+  std::string generated, reference;
   RougeScores scores;
 };
 
 struct SummarizeOptions {
   std::int64_t num_pairs = 0;         ///< from the start of the file; 0: all
   std::int64_t max_length_tokens = 0; ///< of prompt and summary: longer texts are cut; 0: no limit
-  std::filesystem::path log;          ///< JSON lines of the finished summaries
+  RougeOptions rouge;
+  std::filesystem::path log; ///< JSON lines of the finished summaries
   /// What else the results depend on (hashes, sampling): a log made with other values is refused.
   std::map<std::string, std::string> identity;
 };

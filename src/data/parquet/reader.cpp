@@ -187,6 +187,21 @@ bool corpus_reads_parquet() {
   return true;
 }
 
+std::vector<std::string> parquet_columns(const std::filesystem::path& path) {
+  try {
+    const auto file = parquet::ParquetFileReader::OpenFile(path.string(), /*memory_map=*/false);
+    const parquet::SchemaDescriptor* schema = file->metadata()->schema();
+    std::vector<std::string> names;
+    for (int i = 0; i < schema->num_columns(); ++i) {
+      names.push_back(schema->Column(i)->path()->ToDotString());
+    }
+    return names;
+  } catch (const std::exception& error) {
+    throw FormatError(
+        path.string(), "the Parquet file is corrupt", std::string(error.what()).substr(0, 300));
+  }
+}
+
 std::unique_ptr<DocumentReader> open_parquet_documents(
     const std::filesystem::path& path,
     const CorpusOptions& options,
