@@ -9,6 +9,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include "fcc/config/engine_keys.h"
+#include "fcc/model/memory_policy.h"
 #include "ops/kernels.h"
 
 namespace fcc {
@@ -39,8 +40,7 @@ std::optional<ConfigError> fused_refusal(
         std::string(enum_name(engine.attention)),
         "use auto");
   }
-  if (context.documents_reset && context.model.fcc &&
-      context.model.fcc->first_memory != FirstMemory::kAbsent) {
+  if (context.documents_reset && MemoryPolicy(context.model).has_first()) {
     return ConfigError(
         "engine.execution",
         "`fused` resets memory inside a row only with first_memory `absent`",

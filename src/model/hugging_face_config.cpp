@@ -178,9 +178,7 @@ ModelConfig load_model_config(const std::filesystem::path& directory) {
 }
 
 bool adds_weights(const ModelConfig& config) {
-  return config.arch() == Architecture::kLocalGlobal ||
-         (config.fcc && (config.fcc->memory_norm == MemoryNorm::kOwn ||
-                         config.fcc->first_memory == FirstMemory::kLearned));
+  return config.arch() == Architecture::kLocalGlobal || !MemoryPolicy(config).weights().empty();
 }
 
 std::string model_config_json(const ModelConfig& config, DType dtype) {
@@ -195,9 +193,10 @@ std::string model_config_json(const ModelConfig& config, DType dtype) {
   if (!config.fcc) {
     remove_member(root, "fcc");
   } else if (config.arch() == Architecture::kLocalGlobal) {
-    for (const char* key : {"memory_norm", "memory_positions", "memory_source", "first_memory"}) {
-      remove_member(*root.find("fcc"), key);
-    }
+    std::erase_if(*root.find("fcc")->as<JsonValue::Object>(), [](const JsonMember& member) {
+      return member.key != "arch" && member.key != "segment_length" &&
+             member.key != "num_local_layers"; // the options of memory are `condensation`'s
+    });
   } else {
     remove_member(*root.find("fcc"), "num_local_layers");
   }
