@@ -59,7 +59,7 @@ TEST(MemoryPolicy, RowsWithoutACarriedMemorySeeTheFirstOne) {
   weights.initial_memory = at::full({2, 3}, 7.0, at::kDouble); // [L, D]
   const at::Tensor carried = at::full({2, 2, 3}, 1.0, at::kDouble);
   const at::Tensor seen =
-      policy.visible(carried, at::tensor({true, false}), weights, {2, 2, 3}, at::kDouble);
+      policy.visible(carried, at::tensor({1, 0}).to(at::kBool), weights, {2, 2, 3}, at::kDouble);
   EXPECT_TRUE(seen[0].equal(carried[0]));
   EXPECT_TRUE(seen[1].equal(weights.initial_memory));
   const at::Tensor nothing = policy.visible({}, {}, weights, {4, 2, 3}, at::kDouble);
