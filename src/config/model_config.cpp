@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "fcc/config/problems.h"
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
 
@@ -10,16 +11,17 @@ namespace fcc {
 namespace {
 
 void refuse_for_local_global(const FccConfig& fcc, Problems& problems) {
-  const auto refuse = [&](const char* key, bool is_default) {
-    if (!is_default) {
-      problems.add(key, "has no meaning for arch `local_global`: leave it out");
+  // All but these are options of `condensation`'s memory.
+  FccConfig wanted;
+  wanted.arch = fcc.arch;
+  wanted.segment_length = fcc.segment_length;
+  wanted.num_local_layers = fcc.num_local_layers;
+  const JsonValue given = config_to_json(fcc), plain = config_to_json(wanted);
+  for (const JsonMember& member : *given.as<JsonValue::Object>()) {
+    if (json_text(member.value) != json_text(*plain.find(member.key))) {
+      problems.add(member.key, "has no meaning for arch `local_global`: leave it out");
     }
-  };
-  const FccConfig defaults;
-  refuse("memory_norm", fcc.memory_norm == defaults.memory_norm);
-  refuse("memory_positions", fcc.memory_positions == defaults.memory_positions);
-  refuse("memory_source", fcc.memory_source == defaults.memory_source);
-  refuse("first_memory", fcc.first_memory == defaults.first_memory);
+  }
 }
 
 /// What all Llama-3.2 models share.

@@ -20,15 +20,7 @@ at::Tensor layers_of(const at::Tensor& stacked, const Diagonal& diagonal) {
 
 /// The weight that memory is normed with; undefined: memory is used as it is.
 at::Tensor memory_norm_weight(MemoryNorm norm, const StackWeights& weights) {
-  switch (norm) {
-    case MemoryNorm::kShared:
-      return weights.input_layernorm;
-    case MemoryNorm::kOwn:
-      return weights.memory_layernorm;
-    case MemoryNorm::kNone:
-      break;
-  }
-  return {};
+  return memory_norm_weight(norm, weights.input_layernorm, weights);
 }
 
 /// Rows of k_proj and v_proj in the stacked qkv_proj [N, (H + 2G)·E, D].
@@ -116,7 +108,7 @@ CellShape cell_shape_of(const ModelConfig& model, std::int64_t batch, std::int64
       .head_dim = model.head_dim,
       .mlp_width = model.intermediate_size,
       .eps = model.rms_norm_eps,
-      .memory_norm = model.fcc ? model.fcc->memory_norm : MemoryNorm::kShared};
+      .memory_norm = MemoryPolicy(model).norm()};
 }
 
 std::int64_t gradient_width(const CellShape& shape, bool with_memory) {

@@ -9,6 +9,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include "fcc/config/engine_keys.h"
+#include "fcc/model/memory_policy.h"
 #include "fcc/ops/memory_attention_choice.h"
 
 namespace fcc {
@@ -41,8 +42,7 @@ std::optional<ConfigError> fused_refusal(const EngineContext& context) {
         "fused",
         "use reference");
   }
-  if (context.documents_reset && context.model.fcc &&
-      context.model.fcc->first_memory != FirstMemory::kAbsent) {
+  if (context.documents_reset && MemoryPolicy(context.model).has_first()) {
     return ConfigError(
         "engine.execution",
         "`fused` resets memory inside a row only with first_memory `absent`",

@@ -10,7 +10,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/GradMode.h>
@@ -31,22 +30,26 @@ constexpr std::int64_t kForwardChunkSegments = 32;
 
 /// Undefines the gradients of frozen parameters: nobody computes them.
 void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
+  const auto leave_out = [&](at::Tensor& grad) {
+    if (grad.defined() && grad.storage_offset() >= first_frozen) {
+      grad = at::Tensor();
+    }
+  };
   StackWeights& layers = grads.layers;
   for (at::Tensor* grad :
        {&grads.embed_tokens,
         &grads.norm,
         &grads.lm_head,
         &layers.input_layernorm,
-        &layers.memory_layernorm,
         &layers.qkv_proj,
         &layers.o_proj,
         &layers.post_attention_layernorm,
         &layers.gate_up_proj,
-        &layers.down_proj,
-        &layers.initial_memory}) {
-    if (grad->defined() && grad->storage_offset() >= first_frozen) {
-      *grad = at::Tensor();
-    }
+        &layers.down_proj}) {
+    leave_out(*grad);
+  }
+  for (const auto member : StackWeights::kMembers) {
+    leave_out(layers.*member);
   }
 }
 
@@ -75,6 +78,7 @@ struct FusedExecutor::Pass {
 
 FusedExecutor::FusedExecutor(FlatParameters& parameters, const EngineSection& engine)
     : parameters_(parameters),
+      policy_(parameters.config()),
       engine_(engine),
       attention_(choose_attention(
                      engine.attention,
@@ -102,67 +106,57 @@ FusedExecutor::~FusedExecutor() = default;
 const RotaryTables& FusedExecutor::rotary_tables(std::int64_t length, bool with_memory) {
   if (!rotary_.cos.defined() || rotary_.cos.size(0) != length ||
       rotary_with_memory_ != with_memory) {
-    rotary_ =
-        make_rotary_tables(parameters_.config(), length, with_memory, weights_.norm.options());
+    rotary_ = make_rotary_tables(policy_, length, with_memory, weights_.norm.options());
     rotary_with_memory_ = with_memory;
   }
   return rotary_;
 }
 
 FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemoryState* state) {
-  const ModelConfig& config = parameters_.config();
-  const bool llama = config.arch() == Architecture::kLlama;
-  const bool absent = llama || config.fcc->first_memory == FirstMemory::kAbsent;
-  const std::int64_t length = llama ? batch.ids.size(1) : config.fcc->segment_length;
+  const std::int64_t length = policy_.segment_length(batch.ids.size(1));
 
   Pass pass;
-  pass.batch = cut_into_segments(batch, length, state, absent, engine_.bptt_segments);
+  pass.batch = cut_into_segments(batch, length, state, policy_.has_first(), engine_.bptt_segments);
   const bool wide = weights_.norm.scalar_type() == at::kDouble;
   pass.token_losses = at::zeros(
       pass.batch.ids.sizes(), weights_.norm.options().dtype(wide ? at::kDouble : at::kFloat));
 
   ChunkPlan& plan = pass.plan;
-  const bool incoming = state != nullptr && state->memory.defined();
-  plan.has_memory = !llama && (pass.num_segments() > 1 || incoming || !absent);
-  plan.shape = cell_shape_of(config, batch.ids.size(0), length);
+  plan.has_memory =
+      policy_.is_seen(pass.num_segments(), state != nullptr && state->memory.defined());
+  plan.shape = cell_shape_of(parameters_.config(), batch.ids.size(0), length);
   plan.weights = weights_.layers;
   plan.grads = grads_.layers;
   plan.rotary = rotary_tables(length, plan.has_memory);
   plan.attention = attention_;
   plan.schedule = engine_.schedule;
-  plan.memory_source = llama ? MemorySource::kOutput : config.fcc->memory_source;
+  plan.memory_source = policy_.source();
   plan.weight_product_rows = weight_product_rows_;
   plan.graph_pool = engine_.cuda_graphs ? &graph_pool_ : nullptr;
   return pass;
 }
 
-at::Tensor FusedExecutor::first_memory(const Pass& pass) const {
-  const CellShape& shape = pass.plan.shape;
+at::Tensor FusedExecutor::incoming_memory(const Pass& pass, const MemoryState* state) const {
   if (!pass.plan.has_memory) {
     return {};
   }
-  if (parameters_.config().fcc->first_memory == FirstMemory::kLearned) {
-    return weights_.layers.initial_memory.unsqueeze(1)
-        .expand({shape.num_layers, shape.batch, shape.length, shape.width})
-        .reshape({shape.num_layers, shape.rows(), shape.width});
-  }
-  // Where the first memory is absent nobody looks at it, but it has to be finite.
-  return at::zeros({shape.num_layers, shape.rows(), shape.width}, weights_.norm.options());
-}
-
-at::Tensor FusedExecutor::incoming_memory(const Pass& pass, const MemoryState* state) const {
   const CellShape& shape = pass.plan.shape;
-  at::Tensor memory = first_memory(pass);
-  if (state == nullptr || !state->memory.defined()) {
-    return memory;
+  const at::TensorOptions options = weights_.norm.options();
+  at::Tensor carried, present;
+  if (state != nullptr && state->memory.defined()) {
+    carried = state->memory.to(options);
+    if (state->present.defined()) {
+      present = state->present.to(options.device(), at::kBool);
+    }
   }
-  const at::Tensor given = state->memory.to(memory.options());
-  if (!state->present.defined()) {
-    return given.reshape(memory.sizes());
-  }
-  const at::Tensor rows = state->present.to(memory.device(), at::kBool).view({1, -1, 1, 1});
-  const at::Tensor first = memory.view({shape.num_layers, shape.batch, shape.length, shape.width});
-  return at::where(rows, given, first).reshape(memory.sizes());
+  return policy_
+      .visible(
+          carried,
+          present,
+          weights_.layers,
+          {shape.num_layers, shape.batch, shape.length, shape.width},
+          options)
+      .reshape({shape.num_layers, shape.rows(), shape.width});
 }
 
 std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const {
@@ -271,13 +265,14 @@ void FusedExecutor::clear_gradients() {
   }
   const StackWeights& layers = grads_.layers;
   for (const at::Tensor& grad :
-       {grads_.norm,
-        layers.input_layernorm,
-        layers.memory_layernorm,
-        layers.post_attention_layernorm,
-        layers.initial_memory}) {
+       {grads_.norm, layers.input_layernorm, layers.post_attention_layernorm}) {
     if (grad.defined()) {
       at::Tensor(grad).zero_();
+    }
+  }
+  for (const auto member : StackWeights::kMembers) {
+    if ((layers.*member).defined()) {
+      at::Tensor(layers.*member).zero_();
     }
   }
   weight_mode_ = GradInput::kOverwrite;
@@ -360,8 +355,7 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
         std::to_string(state->partial_ids.size(1)) + " tokens in the open segment");
   }
   Pass pass = begin(batch, state);
-  if (parameters_.config().arch() == Architecture::kLlama && state != nullptr &&
-      state->position > 0) {
+  if (!policy_.carries() && state != nullptr && state->position > 0) {
     throw Error("FusedExecutor::evaluate", "a plain Llama has no memory to go on from");
   }
   const CellShape& shape = pass.plan.shape;
@@ -390,7 +384,7 @@ PassResult FusedExecutor::evaluate(const MicroBatch& batch, MemoryState* state) 
       after_full = memory;
     }
   }
-  if (state != nullptr && parameters_.config().fcc) {
+  if (state != nullptr && policy_.carries()) {
     if (full > 0) {
       state->memory = after_full.view({shape.num_layers, shape.batch, shape.length, shape.width});
       state->present = at::Tensor();

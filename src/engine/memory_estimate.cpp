@@ -32,8 +32,8 @@ Sizes sizes_of(
   Sizes sizes;
   sizes.plan.shape = cell_shape_of(model, step.batch, step.segment_length);
   sizes.plan.schedule = engine.schedule;
-  sizes.plan.has_memory = model.fcc && (step.num_segments + step.num_prefix_segments > 1 ||
-                                        model.fcc->first_memory != FirstMemory::kAbsent);
+  sizes.plan.has_memory =
+      MemoryPolicy(model).is_seen(step.num_segments + step.num_prefix_segments, /*carried=*/false);
   sizes.num_parameters = count_parameters(model);
   sizes.vocab = model.vocab_size;
   sizes.wide = engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
@@ -242,7 +242,7 @@ MemoryEstimate estimate_reference_memory(
   const std::int64_t tokens = step.num_segments * shape.rows();
   const std::int64_t layers =
       model.num_hidden_layers + (model.fcc ? model.fcc->num_local_layers : 0);
-  const std::int64_t keys = shape.length * (model.fcc ? 2 : 1);
+  const std::int64_t keys = shape.length * (MemoryPolicy(model).carries() ? 2 : 1);
   // Norms of [M ; X], q, k and v before and after rotation, scores and softmax, attention's output,
   // the second norm, the gate's four products.
   const std::int64_t width = 8 * shape.width + 3 * shape.q_width() + 3 * shape.kv_width() +

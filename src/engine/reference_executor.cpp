@@ -52,10 +52,10 @@ ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EngineSec
   const ReferenceWeights grad = cut_layers(config, grad_);
   const auto make_leaves = [&](std::vector<ReferenceLayer> ReferenceWeights::*stack) {
     for (std::size_t n = 0; n < (leaves_.*stack).size(); ++n) {
-      for (const auto member : kReferenceLayerMembers) {
+      for_each_weight([&](ReferenceWeight ReferenceLayer::*member) {
         make_leaf(
             (leaves_.*stack)[n].*member, (master.*stack)[n].*member, (grad.*stack)[n].*member);
-      }
+      });
     }
   };
   make_leaves(&ReferenceWeights::local);

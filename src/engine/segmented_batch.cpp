@@ -24,10 +24,10 @@ at::Tensor by_segment(const at::Tensor& tokens, std::int64_t length, const at::S
 }
 
 /// Row by row: does a memory precede the first segment?
-std::vector<bool> first_visible(std::int64_t rows, const MemoryState* state, bool absent) {
+std::vector<bool> first_visible(std::int64_t rows, const MemoryState* state, bool has_first) {
   const bool incoming = state != nullptr && state->memory.defined();
-  std::vector<bool> first(static_cast<std::size_t>(rows), incoming || !absent);
-  if (incoming && state->present.defined() && absent) {
+  std::vector<bool> first(static_cast<std::size_t>(rows), incoming || has_first);
+  if (incoming && state->present.defined() && !has_first) {
     const at::Tensor present = state->present.to(at::kCPU, at::kBool).contiguous();
     first.assign(present.data_ptr<bool>(), present.data_ptr<bool>() + rows);
   }
@@ -37,7 +37,7 @@ std::vector<bool> first_visible(std::int64_t rows, const MemoryState* state, boo
 /// Hides the memory before segments that begin a document.
 void hide_before_documents(
     const at::Tensor& segment_starts_document,
-    bool absent,
+    bool has_first,
     bool incoming,
     std::vector<std::vector<bool>>& visible) {
   const at::Tensor starts = segment_starts_document.to(at::kCPU, at::kBool);
@@ -54,7 +54,7 @@ void hide_before_documents(
       if (!begins[b][s]) {
         continue;
       }
-      if (absent) {
+      if (!has_first) {
         visible[static_cast<std::size_t>(s)][static_cast<std::size_t>(b)] = false;
       } else if (s > 0 || incoming) {
         throw Error(
@@ -84,7 +84,7 @@ SegmentedBatch cut_into_segments(
     const MicroBatch& batch,
     std::int64_t length,
     const MemoryState* state,
-    bool first_memory_absent,
+    bool has_first_memory,
     const std::optional<std::int64_t>& bptt_segments) {
   const std::int64_t rows = batch.ids.size(0);
   SegmentedBatch cut;
@@ -96,11 +96,11 @@ SegmentedBatch cut_into_segments(
 
   auto& visible = cut.memory.visible;
   visible.assign(segments, std::vector<bool>(static_cast<std::size_t>(rows), true));
-  visible[0] = first_visible(rows, state, first_memory_absent);
+  visible[0] = first_visible(rows, state, has_first_memory);
   if (batch.segment_starts_document.defined()) {
     hide_before_documents(
         batch.segment_starts_document,
-        first_memory_absent,
+        has_first_memory,
         state != nullptr && state->memory.defined(),
         visible);
   }

@@ -29,14 +29,15 @@ struct SegmentedBatch {
 /// Cuts `batch` into segments of `length`.
 ///
 /// Who sees memory: every segment but the first of a row, unless something precedes it
-/// (`state`, or a first memory that is not absent), and those that begin a document. The gradient
+/// (`state`, or a first memory), and those that begin a document. The gradient
 /// into memory is cut every `bptt_segments` from the first segment with gradient on.
-/// Errors: documents inside a row need `first_memory: absent`; a plain Llama has one segment.
+/// Errors: documents inside a row are for models without a first memory; a plain Llama has one
+/// segment.
 SegmentedBatch cut_into_segments(
     const MicroBatch& batch,
     std::int64_t length,
     const MemoryState* state,
-    bool first_memory_absent,
+    bool has_first_memory,
     const std::optional<std::int64_t>& bptt_segments);
 
 } // namespace fcc

@@ -48,25 +48,23 @@ void CachedStack::reserve(std::int64_t num_rows) {
   }
 }
 
-void CachedStack::set_memory(const at::Tensor& memory, const RopeTable* table) {
+void CachedStack::set_memory(const at::Tensor& memory, const RopeTable& table) {
   check(num_cached_ == 0, "CachedStack::set_memory", "the memory comes before all rows");
   const std::int64_t num_rows = memory.size(2);
   const std::int64_t G = config_.num_key_value_heads, E = config_.head_dim;
   const std::int64_t query_rows = config_.num_attention_heads * E;
-  const MemoryNorm norm = config_.fcc->memory_norm;
-  const at::Tensor& norm_weight =
-      norm == MemoryNorm::kOwn ? weights_.memory_layernorm : weights_.input_layernorm;
+  const at::Tensor norm_weight = memory_norm_weight(
+      MemoryPolicy(config_).norm(), weights_.input_layernorm, weights_); // [N, D]
   reserve(num_rows);
   for (std::int64_t n = 0; n < static_cast<std::int64_t>(caches_.size()); ++n) {
-    const at::Tensor m =
-        norm == MemoryNorm::kNone
-            ? memory[n]
-            : rms_norm(memory[n], norm_weight[n], config_.rms_norm_eps); // [B, Lm, D]
+    const at::Tensor m = norm_weight.defined()
+                             ? rms_norm(memory[n], norm_weight[n], config_.rms_norm_eps)
+                             : memory[n]; // [B, Lm, D]
     const at::Tensor kv = at::linear(m, weights_.qkv_proj[n].narrow(0, query_rows, 2 * G * E))
                               .view({batch_size_, num_rows, 2 * G, E});
     const at::Tensor k = kv.narrow(2, 0, G), v = kv.narrow(2, G, G); // [B, Lm, G, E]
     Cache& cache = caches_[static_cast<std::size_t>(n)];
-    cache.k.narrow(1, 0, num_rows).copy_(table == nullptr ? k : rope(k, *table));
+    cache.k.narrow(1, 0, num_rows).copy_(rope(k, table));
     cache.v.narrow(1, 0, num_rows).copy_(v);
   }
   num_cached_ = num_rows;

@@ -10,8 +10,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
 #include "fcc/model/reference.h"
@@ -23,24 +21,12 @@ namespace {
 // A llama's prompt runs in pieces of so many tokens, which bounds the table of its scores.
 constexpr std::int64_t kLlamaPiece = 512;
 
-std::string shape_text(const at::Tensor& tensor) {
+std::string shape_text(at::IntArrayRef sizes) {
   std::string text = "[";
-  for (const std::int64_t size : tensor.sizes()) {
+  for (const std::int64_t size : sizes) {
     text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   }
   return text + "]";
-}
-
-std::vector<double> frequencies_of(const ModelConfig& config) {
-  std::optional<RopeLlama3Scaling> scaling;
-  if (config.rope_scaling) {
-    scaling = {
-        .factor = config.rope_scaling->factor,
-        .low_freq_factor = config.rope_scaling->low_freq_factor,
-        .high_freq_factor = config.rope_scaling->high_freq_factor,
-        .original_length_tokens = config.rope_scaling->original_max_position_embeddings};
-  }
-  return rope_frequencies(config.head_dim, config.rope_theta, scaling);
 }
 
 } // namespace
@@ -50,98 +36,49 @@ struct TokenStream::Impl {
       : config(config_),
         weights(weights_),
         batch_size(batch_size_),
-        frequencies(frequencies_of(config_)),
+        policy(config_),
         stack(config_, weights_.layers, batch_size_) {
     check(batch_size >= 1, "TokenStream", "the batch size must be at least 1");
     if (config.arch() == Architecture::kLocalGlobal) {
       local.emplace(config, weights.local, batch_size);
     }
-    if (config.arch() != Architecture::kLlama) {
-      L = config.fcc->segment_length;
-    }
+    L = policy.carries() ? policy.segment_length(0) : 0;
   }
 
   at::TensorOptions options() const {
     return weights.embed_tokens.options();
   }
 
-  // Angles keep float32 under bfloat16 weights.
-  RopeTable table(std::int64_t first, std::int64_t count) const {
-    const at::ScalarType dtype = options().dtype() == at::kDouble ? at::kDouble : at::kFloat;
-    return make_rope_table(frequencies, first, count, options().dtype(dtype));
+  RopeTable table(std::optional<std::int64_t> first, std::int64_t count) const {
+    return policy.rotations(first, count, options());
   }
 
-  // The position of the open segment's first row, as its keys are rotated.
-  std::int64_t first_position() const {
-    if (config.arch() == Architecture::kLlama) {
-      return 0;
-    }
-    switch (config.fcc->memory_positions) {
-      case MemoryPositions::kWindow:
-        return L;
-      case MemoryPositions::kGlobal:
-        return closed.position;
-      case MemoryPositions::kSame:
-      case MemoryPositions::kNone:
-        return 0;
-    }
-    return 0;
-  }
-
-  // [N, B, L, D] what stands where no memory is carried; undefined: nothing.
-  at::Tensor first_memory() const {
-    const bool condensation = config.arch() == Architecture::kCondensation;
-    if (!condensation || config.fcc->first_memory == FirstMemory::kAbsent) {
-      return {};
-    }
-    const std::vector<std::int64_t> shape{
-        config.num_hidden_layers, batch_size, L, config.hidden_size};
-    return config.fcc->first_memory == FirstMemory::kZeros
-               ? at::zeros(shape, options())
-               : weights.layers.initial_memory.unsqueeze(1).expand(shape);
+  std::vector<std::int64_t> memory_shape() const {
+    return {policy.num_memories(), batch_size, L, config.hidden_size};
   }
 
   void begin_segment() {
     stack.clear();
-    at::Tensor memory = closed.memory, present = closed.present;
-    if (const at::Tensor first = first_memory(); first.defined()) {
-      if (!memory.defined()) {
-        memory = first;
-      } else if (present.defined()) {
-        memory = at::where(present.view({1, -1, 1, 1}), memory, first);
-      }
-      present = at::Tensor(); // every row has some memory to see
+    memory = at::Tensor();
+    if (policy.is_seen(1, closed.memory.defined())) {
+      memory =
+          policy.visible(closed.memory, closed.present, weights.layers, memory_shape(), options());
     }
-    if (config.arch() == Architecture::kLocalGlobal) {
+    positions = policy.positions(closed.position, memory.defined() ? L : 0);
+    if (local) {
       local->clear();
       if (memory.defined()) {
         // The previous segment's result goes on through the global layers; only its keys and
         // values are needed (arXiv 2405.04620v1, eq. 17).
-        stack.advance(memory[0], table(0, L));
+        stack.advance(memory[0], table(positions.memory, L));
       }
     } else if (memory.defined()) {
-      switch (config.fcc->memory_positions) {
-        case MemoryPositions::kNone:
-          stack.set_memory(memory, nullptr);
-          break;
-        case MemoryPositions::kSame: {
-          const RopeTable positions = table(0, L);
-          stack.set_memory(memory, &positions);
-          break;
-        }
-        case MemoryPositions::kWindow:
-        case MemoryPositions::kGlobal: {
-          const RopeTable positions = table(first_position() - L, L);
-          stack.set_memory(memory, &positions);
-          break;
-        }
-      }
+      stack.set_memory(memory, table(positions.memory, L));
     }
-    stack.mask_cached(memory.defined() ? present : at::Tensor());
+    // With a first memory every row has some memory to see.
+    stack.mask_cached(memory.defined() && !policy.has_first() ? closed.present : at::Tensor());
     if (L > 0) {
-      const std::int64_t kept_layers =
-          config.arch() == Architecture::kLocalGlobal ? 1 : config.num_hidden_layers;
-      next_memory = at::empty({kept_layers, batch_size, L, config.hidden_size}, options());
+      next_memory = at::empty(memory_shape(), options());
     }
     segment_open = true;
   }
@@ -156,17 +93,26 @@ struct TokenStream::Impl {
     if (local) {
       x = local->advance(x, table(num_open, t));
     }
-    const bool each_layer = config.arch() == Architecture::kCondensation;
+    const bool each_layer = L > 0 && !local;
     const LayerObserver keep = [&](const LayerView& view) {
       if (each_layer) {
-        const bool output = config.fcc->memory_source == MemorySource::kOutput;
-        next_memory[view.layer].narrow(1, num_open, t).copy_(output ? view.output : view.input);
+        const std::int64_t n = view.layer;
+        const auto of_layer = [n](const at::Tensor& stacked) {
+          return stacked.defined() ? stacked[n] : stacked;
+        };
+        next_memory[n]
+            .narrow(1, num_open, t)
+            .copy_(policy.remember(
+                {.memory = memory.defined() ? memory[n].narrow(1, num_open, t) : memory,
+                 .input = view.input,
+                 .output = view.output,
+                 .weights = weights.layers.map<at::Tensor>(of_layer)}));
       }
       if (observer) {
         observer(view);
       }
     };
-    x = stack.advance(x, table(first_position() + num_open, t), keep);
+    x = stack.advance(x, table(positions.segment + num_open, t), keep);
     if (local) {
       next_memory[0].narrow(1, num_open, t).copy_(x);
     }
@@ -194,7 +140,7 @@ struct TokenStream::Impl {
       throw Error(
           "TokenStream",
           "ids must be int64 of shape [" + std::to_string(batch_size) + ", t] with t >= 1",
-          std::string(ids.toString()) + " " + shape_text(ids));
+          std::string(ids.toString()) + " " + shape_text(ids.sizes()));
     }
     if (ids.is_cpu() && (ids.min().item<std::int64_t>() < 0 ||
                          ids.max().item<std::int64_t>() >= config.vocab_size)) {
@@ -216,27 +162,22 @@ struct TokenStream::Impl {
 
   void restore(const MemoryState& state) {
     if (state.memory.defined()) {
-      const std::int64_t kept_layers =
-          config.arch() == Architecture::kLocalGlobal ? 1 : config.num_hidden_layers;
-      const std::vector<std::int64_t> wanted{kept_layers, batch_size, L, config.hidden_size};
-      if (config.arch() == Architecture::kLlama ||
-          state.memory.sizes() != at::IntArrayRef(wanted)) {
+      const std::vector<std::int64_t> wanted = memory_shape();
+      if (!policy.carries() || state.memory.sizes() != at::IntArrayRef(wanted)) {
         throw Error(
             "TokenStream",
-            config.arch() == Architecture::kLlama
-                ? "a llama has no memory to start from"
-                : "the state's memory must be [layers, batch, segment_length, hidden_size] = [" +
-                      std::to_string(kept_layers) + ", " + std::to_string(batch_size) + ", " +
-                      std::to_string(L) + ", " + std::to_string(config.hidden_size) + "]",
-            shape_text(state.memory));
+            policy.carries()
+                ? "the state's memory must be [layers, batch, segment_length, hidden_size] = " +
+                      shape_text(wanted)
+                : "a llama has no memory to start from",
+            shape_text(state.memory.sizes()));
       }
       closed.memory = state.memory.detach().to(options());
       if (state.present.defined()) {
         closed.present = state.present.to(options().device(), at::kBool);
       }
-      if (config.fcc->memory_source == MemorySource::kOutput) {
-        // The memory's last row is what the last token left the stack with.
-        last_hidden = closed.memory[kept_layers - 1].select(1, L - 1);
+      if (policy.ends_with_output()) {
+        last_hidden = closed.memory[policy.num_memories() - 1].select(1, L - 1);
       }
     }
     closed.position = state.position;
@@ -245,7 +186,7 @@ struct TokenStream::Impl {
           L == 0 || state.partial_ids.size(-1) < L,
           "TokenStream",
           "the state's open segment must be shorter than the model's segments",
-          shape_text(state.partial_ids));
+          shape_text(state.partial_ids.sizes()));
       prefill(state.partial_ids.to(at::kLong));
     }
   }
@@ -254,7 +195,7 @@ struct TokenStream::Impl {
   ModelWeights weights;
   std::int64_t batch_size;
   std::int64_t L = 0; ///< tokens in a segment; 0: one segment without end (llama)
-  std::vector<double> frequencies;
+  MemoryPolicy policy;
   CachedStack stack;
   std::optional<CachedStack> local;
   LayerObserver observer;
@@ -263,6 +204,8 @@ struct TokenStream::Impl {
   bool segment_open = false;        ///< the caches hold the memory and the open segment's rows
   std::int64_t num_open = 0;        ///< tokens of the open segment
   std::vector<at::Tensor> open_ids; ///< [B, t] each
+  at::Tensor memory;                ///< [N or 1, B, L, D] what the open segment sees; or undefined
+  KeyPositions positions;           ///< of the open segment and its memory
   at::Tensor next_memory;           ///< [N or 1, B, L, D], filled row by row
   at::Tensor last_hidden;           ///< [B, D] after the last token, before the final norm
 };

@@ -28,8 +28,10 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
-bool is_memory_weight(const std::string& name) {
-  return name.ends_with(".memory_layernorm.weight") || name.ends_with(".initial_memory");
+bool is_one_of(const std::vector<MemoryWeightLayout>& weights, const std::string& name) {
+  return std::any_of(weights.begin(), weights.end(), [&](const MemoryWeightLayout& weight) {
+    return name.ends_with("." + weight.name);
+  });
 }
 
 void check_weight(const TensorView& source, const WeightShape& target, const std::string& where) {
@@ -88,6 +90,7 @@ std::vector<std::string> check_weights(
             " layers",
         std::to_string(files.tensors().size()) + " weights");
   }
+  const std::vector<MemoryWeightLayout> memory_weights = MemoryPolicy(config).weights();
   std::vector<std::string> fresh, names;
   std::set<std::string> known;
   for (const WeightShape& weight : weight_shapes(config)) {
@@ -95,7 +98,7 @@ std::vector<std::string> check_weights(
     names.push_back(weight.name);
     if (files.contains(weight.name)) {
       check_weight(files.at(weight.name), weight, where);
-    } else if (is_memory_weight(weight.name)) {
+    } else if (is_one_of(memory_weights, weight.name)) {
       fresh.push_back(weight.name);
     } else {
       throw FormatError(where, "lacks the weight " + weight.name);

@@ -241,9 +241,7 @@ ModelConfig load_model_config(const std::filesystem::path& directory) {
 }
 
 bool adds_weights(const ModelConfig& config) {
-  return config.arch() == Architecture::kLocalGlobal ||
-         (config.fcc && (config.fcc->memory_norm == MemoryNorm::kOwn ||
-                         config.fcc->first_memory == FirstMemory::kLearned));
+  return config.arch() == Architecture::kLocalGlobal || !MemoryPolicy(config).weights().empty();
 }
 
 namespace {
@@ -260,9 +258,10 @@ std::string config_text(const ModelConfig& config, DType dtype, bool own) {
   if (!config.fcc) {
     remove_member(root, "fcc");
   } else if (config.arch() == Architecture::kLocalGlobal) {
-    for (const char* key : {"memory_norm", "memory_positions", "memory_source", "first_memory"}) {
-      remove_member(*root.find("fcc"), key);
-    }
+    std::erase_if(*root.find("fcc")->as<JsonValue::Object>(), [](const JsonMember& member) {
+      return member.key != "arch" && member.key != "segment_length" &&
+             member.key != "num_local_layers"; // the options of memory are `condensation`'s
+    });
   } else {
     remove_member(*root.find("fcc"), "num_local_layers");
   }

@@ -67,52 +67,55 @@ std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& 
         slot.shape = std::move(shape);
         slots.push_back(std::move(slot));
       };
-  const auto stack = [&](const char* prefix, std::int64_t N, const FccConfig* memory) {
-    using S = StackWeights;
-    const auto add = [&](at::Tensor S::*member,
-                         std::vector<std::string> names,
-                         std::vector<std::int64_t> rows,
-                         std::int64_t columns) { // 0: a vector
-      Slot slot;
-      slot.stack = prefix;
-      slot.member = member;
-      slot.names = std::move(names);
-      slot.shape = {N, 0};
-      for (const std::int64_t count : rows) {
-        slot.shape[1] = product_sum(1, count, slot.shape[1]);
-      }
-      slot.rows = std::move(rows);
-      if (columns > 0) {
-        slot.shape.push_back(columns);
-      }
-      slot.random = columns > 0;
-      slot.initial_value = 1.0;
-      slots.push_back(std::move(slot));
-    };
-    add(&S::input_layernorm, {"input_layernorm.weight"}, {D}, 0);
-    if (memory != nullptr && memory->memory_norm == MemoryNorm::kOwn) {
-      add(&S::memory_layernorm, {"memory_layernorm.weight"}, {D}, 0);
-    }
-    add(&S::qkv_proj,
-        {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
-        {queries, keys, keys},
-        D);
-    add(&S::o_proj, {"self_attn.o_proj.weight"}, {D}, queries);
-    add(&S::post_attention_layernorm, {"post_attention_layernorm.weight"}, {D}, 0);
-    add(&S::gate_up_proj, {"mlp.gate_proj.weight", "mlp.up_proj.weight"}, {F, F}, D);
-    add(&S::down_proj, {"mlp.down_proj.weight"}, {D}, F);
-    if (memory != nullptr && memory->first_memory == FirstMemory::kLearned) {
-      add(&S::initial_memory, {"initial_memory"}, {memory->segment_length}, D);
-      slots.back().random = false;
-      slots.back().initial_value = 0.0;
-    }
-  };
+  const auto stack =
+      [&](const char* prefix, std::int64_t N, const std::vector<MemoryWeightLayout>& memory) {
+        using S = StackWeights;
+        const auto add = [&](at::Tensor S::*member,
+                             std::vector<std::string> names,
+                             std::vector<std::int64_t> rows,
+                             std::int64_t columns) { // 0: a vector
+          Slot slot;
+          slot.stack = prefix;
+          slot.member = member;
+          slot.names = std::move(names);
+          slot.shape = {N, 0};
+          for (const std::int64_t count : rows) {
+            slot.shape[1] = product_sum(1, count, slot.shape[1]);
+          }
+          slot.rows = std::move(rows);
+          if (columns > 0) {
+            slot.shape.push_back(columns);
+          }
+          slot.random = columns > 0;
+          slot.initial_value = 1.0;
+          slots.push_back(std::move(slot));
+        };
+        const auto add_memory = [&](bool vectors) {
+          for (const MemoryWeightLayout& weight : memory) {
+            if ((weight.shape.size() == 1) == vectors) {
+              add(weight.member, {weight.name}, {weight.shape[0]}, vectors ? 0 : weight.shape[1]);
+              slots.back().random = false;
+              slots.back().initial_value = weight.initial_value;
+            }
+          }
+        };
+        add(&S::input_layernorm, {"input_layernorm.weight"}, {D}, 0);
+        add_memory(/*vectors=*/true);
+        add(&S::qkv_proj,
+            {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
+            {queries, keys, keys},
+            D);
+        add(&S::o_proj, {"self_attn.o_proj.weight"}, {D}, queries);
+        add(&S::post_attention_layernorm, {"post_attention_layernorm.weight"}, {D}, 0);
+        add(&S::gate_up_proj, {"mlp.gate_proj.weight", "mlp.up_proj.weight"}, {F, F}, D);
+        add(&S::down_proj, {"mlp.down_proj.weight"}, {D}, F);
+        add_memory(/*vectors=*/false);
+      };
   top(&ModelWeights::embed_tokens, "model.embed_tokens.weight", {V, D});
   if (config.arch() == Architecture::kLocalGlobal) {
-    stack("model.local_layers.", config.fcc->num_local_layers, nullptr);
+    stack("model.local_layers.", config.fcc->num_local_layers, {});
   }
-  const bool condensation = config.arch() == Architecture::kCondensation;
-  stack("model.layers.", config.num_hidden_layers, condensation ? &*config.fcc : nullptr);
+  stack("model.layers.", config.num_hidden_layers, MemoryPolicy(config).weights());
   top(&ModelWeights::norm, "model.norm.weight", {D});
   if (!config.tie_word_embeddings) {
     top(&ModelWeights::lm_head, "lm_head.weight", {V, D});

@@ -18,15 +18,14 @@ ReferenceLayer cut_layer(const ModelConfig& config, const StackWeights& stack, s
   const std::int64_t queries = config.num_attention_heads * config.head_dim;
   const at::Tensor qkv = stack.qkv_proj.select(0, n);
   return {
-      .input_layernorm = cut(stack.input_layernorm),
-      .memory_layernorm = cut(stack.memory_layernorm),
-      .q_proj = {qkv.narrow(0, 0, queries), {}},
-      .kv_proj = {qkv.narrow(0, queries, qkv.size(0) - queries), {}},
-      .o_proj = cut(stack.o_proj),
-      .post_attention_layernorm = cut(stack.post_attention_layernorm),
-      .gate_up_proj = cut(stack.gate_up_proj),
-      .down_proj = cut(stack.down_proj),
-      .initial_memory = cut(stack.initial_memory)};
+      stack.map<ReferenceWeight>(cut),
+      /*input_layernorm=*/cut(stack.input_layernorm),
+      /*q_proj=*/{qkv.narrow(0, 0, queries), {}},
+      /*kv_proj=*/{qkv.narrow(0, queries, qkv.size(0) - queries), {}},
+      /*o_proj=*/cut(stack.o_proj),
+      /*post_attention_layernorm=*/cut(stack.post_attention_layernorm),
+      /*gate_up_proj=*/cut(stack.gate_up_proj),
+      /*down_proj=*/cut(stack.down_proj)};
 }
 
 } // namespace
@@ -83,11 +82,10 @@ at::Tensor ReferenceMath::condensation_layer(
   const at::Tensor a = rms_norm(x, layer.input_layernorm.get(), config_.rms_norm_eps);
   at::Tensor c = a; // [B, Lm + l, D]
   if (memory.defined()) {
-    const MemoryNorm norm = config_.fcc->memory_norm;
-    const ReferenceWeight& weight =
-        norm == MemoryNorm::kOwn ? layer.memory_layernorm : layer.input_layernorm;
+    const at::Tensor weight =
+        memory_norm_weight(memory_norm_, layer.input_layernorm.get(), layer.memory_weights());
     const at::Tensor normed =
-        norm == MemoryNorm::kNone ? memory : rms_norm(memory, weight.get(), config_.rms_norm_eps);
+        weight.defined() ? rms_norm(memory, weight, config_.rms_norm_eps) : memory;
     c = at::cat({normed, a}, 1);
   }
   const std::int64_t num_memory = c.size(1) - a.size(1);

@@ -4,10 +4,7 @@
 #include <string>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
 #include "fcc/core/error.h"
@@ -15,32 +12,8 @@
 namespace fcc {
 namespace {
 
-std::vector<double> frequencies_of(const ModelConfig& config) {
-  std::optional<RopeLlama3Scaling> scaling;
-  if (config.rope_scaling) {
-    scaling = RopeLlama3Scaling{
-        config.rope_scaling->factor,
-        config.rope_scaling->low_freq_factor,
-        config.rope_scaling->high_freq_factor,
-        config.rope_scaling->original_max_position_embeddings};
-  }
-  return rope_frequencies(config.head_dim, config.rope_theta, scaling);
-}
-
 RopeTable joined(const RopeTable& first, const RopeTable& second) {
   return {at::cat({first.cos, second.cos}, 0), at::cat({first.sin, second.sin}, 0)};
-}
-
-// The memory that a layer sees: carried, the first one, or row by row the one or the other.
-at::Tensor visible_memory(
-    const at::Tensor& carried, // [B, L, D] or undefined
-    const at::Tensor& first,   // [1, L, D]: stands where no memory is carried
-    const SegmentTables& tables,
-    std::int64_t num_rows) {
-  if (!tables.carried) {
-    return first.expand({num_rows, -1, -1});
-  }
-  return tables.present.defined() ? at::where(tables.present, carried, first) : carried;
 }
 
 std::vector<char> to_host(const at::Tensor& flags) { // any shape
@@ -71,19 +44,13 @@ ReferenceStack::ReferenceStack(
     at::Device device,
     at::ScalarType dtype)
     : config_(config),
+      policy_(config),
       attention_(choose_attention(attention, attention_use(device, dtype, config.head_dim))),
       math_(config, attention_),
-      options_(at::TensorOptions(device).dtype(dtype)),
-      table_options_(options_.dtype(dtype == at::kDouble ? at::kDouble : at::kFloat)),
-      frequencies_(frequencies_of(config)) {}
-
-std::int64_t ReferenceStack::segment_length(std::int64_t length_tokens) const {
-  return config_.arch() == Architecture::kLlama ? std::max<std::int64_t>(length_tokens, 1)
-                                                : config_.fcc->segment_length;
-}
+      options_(at::TensorOptions(device).dtype(dtype)) {}
 
 const AttentionMask& ReferenceStack::causal_mask(std::int64_t length, std::int64_t num_memory) {
-  if (config_.arch() == Architecture::kLlama && !masks_.contains({length, num_memory})) {
+  if (!policy_.carries() && !masks_.contains({length, num_memory})) {
     masks_.clear(); // of T² elements each: as many as there are lengths would not fit
   }
   const auto [entry, added] = masks_.try_emplace({length, num_memory});
@@ -95,27 +62,21 @@ const AttentionMask& ReferenceStack::causal_mask(std::int64_t length, std::int64
 
 RopeTable
 ReferenceStack::key_table(std::int64_t length, std::int64_t num_memory, std::int64_t position) {
-  const MemoryPositions rule = config_.arch() == Architecture::kCondensation
-                                   ? config_.fcc->memory_positions
-                                   : MemoryPositions::kWindow;
-  if (rule == MemoryPositions::kGlobal) {
-    return make_rope_table(
-        frequencies_, position - num_memory, num_memory + length, table_options_);
+  const KeyPositions positions = policy_.positions(position, num_memory);
+  const auto make = [&] {
+    const RopeTable segment = policy_.rotations(positions.segment, length, options_);
+    return num_memory == 0
+               ? segment
+               : joined(policy_.rotations(positions.memory, num_memory, options_), segment);
+  };
+  if (!(positions == policy_.positions(0, num_memory))) {
+    return make(); // true positions: no other segment has them
   }
   const auto [entry, added] = key_tables_.try_emplace({length, num_memory});
-  if (!added) {
-    return entry->second;
+  if (added) {
+    entry->second = make();
   }
-  if (rule == MemoryPositions::kWindow || num_memory == 0) {
-    return entry->second = make_rope_table(frequencies_, 0, num_memory + length, table_options_);
-  }
-  const RopeTable current = make_rope_table(frequencies_, 0, length, table_options_);
-  const RopeTable memory = rule == MemoryPositions::kSame
-                               ? make_rope_table(frequencies_, 0, num_memory, table_options_)
-                               : RopeTable{
-                                     at::ones({num_memory, config_.head_dim}, table_options_),
-                                     at::zeros({num_memory, config_.head_dim}, table_options_)};
-  return entry->second = joined(memory, current);
+  return entry->second;
 }
 
 SegmentTables ReferenceStack::tables_for(
@@ -124,16 +85,14 @@ SegmentTables ReferenceStack::tables_for(
     const std::vector<char>& present) {
   SegmentTables tables;
   tables.carried = any_of(present);
-  const bool has_first = config_.arch() == Architecture::kCondensation &&
-                         config_.fcc->first_memory != FirstMemory::kAbsent;
   const std::int64_t num_memory =
-      tables.carried || has_first ? config_.fcc->segment_length : 0; // Lm
+      policy_.is_seen(1, tables.carried) ? policy_.segment_length(length) : 0; // Lm
   tables.keys = key_table(length, num_memory, position);
   tables.mask = causal_mask(length, num_memory);
   if (tables.carried && !all_of(present)) {
     const at::Tensor flags = flags_to_tensor(present, options_.device()); // [B]
-    tables.present = flags.view({-1, 1, 1});
-    if (!has_first) {
+    tables.present = flags;
+    if (!policy_.has_first()) {
       tables.mask = make_attention_mask(length, num_memory, flags, attention_.kernel, options_);
     }
   }
@@ -151,17 +110,20 @@ ReferenceStack::SegmentOutput ReferenceStack::condensation_segment(
   SegmentOutput output{x, {}};
   for (std::size_t n = 0; n < weights.layers.size(); ++n) {
     const ReferenceLayer& layer = weights.layers[n];
+    const MemoryWeights<at::Tensor> of_memory = layer.memory_weights();
     at::Tensor visible; // [B, L, D]
     if (tables.mask.num_memory > 0) {
-      const at::Tensor first = layer.initial_memory.defined()
-                                   ? layer.initial_memory.get().unsqueeze(0)
-                                   : at::zeros({1, tables.mask.num_memory, x.size(2)}, x.options());
-      visible = visible_memory(memory.empty() ? at::Tensor() : memory[n], first, tables, x.size(0));
+      visible = policy_.visible(
+          tables.carried ? memory[n] : at::Tensor(),
+          tables.present,
+          of_memory,
+          {x.size(0), tables.mask.num_memory, x.size(2)},
+          x.options());
     }
     const at::Tensor next = math_.condensation_layer(layer, output.x, visible, tables);
-    const bool remembers_output = config_.arch() == Architecture::kLlama ||
-                                  config_.fcc->memory_source == MemorySource::kOutput;
-    output.memory.push_back(remembers_output ? next : output.x);
+    const at::Tensor rows = visible.defined() ? visible.narrow(1, 0, x.size(1)) : visible;
+    output.memory.push_back(policy_.remember(
+        {.memory = rows, .input = output.x, .output = next, .weights = of_memory}));
     output.x = next;
   }
   return output;
@@ -174,8 +136,8 @@ ReferenceStack::SegmentOutput ReferenceStack::local_global_segment(
     const std::vector<at::Tensor>& memory) const {
   ReferenceMath::GlobalStep step{{}, x};
   if (tables.mask.num_memory > 0) {
-    const at::Tensor nothing = at::zeros({1, tables.mask.num_memory, x.size(2)}, x.options());
-    step.memory = visible_memory(memory[0], nothing, tables, x.size(0));
+    step.memory = policy_.visible(
+        memory[0], tables.present, {}, {x.size(0), tables.mask.num_memory, x.size(2)}, x.options());
   }
   for (std::size_t n = 0; n < weights.layers.size(); ++n) {
     const bool evolve_memory = n + 1 < weights.layers.size();
@@ -218,7 +180,6 @@ ReferenceOutput ReferenceStack::forward(
     const ReferenceOptions& options) {
   const std::int64_t B = embedded.size(0), T = embedded.size(1), D = embedded.size(2);
   const std::int64_t L = segment_length(T), S = (T + L - 1) / L;
-  const bool llama = config_.arch() == Architecture::kLlama;
   const bool local_global = config_.arch() == Architecture::kLocalGlobal;
   check(T > 0, "reference_forward", "needs at least one token");
   check(
@@ -226,7 +187,7 @@ ReferenceOutput ReferenceStack::forward(
       "reference_forward",
       "must start at a segment border of the state");
   check(
-      !llama || (!state.memory.defined() && state.position == 0),
+      policy_.carries() || (!state.memory.defined() && state.position == 0),
       "reference_forward",
       "llama keeps no memory and cannot go on from a state");
   check(
@@ -240,7 +201,7 @@ ReferenceOutput ReferenceStack::forward(
       throw Error(
           "reference_forward",
           "segment_starts_document must be [B, S] with S = " + std::to_string(S),
-          llama ? "more than the one segment of a llama" : "another shape");
+          policy_.carries() ? "another shape" : "more than the one segment of a llama");
     }
     starts = to_host(flags);
   }
@@ -248,9 +209,8 @@ ReferenceOutput ReferenceStack::forward(
   std::vector<at::Tensor> memory;
   std::vector<char> present(static_cast<std::size_t>(B), state.memory.defined() ? 1 : 0);
   if (state.memory.defined()) {
-    const std::int64_t num_memories = local_global ? 1 : config_.num_hidden_layers;
     check(
-        state.memory.sizes() == at::IntArrayRef({num_memories, B, L, D}),
+        state.memory.sizes() == at::IntArrayRef({policy_.num_memories(), B, L, D}),
         "reference_forward",
         "the state's memory must be [N, B, L, D]");
     memory = state.memory.to(options_.dtype()).unbind(0);
@@ -279,7 +239,7 @@ ReferenceOutput ReferenceStack::forward(
     SegmentOutput output = local_global ? local_global_segment(weights, tables, x, memory)
                                         : condensation_segment(weights, tables, x, memory);
     outputs.push_back(output.x);
-    if (length == L && !llama) {
+    if (length == L && policy_.carries()) {
       memory = std::move(output.memory);
       std::fill(present.begin(), present.end(), 1);
       result.state.position += L;

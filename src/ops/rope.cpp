@@ -17,8 +17,8 @@
 namespace fcc {
 namespace {
 
-double scale_frequency(double frequency, const RopeLlama3Scaling& scaling) {
-  const auto original = static_cast<double>(scaling.original_length_tokens);
+double scale_frequency(double frequency, const RopeScaling& scaling) {
+  const auto original = static_cast<double>(scaling.original_max_position_embeddings);
   const double wavelength = 2 * std::numbers::pi / frequency; // positions
   if (wavelength < original / scaling.high_freq_factor) {
     return frequency;
@@ -62,10 +62,8 @@ at::Tensor rotate_on_cpu(const at::Tensor& x, const RopeTable& table, T sign) {
 
 } // namespace
 
-std::vector<double> rope_frequencies(
-    std::int64_t head_dim,
-    double theta,
-    const std::optional<RopeLlama3Scaling>& scaling) {
+std::vector<double>
+rope_frequencies(std::int64_t head_dim, double theta, const std::optional<RopeScaling>& scaling) {
   std::vector<double> frequencies;
   for (std::int64_t i = 0; i < head_dim; i += 2) {
     const double exponent = static_cast<double>(i) / static_cast<double>(head_dim);

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include <c10/util/accumulate.h>
+
 #include "fcc/train/trainer.h"
 
 namespace fcc {
@@ -44,9 +46,8 @@ ParameterCounts parameter_counts(const ModelConfig& config) {
   counts.mlp = N * 3 * F * D;
   counts.norms = N * 2 * D + D;
   counts.head = config.tie_word_embeddings ? 0 : config.vocab_size * D;
-  if (config.arch() == Architecture::kCondensation) {
-    counts.memory += fcc.memory_norm == MemoryNorm::kOwn ? N * D : 0;
-    counts.memory += fcc.first_memory == FirstMemory::kLearned ? N * fcc.segment_length * D : 0;
+  for (const MemoryWeightLayout& weight : MemoryPolicy(config).weights()) {
+    counts.memory += N * c10::multiply_integers(weight.shape);
   }
   return counts;
 }

@@ -89,8 +89,11 @@ TEST(Rope, PairsElementIWithElementIPlusHalf) {
 }
 
 TEST(Rope, Llama3ScalingKeepsShortWavesAndStretchesLongOnes) {
-  const RopeLlama3Scaling scaling{
-      .factor = 32, .low_freq_factor = 1, .high_freq_factor = 4, .original_length_tokens = 8192};
+  const RopeScaling scaling{
+      .factor = 32,
+      .low_freq_factor = 1,
+      .high_freq_factor = 4,
+      .original_max_position_embeddings = 8192};
   const auto plain = rope_frequencies(64, 500000.0),
              scaled = rope_frequencies(64, 500000.0, scaling);
   EXPECT_EQ(scaled.front(), plain.front());

@@ -152,7 +152,7 @@ void visit(Visitor& v, DatasetConfig& c) {
   v.field(
       "path",
       c.path,
-      {.doc = "Token file (tokens, documents, the text of recall) ; JSONL or Parquet (pairs)."});
+      {.doc = "Token file (tokens, documents, the text of recall); JSONL or Parquet (pairs)."});
   v.field(
       "weight",
       c.weight,

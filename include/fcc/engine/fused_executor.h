@@ -40,7 +40,6 @@ class FusedExecutor : public Executor {
   struct Pass;
   Pass begin(const MicroBatch& batch, const MemoryState* state);
   const RotaryTables& rotary_tables(std::int64_t length, bool with_memory);
-  at::Tensor first_memory(const Pass& pass) const;
   at::Tensor incoming_memory(const Pass& pass, const MemoryState* state) const;
   std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;
   Chunk& chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep);
@@ -50,6 +49,7 @@ class FusedExecutor : public Executor {
   void add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk);
 
   FlatParameters& parameters_;
+  MemoryPolicy policy_;
   EngineSection engine_;
   std::shared_ptr<const Attention> attention_;
   ModelWeights weights_, grads_;

@@ -41,9 +41,9 @@ class CachedStack {
   void clear();
 
   /// Puts a memory before all rows: `memory` [N, B, Lm, D] becomes the first keys and values of its
-  /// layer, normed as the model's `memory_norm` says and rotated by `table` (null: not rotated).
+  /// layer, normed as the model's policy says and rotated by `table`.
   /// Only after `clear`.
-  void set_memory(const at::Tensor& memory, const RopeTable* table);
+  void set_memory(const at::Tensor& memory, const RopeTable& table);
 
   /// The rows cached so far are a memory that only the batch rows with `present` [B] true see;
   /// undefined: all do.

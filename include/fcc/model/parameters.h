@@ -8,20 +8,20 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/run_config.h"
+#include "fcc/model/memory_policy.h"
 
 namespace fcc {
 
 /// The weights of one stack of N layers, layers first, so that a slice of neighbouring layers is
-/// contiguous. Undefined tensors are absent. Nothing here owns memory: all are views.
-struct StackWeights {
-  at::Tensor input_layernorm;  ///< [N, D]
-  at::Tensor memory_layernorm; ///< [N, D], memory_norm `own`
-  at::Tensor qkv_proj;         ///< [N, (H + 2G)·E, D]: rows of q_proj, then k_proj, then v_proj
-  at::Tensor o_proj;           ///< [N, D, H·E]
+/// contiguous; those of memory are the base's. Undefined tensors are absent. Nothing here owns
+/// memory: all are views.
+struct StackWeights : MemoryWeights<at::Tensor> {
+  at::Tensor input_layernorm; ///< [N, D]
+  at::Tensor qkv_proj;        ///< [N, (H + 2G)·E, D]: rows of q_proj, then k_proj, then v_proj
+  at::Tensor o_proj;          ///< [N, D, H·E]
   at::Tensor post_attention_layernorm; ///< [N, D]
   at::Tensor gate_up_proj;             ///< [N, 2F, D]: rows of gate_proj, then up_proj
   at::Tensor down_proj;                ///< [N, D, F]
-  at::Tensor initial_memory;           ///< [N, L, D], first_memory `learned`
 };
 
 /// All weights of a model as views of one flat buffer (values, gradients or optimizer states
@@ -58,10 +58,11 @@ struct RegionEnds {
 class FlatParameters {
  public:
   /// New weights: normal(0, initializer_range) for matrices (in layers times the factors of
-  /// `init`), ones for norms, zeros for initial_memory; drawn on the CPU in a fixed order from
-  /// `seed`, alike on every device; without a seed matrices are zero: weights are to be loaded.
-  /// `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in all layers.
-  /// Errors: `ConfigError` on a pattern that matches nothing or only some layers of a kind.
+  /// `init`), ones for norms, `MemoryPolicy::weights` for those of memory; drawn on the CPU in a
+  /// fixed order from `seed`, alike on every device; without a seed matrices are zero: weights are
+  /// to be loaded. `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in
+  /// all layers. Errors: `ConfigError` on a pattern that matches nothing or only some layers of a
+  /// kind.
   FlatParameters(
       const ModelConfig& config,
       ComputeDType dtype,

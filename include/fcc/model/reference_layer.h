@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <utility>
 #include <vector>
 
@@ -25,30 +24,39 @@ struct ReferenceWeight {
   }
 };
 
-/// The weights of one layer, cut from the stacked tensors.
-struct ReferenceLayer {
+/// The weights of one layer, cut from the stacked tensors; those of memory are the base's.
+struct ReferenceLayer : MemoryWeights<ReferenceWeight> {
   ReferenceWeight input_layernorm;          ///< [D]
-  ReferenceWeight memory_layernorm;         ///< [D] or undefined
   ReferenceWeight q_proj;                   ///< [H·E, D]
   ReferenceWeight kv_proj;                  ///< [2G·E, D]
   ReferenceWeight o_proj;                   ///< [D, H·E]
   ReferenceWeight post_attention_layernorm; ///< [D]
   ReferenceWeight gate_up_proj;             ///< [2F, D]
   ReferenceWeight down_proj;                ///< [D, F]
-  ReferenceWeight initial_memory;           ///< [L, D] or undefined
+
+  /// Those of memory, to compute with.
+  MemoryWeights<at::Tensor> memory_weights() const {
+    return map<at::Tensor>([](const ReferenceWeight& weight) { return weight.get(); });
+  }
 };
 
-/// Every weight of a layer, for loops over them.
-inline constexpr std::array<ReferenceWeight ReferenceLayer::*, 9> kReferenceLayerMembers{
-    &ReferenceLayer::input_layernorm,
-    &ReferenceLayer::memory_layernorm,
-    &ReferenceLayer::q_proj,
-    &ReferenceLayer::kv_proj,
-    &ReferenceLayer::o_proj,
-    &ReferenceLayer::post_attention_layernorm,
-    &ReferenceLayer::gate_up_proj,
-    &ReferenceLayer::down_proj,
-    &ReferenceLayer::initial_memory};
+/// Calls `visit` with the pointer to each weight of a layer.
+template <typename Visit>
+void for_each_weight(const Visit& visit) {
+  for (const auto member :
+       {&ReferenceLayer::input_layernorm,
+        &ReferenceLayer::q_proj,
+        &ReferenceLayer::kv_proj,
+        &ReferenceLayer::o_proj,
+        &ReferenceLayer::post_attention_layernorm,
+        &ReferenceLayer::gate_up_proj,
+        &ReferenceLayer::down_proj}) {
+    visit(member);
+  }
+  for (ReferenceWeight ReferenceLayer::*member : MemoryWeights<ReferenceWeight>::kMembers) {
+    visit(member);
+  }
+}
 
 /// All that lies between the embedding and the head.
 struct ReferenceWeights {
@@ -65,7 +73,7 @@ struct SegmentTables {
   AttentionMask mask;        ///< of the segment's queries over [memory ; segment]
   AttentionMask memory_mask; ///< of the memory over itself (local_global)
   RopeTable keys;            ///< [Lm + l, E], memory first
-  at::Tensor present;        ///< [B, 1, 1] bool where only some rows carry a memory, else undefined
+  at::Tensor present;        ///< [B] bool where only some rows carry a memory, else undefined
   bool carried = false;      ///< some row carries a memory from the segment before
 };
 
@@ -73,7 +81,9 @@ struct SegmentTables {
 class ReferenceMath {
  public:
   ReferenceMath(const ModelConfig& config, AttentionChoice attention)
-      : config_(config), attention_(std::move(attention)) {}
+      : config_(config),
+        memory_norm_(MemoryPolicy(config).norm()),
+        attention_(std::move(attention)) {}
 
   /// X[n+1][s] from X[n][s] and the memory (arXiv 2405.04620, eq. 14-16, figure 2).
   at::Tensor condensation_layer(
@@ -108,6 +118,7 @@ class ReferenceMath {
   at::Tensor finish(const ReferenceLayer& layer, const at::Tensor& x, const at::Tensor& o) const;
 
   ModelConfig config_;
+  MemoryNorm memory_norm_;
   AttentionChoice attention_;
 };
 

@@ -33,7 +33,9 @@ class ReferenceStack {
       const ReferenceOptions& options);
 
   /// Tokens in a segment of a sequence of `length_tokens`: L, or for `llama` the whole length.
-  std::int64_t segment_length(std::int64_t length_tokens) const;
+  std::int64_t segment_length(std::int64_t length_tokens) const {
+    return policy_.segment_length(length_tokens);
+  }
 
  private:
   /// What one segment puts out.
@@ -60,11 +62,10 @@ class ReferenceStack {
   RopeTable key_table(std::int64_t length, std::int64_t num_memory, std::int64_t position);
 
   ModelConfig config_;
+  MemoryPolicy policy_;
   AttentionChoice attention_;
   ReferenceMath math_;
-  at::TensorOptions options_;       ///< of the hidden states
-  at::TensorOptions table_options_; ///< of the rotations: float32 at least
-  std::vector<double> frequencies_; ///< [E/2]
+  at::TensorOptions options_;                                             ///< of the hidden states
   std::map<std::pair<std::int64_t, std::int64_t>, AttentionMask> masks_;  ///< by (l, Lm)
   std::map<std::pair<std::int64_t, std::int64_t>, RopeTable> key_tables_; ///< by (l, Lm)
 };

@@ -6,22 +6,17 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/config/model_config.h"
+
 namespace fcc {
 
-/// Llama-3 frequency scaling: wavelengths over original / low_freq_factor are stretched by
-/// `factor`, those under original / high_freq_factor are kept, those between are interpolated.
-struct RopeLlama3Scaling {
-  double factor = 8.0;
-  double low_freq_factor = 1.0;
-  double high_freq_factor = 4.0;
-  std::int64_t original_length_tokens = 8192;
-};
-
-/// [E/2] Radians per position of each pair: theta^(-2i/E), scaled where asked.
+/// [E/2] Radians per position of each pair: theta^(-2i/E). Where scaling is asked for, wavelengths
+/// over original / low_freq_factor are stretched by `factor`, those under original /
+/// high_freq_factor are kept, those between are interpolated.
 std::vector<double> rope_frequencies(
     std::int64_t head_dim,
     double theta,
-    const std::optional<RopeLlama3Scaling>& scaling = std::nullopt);
+    const std::optional<RopeScaling>& scaling = std::nullopt);
 
 /// Rotations for P consecutive positions, ready for `rope`.
 struct RopeTable {
