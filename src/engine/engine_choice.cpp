@@ -102,7 +102,13 @@ EngineSection resolve_engine(
     for (const StepShape& step : steps) {
       const std::int64_t most = std::min(fitting, step.num_segments);
       const std::int64_t count = segments_that_fit(
-          engine, context.model, step, most, processor_of(context.device), budget);
+          engine,
+          context.model,
+          step,
+          most,
+          processor_of(context.device),
+          budget,
+          context.optimizer);
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/io/atomic_directory.h"
@@ -48,6 +49,13 @@ std::map<std::string, std::string> leaves_of(const std::string& text) {
   return leaves;
 }
 
+/// A saved course with the keys that settings have got since then, at their defaults.
+std::string with_added_keys(const std::string& course) {
+  Json json = Json::parse(course);
+  json["output"] = "-"; // no part of a course, but every run has one
+  return course_of_config(write_config(read_config<RunConfig>(json.dump(), "trainer.json")));
+}
+
 } // namespace
 
 std::string course_of_config(const std::string& resolved_json) {
@@ -79,7 +87,8 @@ EngineSection engine_of_course(const std::string& course) {
 }
 
 void check_same_course(const std::string& saved, const std::string& now) {
-  const std::map<std::string, std::string> before = leaves_of(saved), after = leaves_of(now);
+  const std::map<std::string, std::string> before = leaves_of(with_added_keys(saved)),
+                                           after = leaves_of(now);
   std::set<std::string> keys;
   for (const auto* leaves : {&before, &after}) {
     for (const auto& [key, value] : *leaves) {
