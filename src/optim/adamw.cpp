@@ -100,18 +100,38 @@ void update_with_kernel(
     const at::Tensor& exp_avg,
     const at::Tensor& exp_avg_sq,
     const at::Tensor& compute,
-    const AdamWStep& step,
-    double weight_decay) {
-  const kernel_ops::AdamwStep numbers{
+    const RegionEnds& regions,
+    const AdamWStep& step) {
+  kernel_ops::AdamwStep numbers{
       .lr = step.lr,
       .beta1 = step.beta1,
       .beta2 = step.beta2,
       .eps = step.eps,
-      .weight_decay = weight_decay,
+      .weight_decay = step.weight_decay,
       .bias_correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.update)),
       .bias_correction2 = 1 - std::pow(step.beta2, static_cast<double>(step.update)),
       .grad_scale = step.grad_scale};
-  kernel_ops::adamw(numbers, master, grad, exp_avg, exp_avg_sq, compute);
+  const auto region = [&](std::int64_t first, std::int64_t end) {
+    const auto part = [&](const at::Tensor& flat) { return flat.slice(0, first, end); };
+    if (first < end) {
+      kernel_ops::adamw(
+          numbers, part(master), part(grad), part(exp_avg), part(exp_avg_sq), part(compute));
+    }
+  };
+  region(0, regions.decay);
+  numbers.weight_decay = 0;
+  region(regions.decay, regions.no_decay);
+}
+
+/// The regions as they lie in a stretch of the flat buffer.
+RegionEnds regions_in(const RegionEnds& regions, const FlatRange& range) {
+  const auto within = [&](std::int64_t end) {
+    return std::clamp(end, range.first, range.end) - range.first;
+  };
+  return {
+      .decay = within(regions.decay),
+      .no_decay = within(regions.no_decay),
+      .all = within(regions.all)};
 }
 
 /// Both states are kept for every element: frozen ones keep zeros.
@@ -178,34 +198,21 @@ void adamw_update(
     const OptimizerState& exp_avg,
     const OptimizerState& exp_avg_sq,
     const AdamWStep& step) {
-  const RegionEnds& regions = parameters.regions();
-  const bool with_kernel = kernel_ops::serves(parameters.compute());
-  const bool copies = !parameters.compute().is_same(parameters.master());
-  const auto update = parameters.master().device().is_cpu() ? update_on_cpu : update_by_aten;
   for (std::size_t i = 0; i < exp_avg.layout.ranges.size(); ++i) {
-    const FlatRange range = exp_avg.layout.ranges[i];
-    const auto part = [&](std::int64_t first, std::int64_t end, double weight_decay) {
-      first = std::max(first, range.first);
-      end = std::min(end, range.end);
-      if (first >= end) {
-        return;
-      }
-      const at::Tensor master = parameters.master().slice(0, first, end);
-      const at::Tensor grad = parameters.grad().slice(0, first, end);
-      const at::Tensor compute = parameters.compute().slice(0, first, end);
-      const at::Tensor m = exp_avg.range(i).slice(0, first - range.first, end - range.first);
-      const at::Tensor v = exp_avg_sq.range(i).slice(0, first - range.first, end - range.first);
-      if (with_kernel) {
-        update_with_kernel(master, grad, m, v, compute, step, weight_decay);
-        return;
-      }
-      update(master, grad, m, v, step, weight_decay);
-      if (copies) {
-        compute.copy_(master);
-      }
-    };
-    part(0, regions.decay, step.weight_decay);
-    part(regions.decay, regions.no_decay, 0.0);
+    const FlatRange& range = exp_avg.layout.ranges[i];
+    const auto part = [&](const at::Tensor& flat) { return flat.slice(0, range.first, range.end); };
+    const at::Tensor master = part(parameters.master()), compute = part(parameters.compute());
+    const RegionEnds regions = regions_in(parameters.regions(), range);
+    const at::Tensor grad = part(parameters.grad());
+    if (kernel_ops::serves(compute)) {
+      update_with_kernel(
+          master, grad, exp_avg.range(i), exp_avg_sq.range(i), compute, regions, step);
+      continue;
+    }
+    adamw_update(master, grad, exp_avg.range(i), exp_avg_sq.range(i), regions, step);
+    if (!parameters.compute().is_same(parameters.master())) {
+      compute.slice(0, 0, regions.no_decay).copy_(master.slice(0, 0, regions.no_decay));
+    }
   }
 }
 

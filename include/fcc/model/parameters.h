@@ -141,8 +141,7 @@ class FlatParameters {
   std::vector<WeightPlace> places() const;
 
   /// The matrices of the layers' linear maps that are trained, by where they lie: without
-  /// embedding, head, vectors and initial_memory, and without what is frozen. They lie side by
-  /// side.
+  /// embedding, head, vectors and initial_memory, and without what is frozen.
   std::vector<StackedMatrices> layer_matrices() const;
 
   /// Copies `master()` into `compute()` (rounding to nearest even), where both are.

@@ -43,8 +43,7 @@ struct OptimizerPlan {
 /// Trains the weights of a flat buffer. All that an optimizer remembers from step to step is its
 /// named states and the number of its updates: a copy with the same ones goes on bit for bit.
 ///
-/// Weights are the same after a step whatever order optimizers are made in; frozen ones, and the
-/// gaps between tensors, are left alone.
+/// Frozen weights, and the gaps between tensors, are left alone.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
