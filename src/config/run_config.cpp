@@ -232,6 +232,20 @@ void check_optim(const OptimSection& optim, Problems& problems) {
   if (optim.beta2 >= 1) {
     problems.add("beta2", "must be below 1");
   }
+  if (optim.momentum >= 1) {
+    problems.add("momentum", "must be below 1");
+  }
+  if (optim.kind != OptimKind::kMuon) {
+    const OptimSection defaults;
+    const auto refuse = [&](const char* key, bool is_default) {
+      if (!is_default) {
+        problems.add(key, "is for kind `muon` only: leave it out");
+      }
+    };
+    refuse("momentum", optim.momentum == defaults.momentum);
+    refuse("nesterov", optim.nesterov == defaults.nesterov);
+    refuse("ns_steps", optim.ns_steps == defaults.ns_steps);
+  }
   for (std::size_t i = 0; i < optim.freeze.size(); ++i) {
     const std::string& pattern = optim.freeze[i];
     if (pattern.empty() || pattern.find('*') < pattern.size() - 1) {

@@ -121,7 +121,8 @@ EngineSection resolve_engine(
           step,
           most,
           processor_of(context.device, engine, context.model),
-          budget);
+          budget,
+          context.optimizer);
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }

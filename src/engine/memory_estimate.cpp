@@ -45,15 +45,14 @@ Sizes sizes_of(
   return sizes;
 }
 
-void add_states(const Sizes& sizes, MemoryEstimate& estimate) {
+void add_states(const Sizes& sizes, const OptimizerMemory& optimizer, MemoryEstimate& estimate) {
   const std::int64_t P = sizes.num_parameters;
   estimate.items.push_back({"master weights", P * sizes.wide});
   if (sizes.element != sizes.wide) {
     estimate.items.push_back({"weights in the compute dtype", P * sizes.element});
   }
   estimate.items.push_back({"gradients", P * sizes.wide});
-  estimate.items.push_back({"mean gradients (AdamW)", P * sizes.wide});
-  estimate.items.push_back({"mean squared gradients (AdamW)", P * sizes.wide});
+  estimate.items.insert(estimate.items.end(), optimizer.states.begin(), optimizer.states.end());
 }
 
 /// The buffers of a chunk that keeps its activations, by name (`Chunk`).
@@ -176,7 +175,8 @@ MemoryEstimate estimate_fused_memory(
     const EngineSection& engine,
     const ModelConfig& model,
     const StepShape& step,
-    Processor processor) {
+    Processor processor,
+    const OptimizerMemory& optimizer) {
   const Sizes sizes = sizes_of(engine, model, step, processor);
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t chunk =
@@ -186,7 +186,7 @@ MemoryEstimate estimate_fused_memory(
   const std::int64_t all_tokens = (step.num_segments + step.num_prefix_segments) * shape.rows();
 
   MemoryEstimate estimate;
-  add_states(sizes, estimate);
+  add_states(sizes, optimizer, estimate);
   // Ids, targets and coefficients as given and, where rows are several, by segment; the losses.
   const std::int64_t a_token = 16 + sizes.wide;
   estimate.items.push_back(
@@ -209,7 +209,7 @@ MemoryEstimate estimate_fused_memory(
        std::max(waiting, logits) * sizes.element});
 
   // After the pass, while the chunk waits for the next, where kernels do not serve: pieces of the
-  // gradient in float64, or the optimizer's temporaries.
+  // gradient in float64; then the optimizer's temporaries.
   const std::int64_t norm =
       sizes.cpu || sizes.kernels ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
   MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
@@ -221,7 +221,8 @@ MemoryEstimate estimate_fused_memory(
        {MemoryItem{"scratch: a diagonal's backward pass", diagonal},
         MemoryItem{"scratch: weight products", product_scratch(sizes, chunk)},
         MemoryItem{"scratch: the embedding's gradient", embedding_scratch(sizes, tokens)},
-        MemoryItem{"scratch: the gradient's norm, AdamW", norm}}) {
+        MemoryItem{"scratch: the gradient's norm", norm},
+        MemoryItem{"scratch: the optimizer", optimizer.scratch_bytes}}) {
     if (moment.bytes > fullest.bytes) {
       fullest = moment;
     }
@@ -236,7 +237,8 @@ MemoryEstimate estimate_fused_memory(
 MemoryEstimate estimate_reference_memory(
     const EngineSection& engine,
     const ModelConfig& model,
-    const StepShape& step) {
+    const StepShape& step,
+    const OptimizerMemory& optimizer) {
   const Sizes sizes = sizes_of(engine, model, step, Processor::kCpu);
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t tokens = step.num_segments * shape.rows();
@@ -248,9 +250,12 @@ MemoryEstimate estimate_reference_memory(
   const std::int64_t width = 8 * shape.width + 3 * shape.q_width() + 3 * shape.kv_width() +
                              2 * shape.heads * keys + 4 * shape.mlp_width;
   MemoryEstimate estimate;
-  add_states(sizes, estimate);
+  add_states(sizes, optimizer, estimate);
   estimate.items.push_back({"activations, about", tokens * layers * width * sizes.element});
-  estimate.items.push_back({"scratch: head", head_scratch(sizes, tokens)});
+  const std::int64_t head = head_scratch(sizes, tokens);
+  estimate.items.push_back(
+      optimizer.scratch_bytes > head ? MemoryItem{"scratch: the optimizer", optimizer.scratch_bytes}
+                                     : MemoryItem{"scratch: head", head});
   return estimate;
 }
 
@@ -260,11 +265,13 @@ std::int64_t segments_that_fit(
     const StepShape& step,
     std::int64_t most,
     Processor processor,
-    std::int64_t budget_bytes) {
+    std::int64_t budget_bytes,
+    const OptimizerMemory& optimizer) {
   EngineSection tried = engine;
   const auto fits = [&](std::int64_t count) {
     tried.chunk_segments = count;
-    return estimate_fused_memory(tried, model, step, processor).total_bytes() <= budget_bytes;
+    return estimate_fused_memory(tried, model, step, processor, optimizer).total_bytes() <=
+           budget_bytes;
   };
   if (fits(most)) {
     return most;

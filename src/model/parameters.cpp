@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/accumulate.h>
 
 #include "fcc/core/error.h"
 
@@ -243,6 +244,12 @@ FlatParameters::for_inference(const ModelConfig& config, ComputeDType dtype, at:
   return parameters;
 }
 
+FlatParameters FlatParameters::layout(
+    const ModelConfig& config,
+    const std::vector<std::string>& freeze) {
+  return FlatParameters(config, freeze);
+}
+
 ModelWeights FlatParameters::view(const at::Tensor& flat) const {
   if (!flat.defined()) {
     return {};
@@ -272,19 +279,39 @@ std::vector<NamedTensor> FlatParameters::named(const at::Tensor& flat) const {
       "FlatParameters::named",
       "the buffer must be as long as the parameters");
   std::vector<NamedTensor> result;
+  for (const WeightPlace& place : places()) {
+    const std::int64_t count = c10::multiply_integers(place.shape);
+    result.push_back({place.name, flat.narrow(0, place.offset, count).view(place.shape)});
+  }
+  return result;
+}
+
+std::vector<WeightPlace> FlatParameters::places() const {
+  std::vector<WeightPlace> result;
   for (const Slot& slot : slots_) {
-    const at::Tensor tensor = flat.narrow(0, slot.offset, slot.numel()).view(slot.shape);
     if (slot.stack.empty()) {
-      result.push_back({slot.names[0], tensor});
+      result.push_back({slot.names[0], slot.shape, slot.offset});
       continue;
     }
+    const std::int64_t columns = slot.shape.size() > 2 ? slot.shape[2] : 1;
+    std::int64_t offset = slot.offset;
     for (std::int64_t layer = 0; layer < slot.shape[0]; ++layer) {
-      std::int64_t row = 0;
       for (std::size_t part = 0; part < slot.names.size(); ++part) {
-        result.push_back(
-            {slot.name_of(part, layer), tensor.select(0, layer).narrow(0, row, slot.rows[part])});
-        row += slot.rows[part];
+        std::vector<std::int64_t> shape(slot.shape.begin() + 1, slot.shape.end());
+        shape[0] = slot.rows[part];
+        result.push_back({slot.name_of(part, layer), std::move(shape), offset});
+        offset += slot.rows[part] * columns;
       }
+    }
+  }
+  return result;
+}
+
+std::vector<StackedMatrices> FlatParameters::layer_matrices() const {
+  std::vector<StackedMatrices> result;
+  for (const Slot& slot : slots_) {
+    if (!slot.stack.empty() && slot.random && !slot.frozen) {
+      result.push_back({slot.offset, slot.shape[0], slot.rows, slot.shape[2]});
     }
   }
   return result;
@@ -307,18 +334,8 @@ std::int64_t count_parameters(const ModelConfig& config) {
 
 std::vector<WeightShape> weight_shapes(const ModelConfig& config) {
   std::vector<WeightShape> result;
-  for (const FlatParameters::Slot& slot : FlatParameters::make_slots(config)) {
-    if (slot.stack.empty()) {
-      result.push_back({slot.names[0], slot.shape});
-      continue;
-    }
-    for (std::int64_t layer = 0; layer < slot.shape[0]; ++layer) {
-      for (std::size_t part = 0; part < slot.names.size(); ++part) {
-        std::vector<std::int64_t> shape(slot.shape.begin() + 1, slot.shape.end());
-        shape[0] = slot.rows[part];
-        result.push_back({slot.name_of(part, layer), std::move(shape)});
-      }
-    }
+  for (WeightPlace& place : FlatParameters::layout(config).places()) {
+    result.push_back({std::move(place.name), std::move(place.shape)});
   }
   return result;
 }

@@ -1,17 +1,21 @@
 #include "fcc/optim/adamw.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/zeros_like.h>
 
 #include "fcc/core/error.h"
 #include "ops/kernels.h"
+#include "optim/kinds.h"
 
 namespace fcc {
 namespace {
+
+/// Elements of one piece of ATen's form: temporaries of 64 MiB.
+constexpr std::int64_t kPiece = std::int64_t{1} << 24;
 
 /// The step's numbers as an element needs them.
 template <typename T>
@@ -76,7 +80,6 @@ void update_by_aten(
     const at::Tensor& exp_avg_sq,
     const AdamWStep& step,
     double weight_decay) {
-  constexpr std::int64_t kPiece = std::int64_t{1} << 24; // elements: temporaries of 64 MiB
   const Factors<double> f(step, weight_decay);
   for (std::int64_t first = 0; first < master.numel(); first += kPiece) {
     const std::int64_t count = std::min(kPiece, master.numel() - first);
@@ -92,9 +95,12 @@ void update_by_aten(
 
 /// The update and the bfloat16 copy in one pass of the project's kernel.
 void update_with_kernel(
-    FlatParameters& parameters,
+    const at::Tensor& master,
+    const at::Tensor& grad,
     const at::Tensor& exp_avg,
     const at::Tensor& exp_avg_sq,
+    const at::Tensor& compute,
+    const RegionEnds& regions,
     const AdamWStep& step) {
   kernel_ops::AdamwStep numbers{
       .lr = step.lr,
@@ -107,18 +113,52 @@ void update_with_kernel(
       .grad_scale = step.grad_scale};
   const auto region = [&](std::int64_t first, std::int64_t end) {
     const auto part = [&](const at::Tensor& flat) { return flat.slice(0, first, end); };
-    kernel_ops::adamw(
-        numbers,
-        part(parameters.master()),
-        part(parameters.grad()),
-        part(exp_avg),
-        part(exp_avg_sq),
-        part(parameters.compute()));
+    if (first < end) {
+      kernel_ops::adamw(
+          numbers, part(master), part(grad), part(exp_avg), part(exp_avg_sq), part(compute));
+    }
   };
-  region(0, parameters.regions().decay);
+  region(0, regions.decay);
   numbers.weight_decay = 0;
-  region(parameters.regions().decay, parameters.regions().no_decay);
+  region(regions.decay, regions.no_decay);
 }
+
+/// The regions as they lie in a stretch of the flat buffer.
+RegionEnds regions_in(const RegionEnds& regions, const FlatRange& range) {
+  const auto within = [&](std::int64_t end) {
+    return std::clamp(end, range.first, range.end) - range.first;
+  };
+  return {
+      .decay = within(regions.decay),
+      .no_decay = within(regions.no_decay),
+      .all = within(regions.all)};
+}
+
+/// Both states are kept for every element: frozen ones keep zeros.
+OptimizerPlan plan_adamw(
+    const OptimSection&,
+    const FlatParameters& layout,
+    ComputeDType dtype,
+    at::DeviceType type) {
+  const std::vector<FlatRange> all = {{0, layout.regions().all}};
+  return {
+      .states = {{"exp_avg", all}, {"exp_avg_sq", all}},
+      .scratch_bytes = adamw_scratch_bytes(layout.regions().no_decay, dtype, type)};
+}
+
+class AdamW : public Optimizer {
+ public:
+  AdamW(const OptimSection& config, FlatParameters& parameters, const OptimizerPlan& plan)
+      : Optimizer(parameters, plan), config_(config) {}
+
+ private:
+  void update(double lr, double grad_scale) override {
+    adamw_update(
+        parameters(), states()[0], states()[1], adamw_step(config_, lr, grad_scale, num_updates()));
+  }
+
+  OptimSection config_;
+};
 
 } // namespace
 
@@ -153,34 +193,56 @@ void adamw_update(
   region(regions.decay, regions.no_decay, 0.0);
 }
 
-AdamW::AdamW(FlatParameters& parameters, const OptimSection& config)
-    : parameters_(parameters),
-      config_(config),
-      exp_avg_(at::zeros_like(parameters.master())),
-      exp_avg_sq_(at::zeros_like(parameters.master())) {}
-
-void AdamW::step(double lr, double grad_scale) {
-  ++num_updates_;
-  const AdamWStep numbers{
-      .lr = lr,
-      .beta1 = config_.beta1,
-      .beta2 = config_.beta2,
-      .eps = config_.eps,
-      .weight_decay = config_.weight_decay,
-      .grad_scale = grad_scale,
-      .update = num_updates_};
-  if (kernel_ops::supports(parameters_.compute())) {
-    update_with_kernel(parameters_, exp_avg_, exp_avg_sq_, numbers);
-    return;
+void adamw_update(
+    FlatParameters& parameters,
+    const OptimizerState& exp_avg,
+    const OptimizerState& exp_avg_sq,
+    const AdamWStep& step) {
+  for (std::size_t i = 0; i < exp_avg.layout.ranges.size(); ++i) {
+    const FlatRange& range = exp_avg.layout.ranges[i];
+    const auto part = [&](const at::Tensor& flat) { return flat.slice(0, range.first, range.end); };
+    const at::Tensor master = part(parameters.master()), compute = part(parameters.compute());
+    const RegionEnds regions = regions_in(parameters.regions(), range);
+    const at::Tensor grad = part(parameters.grad());
+    if (kernel_ops::supports(compute)) {
+      update_with_kernel(
+          master, grad, exp_avg.range(i), exp_avg_sq.range(i), compute, regions, step);
+      continue;
+    }
+    adamw_update(master, grad, exp_avg.range(i), exp_avg_sq.range(i), regions, step);
+    if (!parameters.compute().is_same(parameters.master())) {
+      compute.slice(0, 0, regions.no_decay).copy_(master.slice(0, 0, regions.no_decay));
+    }
   }
-  adamw_update(
-      parameters_.master(),
-      parameters_.grad(),
-      exp_avg_,
-      exp_avg_sq_,
-      parameters_.regions(),
-      numbers);
-  parameters_.update_compute();
 }
+
+AdamWStep
+adamw_step(const OptimSection& config, double lr, double grad_scale, std::int64_t update) {
+  return {
+      .lr = lr,
+      .beta1 = config.beta1,
+      .beta2 = config.beta2,
+      .eps = config.eps,
+      .weight_decay = config.weight_decay,
+      .grad_scale = grad_scale,
+      .update = update};
+}
+
+std::int64_t adamw_scratch_bytes(std::int64_t count, ComputeDType dtype, at::DeviceType type) {
+  if (type == at::kCPU || dtype == ComputeDType::kBFloat16) {
+    return 0; // one pass, element by element
+  }
+  constexpr std::int64_t kTemporaries = 2; // the scaled gradient, the denominator
+  return std::min(count, kPiece) * kTemporaries * (dtype == ComputeDType::kFloat64 ? 8 : 4);
+}
+
+constinit const OptimizerMaker kAdamWMaker = {
+    .kind = OptimKind::kAdamW,
+    .plan = plan_adamw,
+    .make = [](const OptimSection& config,
+               FlatParameters& parameters,
+               const OptimizerPlan& plan) -> std::unique_ptr<Optimizer> {
+      return std::make_unique<AdamW>(config, parameters, plan);
+    }};
 
 } // namespace fcc

@@ -28,12 +28,22 @@ constexpr std::int64_t kTrainerFormat = 1;
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr const char* kTrainerFile = "trainer.json";
 
-using NamedBuffers = std::array<std::pair<std::string, at::Tensor>, 3>;
+/// The weights that training updates, as a state of the optimizer's file.
+OptimizerState master_state(const at::Tensor& master) {
+  return {{"master", {{0, master.numel()}}}, master};
+}
 
-/// The flat buffers of the optimizer's file and the prefix of their tensors' names.
-NamedBuffers
-named_buffers(const at::Tensor& master, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq) {
-  return {{{"master.", master}, {"exp_avg.", exp_avg}, {"exp_avg_sq.", exp_avg_sq}}};
+/// Everything in the optimizer's file, in order. A tensor's name there is `<state>.<weight>`.
+std::vector<OptimizerState> file_states(
+    const at::Tensor& master,
+    const std::vector<OptimizerState>& optimizer) {
+  std::vector<OptimizerState> states = {master_state(master)};
+  states.insert(states.end(), optimizer.begin(), optimizer.end());
+  return states;
+}
+
+std::string file_name(const OptimizerState& state, const std::string& weight) {
+  return state.layout.name + "." + weight;
 }
 
 void save_optimizer(
@@ -42,10 +52,11 @@ void save_optimizer(
     const FlatParameters& layout) {
   std::vector<at::Tensor> kept; // the bytes must live until they are written
   std::vector<TensorView> views;
-  for (const auto& [prefix, flat] : named_buffers(data.master, data.exp_avg, data.exp_avg_sq)) {
-    for (NamedTensor& named : layout.named(flat.to(at::kCPU))) {
+  for (OptimizerState& state : file_states(data.master, data.optimizer)) {
+    state.values = state.values.to(at::kCPU);
+    for (NamedTensor& named : named_state(layout, state)) {
       const at::Tensor& tensor = kept.emplace_back(named.tensor.contiguous());
-      views.push_back(file_view(prefix + named.name, tensor));
+      views.push_back(file_view(file_name(state, named.name), tensor));
     }
   }
   write_safetensors(directory / kOptimizerFile, views);
@@ -111,8 +122,11 @@ void CheckpointData::copy_to(CheckpointData& copy) const {
     copied.copy_(flat);
   };
   put(master, copy.master);
-  put(exp_avg, copy.exp_avg);
-  put(exp_avg_sq, copy.exp_avg_sq);
+  copy.optimizer.resize(optimizer.size());
+  for (std::size_t i = 0; i < optimizer.size(); ++i) {
+    copy.optimizer[i].layout = optimizer[i].layout;
+    put(optimizer[i].values, copy.optimizer[i].values);
+  }
   if (compute.is_same(master)) {
     copy.compute = copy.master;
   } else {
@@ -197,14 +211,14 @@ TrainerState load_trainer_state(const fs::path& directory) {
   }
 }
 
-void load_optimizer(const fs::path& directory, FlatParameters& parameters, AdamW& optimizer) {
+void load_optimizer(const fs::path& directory, FlatParameters& parameters, Optimizer& optimizer) {
   const SafetensorsFile file(directory / kOptimizerFile);
   std::size_t num_read = 0;
-  for (const auto& [prefix, flat] :
-       named_buffers(parameters.master(), optimizer.exp_avg(), optimizer.exp_avg_sq())) {
-    const at::Tensor on_cpu = at::zeros_like(flat, flat.options().device(at::kCPU));
-    for (const NamedTensor& named : parameters.named(on_cpu)) {
-      const TensorView& stored = file.at(prefix + named.name);
+  for (OptimizerState& state : file_states(parameters.master(), optimizer.states())) {
+    const at::Tensor values = state.values;
+    state.values = at::zeros_like(values, values.options().device(at::kCPU));
+    for (const NamedTensor& named : named_state(parameters, state)) {
+      const TensorView& stored = file.at(file_name(state, named.name));
       const DType dtype = file_dtype(named.tensor.scalar_type());
       if (stored.dtype != dtype || stored.shape != named.tensor.sizes().vec()) {
         throw FormatError(
@@ -216,7 +230,7 @@ void load_optimizer(const fs::path& directory, FlatParameters& parameters, AdamW
       std::memcpy(target.data_ptr(), stored.bytes.data(), stored.bytes.size());
       ++num_read;
     }
-    flat.copy_(on_cpu);
+    values.copy_(state.values);
   }
   if (num_read != file.tensors().size()) {
     throw FormatError(

@@ -81,6 +81,7 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
   estimate.parameters = parameter_counts(model);
   const auto length = static_cast<double>(segment_length_of(model));
   const std::vector<StepShape> steps = longest_steps(config, model);
+  const OptimizerMemory optimizer = optimizer_memory(config, model);
   std::int64_t longest = 1; // tokens a row
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
@@ -94,9 +95,10 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
          .steps = stage.steps,
          .may_end_early = stage.until.has_value(),
          .tokens = static_cast<double>(stage.steps) * batches * rows * segments * length});
-    MemoryEstimate memory = config.engine.execution == Execution::kFused
-                                ? estimate_fused_memory(config.engine, model, steps[i], processor)
-                                : estimate_reference_memory(config.engine, model, steps[i]);
+    MemoryEstimate memory =
+        config.engine.execution == Execution::kFused
+            ? estimate_fused_memory(config.engine, model, steps[i], processor, optimizer)
+            : estimate_reference_memory(config.engine, model, steps[i], optimizer);
     if (memory.total_bytes() > estimate.memory.total_bytes()) {
       estimate.memory = std::move(memory);
       estimate.fullest_stage = name;
@@ -106,7 +108,10 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
     const bool wide = config.engine.dtype == ComputeDType::kFloat64;
     const bool narrow = config.engine.dtype == ComputeDType::kBFloat16;
     estimate.checkpoint_copy_bytes =
-        estimate.parameters.total() * (3 * (wide ? 8 : 4) + (narrow ? 2 : 0));
+        estimate.parameters.total() * ((wide ? 8 : 4) + (narrow ? 2 : 0));
+    for (const MemoryItem& state : optimizer.states) {
+      estimate.checkpoint_copy_bytes += state.bytes;
+    }
   }
   estimate.flops_per_token = training_flops(model, 1, longest) / static_cast<double>(longest);
   return estimate;

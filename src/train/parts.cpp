@@ -62,6 +62,20 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
   return steps;
 }
 
+OptimizerMemory optimizer_memory(const RunConfig& config, const ModelConfig& model) {
+  const OptimizerPlan plan = plan_optimizer(
+      config.optim,
+      FlatParameters::layout(model, config.optim.freeze),
+      config.engine.dtype,
+      device_from_name(config.engine.device, "engine.device").type());
+  const std::int64_t element = config.engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
+  OptimizerMemory memory{.states = {}, .scratch_bytes = plan.scratch_bytes};
+  for (const StateLayout& state : plan.states) {
+    memory.states.push_back({"optimizer: " + state.name, state.numel() * element});
+  }
+  return memory;
+}
+
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model) {
   bool resets = resets_memory(config.data.train) || resets_memory(config.data.validation);
   for (const StageConfig& stage : config.train.stages) {
@@ -70,7 +84,8 @@ EngineContext engine_context(const RunConfig& config, const ModelConfig& model) 
   return {
       .model = model,
       .device = device_from_name(config.engine.device, "engine.device"),
-      .documents_reset = resets};
+      .documents_reset = resets,
+      .optimizer = optimizer_memory(config, model)};
 }
 
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {

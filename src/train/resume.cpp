@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/train/checkpoint.h"
@@ -70,6 +71,52 @@ void check_whole(const fs::path& checkpoint) {
   }
 }
 
+/// The settings of a course must be whole to be read: paths stand in for those that are no part
+/// of it, and what an older version did stands for a key that it did not know.
+void complete_datasets(Json& datasets) {
+  for (Json& dataset : datasets) {
+    const std::string type = dataset.value("type", "tokens");
+    const bool reads_file =
+        type != "passkey" && (type != "recall" || dataset.value("text_share", 0.0) > 0);
+    if (reads_file && !dataset.contains("path")) {
+      dataset["path"] = "-";
+    }
+    if (type == "pairs" && !dataset.contains("shuffle")) {
+      dataset["shuffle"] = false;
+    }
+  }
+}
+
+/// A course with the keys that came after it was saved, at their defaults: what the run had.
+std::string with_later_keys(const std::string& course) {
+  Json json = Json::parse(course);
+  json["output"] = "run";
+  if (json.contains("data")) {
+    Json& data = json["data"];
+    for (const char* part : {"train", "validation"}) {
+      if (data.contains(part)) {
+        complete_datasets(data[part]);
+      }
+    }
+    if (data.contains("tokenizer") && !data["tokenizer"].contains("path") &&
+        data["tokenizer"].value("type", "auto") != "bytes") {
+      data["tokenizer"]["path"] = "-";
+    }
+  }
+  if (json.contains("train") && json["train"].contains("stages")) {
+    for (Json& stage : json["train"]["stages"]) {
+      if (stage.contains("data") && stage["data"].is_array()) {
+        complete_datasets(stage["data"]);
+      }
+    }
+  }
+  try {
+    return course_of_config(write_config(read_config<RunConfig>(json.dump(), "trainer.json")));
+  } catch (const ConfigError&) {
+    return course; // not whole: compared as it is
+  }
+}
+
 } // namespace
 
 std::string course_of_config(const std::string& resolved_json) {
@@ -122,7 +169,8 @@ EngineSection engine_of_course(const std::string& course) {
 }
 
 void check_same_course(const std::string& saved, const std::string& now) {
-  const std::map<std::string, std::string> before = leaves_of(saved), after = leaves_of(now);
+  const std::map<std::string, std::string> before = leaves_of(with_later_keys(saved)),
+                                           after = leaves_of(with_later_keys(now));
   std::set<std::string> keys;
   for (const auto* leaves : {&before, &after}) {
     for (const auto& [key, value] : *leaves) {

@@ -29,7 +29,7 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
     : config_(std::move(config)),
       requested_engine_(config_.engine),
       parts_(std::move(parts)),
-      optimizer_(*parts_.parameters, config_.optim),
+      optimizer_(make_optimizer(config_.optim, *parts_.parameters)),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
   config_.data.tokenizer = parts_.data.tokenizer_config;
@@ -73,7 +73,7 @@ StepReport Trainer::step() {
   const Curriculum::State& at = curriculum_.state();
   report.lr = lr_plan_.rate(at.step, at.stage, at.step_in_stage);
   if (!report.skipped && counts) {
-    optimizer_.step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
+    optimizer_->step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
   }
 
   // 6. Count the step.
@@ -146,7 +146,7 @@ std::vector<ValidationReport> Trainer::validate() {
 TrainerState Trainer::state() const {
   TrainerState state;
   state.curriculum = curriculum_.state();
-  state.num_updates = optimizer_.num_updates();
+  state.num_updates = optimizer_->num_updates();
   state.skipped_steps = skipped_steps_;
   state.tokens_seen = tokens_seen_;
   for (const Loader& loader : parts_.data.loaders) {
@@ -164,8 +164,7 @@ CheckpointData Trainer::checkpoint_data() const {
   return {
       .compute = parts_.parameters->compute(),
       .master = parts_.parameters->master(),
-      .exp_avg = optimizer_.exp_avg(),
-      .exp_avg_sq = optimizer_.exp_avg_sq(),
+      .optimizer = optimizer_->states(),
       .state = state()};
 }
 
@@ -210,8 +209,8 @@ void Trainer::restore(const std::filesystem::path& directory) {
       ++source;
     }
   }
-  load_optimizer(directory, *parts_.parameters, optimizer_);
-  optimizer_.set_num_updates(saved.num_updates);
+  load_optimizer(directory, *parts_.parameters, *optimizer_);
+  optimizer_->set_num_updates(saved.num_updates);
   curriculum_.restore(std::move(saved.curriculum));
   for (std::size_t i = 0; i < parts_.data.loaders.size(); ++i) {
     parts_.data.loaders[i].restore(std::move(saved.loaders[i]));

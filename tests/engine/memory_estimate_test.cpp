@@ -14,8 +14,8 @@
 #include <gtest/gtest.h>
 
 #include "fcc/engine/executor.h"
-#include "fcc/optim/adamw.h"
 #include "fcc/optim/grad_norm.h"
+#include "fcc/optim/optimizer.h"
 
 namespace fcc {
 namespace {
@@ -101,6 +101,7 @@ struct Case {
   bool tied = true, llama = false;
   Schedule schedule = Schedule::kWavefront;
   std::int64_t vocab = 509;
+  OptimKind optimizer = OptimKind::kAdamW;
 };
 
 void PrintTo(const Case& c, std::ostream* out) {
@@ -128,7 +129,7 @@ std::int64_t true_peak(const Case& c, const ModelConfig& model, const EngineSect
   const Counting counting;
   FlatParameters parameters(model, c.dtype, at::kCPU, 1);
   const auto executor = make_executor(parameters, engine);
-  AdamW adamw(parameters, OptimSection{});
+  const auto optimizer = make_optimizer({.kind = c.optimizer}, parameters);
   const std::int64_t tokens = (c.segments + c.prefix) * c.length;
   for (int step = 0; step < 2; ++step) {
     MicroBatch batch;
@@ -137,9 +138,21 @@ std::int64_t true_peak(const Case& c, const ModelConfig& model, const EngineSect
     batch.coefficients = at::full({c.batch, tokens}, 1e-3, parameters.master().options());
     batch.num_prefix_segments = c.prefix;
     executor->train(batch);
-    adamw.step(1e-4, 1.0);
+    optimizer->step(1e-4, 1.0);
   }
   return CountingAllocator::instance().most();
+}
+
+/// What the optimizer of a case says that it takes.
+OptimizerMemory optimizer_memory_of(const Case& c, const ModelConfig& model) {
+  const OptimizerPlan plan =
+      plan_optimizer({.kind = c.optimizer}, FlatParameters::layout(model), c.dtype, at::kCPU);
+  OptimizerMemory memory{.states = {}, .scratch_bytes = plan.scratch_bytes};
+  for (const StateLayout& state : plan.states) {
+    memory.states.push_back(
+        {state.name, state.numel() * (c.dtype == ComputeDType::kFloat64 ? 8 : 4)});
+  }
+  return memory;
 }
 
 class MemoryEstimateOf : public ::testing::TestWithParam<Case> {};
@@ -165,7 +178,8 @@ TEST_P(MemoryEstimateOf, AStepIsWithinFivePercentOfItsPeak) {
     step.segment_length *= step.num_segments;
     step.num_segments = 1;
   }
-  const MemoryEstimate estimate = estimate_fused_memory(engine, model, step, Processor::kCpu);
+  const MemoryEstimate estimate =
+      estimate_fused_memory(engine, model, step, Processor::kCpu, optimizer_memory_of(c, model));
   std::string table;
   for (const MemoryItem& item : estimate.items) {
     table += "  " + item.name + ": " + std::to_string(item.bytes) + "\n";
@@ -214,6 +228,34 @@ INSTANTIATE_TEST_SUITE_P(
             false,
             Schedule::kWavefront,
             30011},
+        Case{
+            "Muon",
+            3,
+            16,
+            1,
+            61,
+            std::nullopt,
+            0,
+            ComputeDType::kFloat32,
+            true,
+            false,
+            Schedule::kWavefront,
+            509,
+            OptimKind::kMuon},
+        Case{
+            "Muon, a short step",
+            12,
+            4,
+            1,
+            1,
+            std::nullopt,
+            0,
+            ComputeDType::kFloat64,
+            true,
+            false,
+            Schedule::kWavefront,
+            113,
+            OptimKind::kMuon},
         Case{"llama", 3, 16, 1, 8, std::nullopt, 0, ComputeDType::kFloat32, true, true}),
     [](const auto& tested) {
       std::string name = tested.param.name;

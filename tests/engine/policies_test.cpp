@@ -9,8 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "fcc/engine/executor.h"
-#include "fcc/optim/adamw.h"
 #include "fcc/optim/grad_norm.h"
+#include "fcc/optim/optimizer.h"
 #include "model/tiny_model.h"
 
 namespace fcc {
@@ -29,7 +29,7 @@ Course train(const EngineSection& engine, std::int64_t prefix) {
   FlatParameters parameters(config, ComputeDType::kFloat64, at::kCPU, /*seed=*/11);
   const auto executor = make_executor(parameters, engine);
   OptimSection optim;
-  AdamW adamw(parameters, optim);
+  const auto optimizer = make_optimizer(optim, parameters);
   Course course;
   for (int step = 0; step < kSteps; ++step) {
     // Eight batches by turns, so that there is something to learn.
@@ -41,7 +41,7 @@ Course train(const EngineSection& engine, std::int64_t prefix) {
     executor->clear_gradients();
     course.losses.push_back(executor->train(batch).loss.item<double>());
     const double norm = std::sqrt(squared_norm(parameters.grad()).item<double>());
-    adamw.step(3e-3, clip_factor(norm, 1.0));
+    optimizer->step(3e-3, clip_factor(norm, 1.0));
   }
   course.weights = parameters.master().clone();
   return course;

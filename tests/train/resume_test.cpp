@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
@@ -61,6 +62,37 @@ TEST(Resume, EqualsAnUninterruptedRunFromEveryStep) {
     ASSERT_EQ(run(part, checkpoint(whole, step).string()), Trainer::End::kFinished);
     EXPECT_EQ(hashes(part, kSteps), expected) << "resumed at step " << step;
   }
+}
+
+TEST(Resume, EqualsAnUninterruptedRunWithMuon) {
+  const TemporaryFolder folder;
+  const auto config_of = [&](const std::string& name) {
+    RunConfig config = tiny_run(folder / name);
+    config.optim.kind = OptimKind::kMuon;
+    return config;
+  };
+  RunConfig whole = config_of("whole");
+  whole.checkpoint = {.every = 10, .keep_last = 9};
+  ASSERT_EQ(run(whole), Trainer::End::kFinished);
+  for (const std::int64_t step : {10, 20}) {
+    const RunConfig part = config_of(std::to_string(step));
+    ASSERT_EQ(run(part, checkpoint(whole, step).string()), Trainer::End::kFinished);
+    EXPECT_EQ(hashes(part, kSteps), hashes(whole, kSteps)) << "resumed at step " << step;
+  }
+}
+
+TEST(Resume, RefusesTheStatesOfAnotherOptimizer) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  run(config);
+  config.optim.kind = OptimKind::kMuon;
+  const std::string message = message_of([&] { run(config, "auto"); });
+  EXPECT_NE(message.find("optim.kind (was \"adamw\", is \"muon\")"), std::string::npos) << message;
+  FlatParameters parameters(*config.model.config, ComputeDType::kFloat32, at::kCPU, 1);
+  const auto muon = make_optimizer(config.optim, parameters);
+  const std::string missing =
+      message_of([&] { load_optimizer(checkpoint(config, kSteps), parameters, *muon); });
+  EXPECT_NE(missing.find("momentum."), std::string::npos) << missing;
 }
 
 TEST(Resume, EqualsAnUninterruptedRunAfterAStop) {
@@ -176,6 +208,20 @@ TEST(Resume, RefusesAChangedKeyByName) {
   EXPECT_NE(message.find("train.stages.1.steps (was 17, is 18)"), std::string::npos) << message;
   EXPECT_EQ(message.find("log.every"), std::string::npos) << message;
   EXPECT_EQ(message.find("keep_last"), std::string::npos) << message;
+}
+
+TEST(Resume, KeysThatACheckpointLacksHadTheirDefaults) {
+  RunConfig config = tiny_run("somewhere");
+  const std::string now = course_of_config(write_config(config));
+  auto before = nlohmann::ordered_json::parse(now);
+  for (const char* key : {"kind", "momentum", "nesterov", "ns_steps"}) {
+    ASSERT_EQ(before["optim"].erase(key), 1u) << key;
+  }
+  EXPECT_NO_THROW(check_same_course(before.dump(), now));
+  config.optim.kind = OptimKind::kMuon;
+  const std::string message =
+      message_of([&] { check_same_course(before.dump(), course_of_config(write_config(config))); });
+  EXPECT_NE(message.find("optim.kind (was \"adamw\", is \"muon\")"), std::string::npos) << message;
 }
 
 TEST(Resume, RefusesAnotherDataFileUnderTheSameName) {

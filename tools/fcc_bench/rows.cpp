@@ -13,6 +13,7 @@
 #include "fcc/ops/swiglu.h"
 #include "fcc/optim/adamw.h"
 #include "fcc/optim/grad_norm.h"
+#include "fcc/optim/optimizer.h"
 #include "fcc_bench/kernels.h"
 #include "fcc_bench/step.h"
 
@@ -70,7 +71,7 @@ bench_rows(std::int64_t width, std::int64_t rows, at::Device device, int rounds)
       copies ? ComputeDType::kBFloat16 : ComputeDType::kFloat32,
       device,
       /*seed=*/1);
-  const auto adamw = std::make_shared<AdamW>(*parameters, OptimSection());
+  const std::shared_ptr<Optimizer> adamw = make_optimizer({.kind = OptimKind::kAdamW}, *parameters);
   kernels.push_back(
       {"adamw",
        static_cast<double>(parameters->master().numel()) * (4.0 * 7 + (copies ? 2.0 : 0.0)),

@@ -140,7 +140,7 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
           /*freeze=*/{},
           kInit),
       executor_(make_executor(parameters_, engine_of(options, shape))),
-      adamw_(parameters_, OptimSection()) {
+      optimizer_(make_optimizer(OptimSection(), parameters_)) {
   auto* fused = dynamic_cast<FusedExecutor*>(executor_.get());
   if (fused != nullptr && options.weight_rows > 0) {
     fused->set_weight_product_rows(options.weight_rows);
@@ -160,7 +160,7 @@ void TrainingStep::run() {
   executor_->clear_gradients();
   executor_->train(batch_);
   const double norm = std::sqrt(squared_norm(parameters_.grad()).item<double>());
-  adamw_.step(1e-6, norm > 1 ? 1 / norm : 1);
+  optimizer_->step(1e-6, norm > 1 ? 1 / norm : 1);
   synchronize(device_);
   finite_ = finite_ && std::isfinite(norm);
 }

@@ -7,7 +7,7 @@
 #include "fcc/config/model_config.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
-#include "fcc/optim/adamw.h"
+#include "fcc/optim/optimizer.h"
 #include "fcc_bench/device.h"
 
 namespace CLI {
@@ -44,7 +44,8 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length);
 /// "L 256" or "full attention".
 std::string architecture_name(std::int64_t segment_length);
 
-/// A model on random tokens, ready to be stepped: forward, backward, gradient norm and AdamW.
+/// A model on random tokens, ready to be stepped: forward, backward, gradient norm and the
+/// optimizer that runs have by default.
 class TrainingStep {
  public:
   TrainingStep(const StepOptions& options, const StepCase& shape);
@@ -65,7 +66,7 @@ class TrainingStep {
   at::Device device_;
   FlatParameters parameters_;
   std::unique_ptr<Executor> executor_;
-  AdamW adamw_;
+  std::unique_ptr<Optimizer> optimizer_;
   MicroBatch batch_;
   bool finite_ = true;
 };

@@ -130,18 +130,24 @@ struct LossSection {
   LossKind kind = LossKind::kSegmentMeanSum;
 };
 
+enum class OptimKind { kAdamW, kMuon };
+
 struct OptimSection {
+  OptimKind kind = OptimKind::kAdamW;
   double lr = 3e-4;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
+  double momentum = 0.95;    ///< muon: of the matrices in the layers
+  bool nesterov = true;      ///< muon
+  std::int64_t ns_steps = 5; ///< muon: Newton-Schulz iterations
   double weight_decay = 0.1; ///< on matrices only
   double clip = 1.0;         ///< global norm; 0: off
   LrSchedule schedule = LrSchedule::kCosine;
   std::int64_t warmup_steps = 0;
   double decay_share = 1.0; ///< the last share of all steps decays (linear: 0.3 is a good start)
   double final_lr_ratio = 0.1;
-  std::vector<std::string> freeze; ///< Hugging Face names or `prefix*`
+  std::vector<std::string> freeze = {}; ///< Hugging Face names or `prefix*`
 };
 
 enum class Execution { kAuto, kReference, kFused };

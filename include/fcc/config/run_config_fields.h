@@ -43,6 +43,11 @@ struct EnumNames<LrSchedule> {
        {"constant", LrSchedule::kConstant}}};
 };
 template <>
+struct EnumNames<OptimKind> {
+  static constexpr std::array<std::pair<std::string_view, OptimKind>, 2> value{
+      {{"adamw", OptimKind::kAdamW}, {"muon", OptimKind::kMuon}}};
+};
+template <>
 struct EnumNames<LossKind> {
   static constexpr std::array<std::pair<std::string_view, LossKind>, 2> value{
       {{"segment_mean_sum", LossKind::kSegmentMeanSum}, {"token_mean", LossKind::kTokenMean}}};
@@ -327,6 +332,11 @@ void visit(Visitor& v, LossSection& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, OptimSection& c) {
+  v.field(
+      "kind",
+      c.kind,
+      {.doc = "adamw; or muon: orthogonalised momentum for the matrices in the layers, AdamW for "
+              "the rest."});
   v.field("lr", c.lr, {.doc = "Peak learning rate.", .min = 0});
   v.field(
       "beta1",
@@ -338,6 +348,16 @@ void visit(Visitor& v, OptimSection& c) {
       {.doc = "AdamW's decay of the mean squared gradient; below 1.", .min = 0, .max = 1});
   v.field(
       "eps", c.eps, {.doc = "Added to the root of the mean square.", .min = 0, .above_min = true});
+  v.field(
+      "momentum", c.momentum, {.doc = "muon: decay of the momentum; below 1.", .min = 0, .max = 1});
+  v.field(
+      "nesterov",
+      c.nesterov,
+      {.doc = "muon: orthogonalise the gradient plus the momentum, not the momentum alone."});
+  v.field(
+      "ns_steps",
+      c.ns_steps,
+      {.doc = "muon: Newton-Schulz iterations of the orthogonalisation.", .min = 1, .max = 100});
   v.field(
       "weight_decay",
       c.weight_decay,
@@ -457,7 +477,7 @@ void visit(Visitor& v, RunConfig& c) {
   v.field("data", c.data, {.doc = "Tokenizer and datasets."});
   v.field("train", c.train, {.doc = "Stages, batches, validation.", .required = true});
   v.field("loss", c.loss, {.doc = "How targets are weighed."});
-  v.field("optim", c.optim, {.doc = "AdamW and its schedule."});
+  v.field("optim", c.optim, {.doc = "The optimizer and its learning rate."});
   v.field("engine", c.engine, {.doc = "Where and how it is computed."});
   v.field("checkpoint", c.checkpoint, {.doc = "When the state is saved."});
   v.field("log", c.log, {.doc = "What is reported."});

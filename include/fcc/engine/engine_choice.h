@@ -22,6 +22,7 @@ struct EngineContext {
   c10::Device device;
   /// Documents of some data set begin inside a row and see no memory (`document_memory: reset`).
   bool documents_reset = false;
+  OptimizerMemory optimizer = {}; ///< counted where chunks are made to fit
 };
 
 /// Why the fused execution cannot run this; empty: it can. The error names the key.

@@ -32,6 +32,12 @@ struct MemoryItem {
   std::int64_t bytes = 0;
 };
 
+/// What the optimizer takes of the device's memory, as it says itself; none: nothing.
+struct OptimizerMemory {
+  std::vector<MemoryItem> states;
+  std::int64_t scratch_bytes = 0; ///< temporaries of an update
+};
+
 /// Everything that is allocated on the device at the fullest moment of a training step.
 struct MemoryEstimate {
   std::vector<MemoryItem> items;
@@ -49,14 +55,16 @@ MemoryEstimate estimate_fused_memory(
     const EngineSection& engine,
     const ModelConfig& model,
     const StepShape& step,
-    Processor processor);
+    Processor processor,
+    const OptimizerMemory& optimizer = {});
 
 /// The same for the reference execution: autograd keeps every operator's inputs. About; its
 /// activations are counted by kinds, not one by one.
 MemoryEstimate estimate_reference_memory(
     const EngineSection& engine,
     const ModelConfig& model,
-    const StepShape& step);
+    const StepShape& step,
+    const OptimizerMemory& optimizer = {});
 
 /// The most segments of a chunk, up to `most`, with which a step of the fused execution stays
 /// within `budget_bytes`; at least 1.
@@ -66,6 +74,7 @@ std::int64_t segments_that_fit(
     const StepShape& step,
     std::int64_t most,
     Processor processor,
-    std::int64_t budget_bytes);
+    std::int64_t budget_bytes,
+    const OptimizerMemory& optimizer = {});
 
 } // namespace fcc

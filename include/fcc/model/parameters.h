@@ -46,6 +46,23 @@ struct WeightShape {
   std::vector<std::int64_t> shape;
 };
 
+/// Where a Hugging Face tensor lies in a flat buffer: contiguous, row by row.
+struct WeightPlace {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::int64_t offset = 0; ///< elements
+};
+
+/// One kind of weight matrix of a stack, [num_layers, Σ rows, columns] from `offset` on. The rows
+/// of a layer are those of one Hugging Face matrix after another (q_proj, k_proj, v_proj;
+/// gate_proj, up_proj; or one alone).
+struct StackedMatrices {
+  std::int64_t offset = 0; ///< elements
+  std::int64_t num_layers = 0;
+  std::vector<std::int64_t> rows; ///< of each Hugging Face matrix
+  std::int64_t columns = 0;
+};
+
 /// Ends of the three regions of a flat buffer, in elements: [0, decay) weight decay, [decay,
 /// no_decay) none, [no_decay, all) frozen. A parameter decays if its Hugging Face tensor has at
 /// least two dimensions (a stacked norm [N, D] does not).
@@ -75,6 +92,12 @@ class FlatParameters {
   /// and so is `master()` where `compute()` is another buffer.
   static FlatParameters
   for_inference(const ModelConfig& config, ComputeDType dtype, at::Device device);
+
+  /// The layout alone, for what only asks where weights lie: all buffers are undefined.
+  /// Errors: as the constructor.
+  static FlatParameters layout(
+      const ModelConfig& config,
+      const std::vector<std::string>& freeze = {});
 
   const ModelConfig& config() const {
     return config_;
@@ -115,6 +138,13 @@ class FlatParameters {
   /// Views of `flat` under Hugging Face names, in a fixed order; tied weights once.
   std::vector<NamedTensor> named(const at::Tensor& flat) const;
 
+  /// Where the Hugging Face tensors lie, in the order of `named`.
+  std::vector<WeightPlace> places() const;
+
+  /// The matrices of the layers' linear maps that are trained, by where they lie: without
+  /// embedding, head, vectors and initial_memory, and without what is frozen.
+  std::vector<StackedMatrices> layer_matrices() const;
+
   /// Copies `master()` into `compute()` (rounding to nearest even), where both are.
   void update_compute();
 
@@ -144,7 +174,6 @@ class FlatParameters {
   void initialize(const at::Tensor& flat, std::optional<std::uint64_t> seed, const InitScales& init)
       const;
   friend std::int64_t count_parameters(const ModelConfig& config);
-  friend std::vector<WeightShape> weight_shapes(const ModelConfig& config);
 
   ModelConfig config_;
   std::vector<Slot> slots_; ///< in the fixed order of initialisation

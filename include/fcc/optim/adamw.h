@@ -6,6 +6,7 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/model/parameters.h"
+#include "fcc/optim/optimizer.h"
 
 namespace fcc {
 
@@ -35,33 +36,20 @@ void adamw_update(
     const RegionEnds& regions,
     const AdamWStep& step);
 
-/// AdamW with its two states, over the flat buffer of a model.
-class AdamW {
- public:
-  /// States start at zero. `parameters` outlives the optimizer.
-  AdamW(FlatParameters& parameters, const OptimSection& config);
+/// The same for the ranges that the two states are kept for (alike): updates
+/// `parameters.master()` from `parameters.grad()` and the same elements of `parameters.compute()`.
+/// No element that is frozen is touched.
+void adamw_update(
+    FlatParameters& parameters,
+    const OptimizerState& exp_avg,
+    const OptimizerState& exp_avg_sq,
+    const AdamWStep& step);
 
-  /// Updates `parameters.master()` from `parameters.grad()`, then `parameters.compute()`.
-  void step(double lr, double grad_scale);
+/// The numbers of update `update` (from 1) as a run's settings have them.
+AdamWStep adamw_step(const OptimSection& config, double lr, double grad_scale, std::int64_t update);
 
-  std::int64_t num_updates() const {
-    return num_updates_;
-  }
-  void set_num_updates(std::int64_t num_updates) {
-    num_updates_ = num_updates;
-  }
-  const at::Tensor& exp_avg() const { ///< [P], dtype of `parameters.master()`
-    return exp_avg_;
-  }
-  const at::Tensor& exp_avg_sq() const { ///< [P]
-    return exp_avg_sq_;
-  }
-
- private:
-  FlatParameters& parameters_;
-  OptimSection config_;
-  std::int64_t num_updates_ = 0;
-  at::Tensor exp_avg_, exp_avg_sq_;
-};
+/// The temporaries of an update of `count` elements. On a GPU in bfloat16 the project's kernel,
+/// which needs none, is counted on.
+std::int64_t adamw_scratch_bytes(std::int64_t count, ComputeDType dtype, at::DeviceType type);
 
 } // namespace fcc

@@ -10,7 +10,7 @@
 #include "fcc/config/run_config.h"
 #include "fcc/data/loader.h"
 #include "fcc/model/parameters.h"
-#include "fcc/optim/adamw.h"
+#include "fcc/optim/optimizer.h"
 #include "fcc/text/tokenizer.h"
 #include "fcc/train/curriculum.h"
 
@@ -33,7 +33,8 @@ struct TrainerState {
 
 /// What a checkpoint is written from.
 struct CheckpointData {
-  at::Tensor compute, master, exp_avg, exp_avg_sq; ///< [P] flat buffers
+  at::Tensor compute, master; ///< [P] flat buffers
+  std::vector<OptimizerState> optimizer;
   TrainerState state;
 
   /// Puts the same into memory on the CPU, which training does not change. The copy's buffers are
@@ -44,7 +45,8 @@ struct CheckpointData {
 /// Writes a whole checkpoint directory, or nothing (`AtomicDirectory`):
 ///
 ///     model.safetensors, config.json, tokenizer files   a model directory like any other
-///     optimizer.safetensors    master|exp_avg|exp_avg_sq.<Hugging Face name>, float32 or float64
+///     optimizer.safetensors    master.<Hugging Face name> of every weight, and each state of the
+///                              optimizer alike (exp_avg.<…>); float32 or float64
 ///     trainer.json, manifest.json
 ///
 /// Of `layout` only the shapes and names count.
@@ -78,6 +80,6 @@ TrainerState load_trainer_state(const std::filesystem::path& directory);
 void load_optimizer(
     const std::filesystem::path& directory,
     FlatParameters& parameters,
-    AdamW& optimizer);
+    Optimizer& optimizer);
 
 } // namespace fcc

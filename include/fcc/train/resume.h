@@ -20,8 +20,10 @@ std::string course_of_config(const std::string& resolved_json);
 EngineSection engine_of_course(const std::string& course);
 
 /// Refuses to go on with a run under a configuration that would alter its course: a resumed run
-/// equals an uninterrupted one bit for bit. Both arguments are from `course_of_config`.
-/// Errors: `ConfigError` that names every changed key with its old and new value.
+/// equals an uninterrupted one bit for bit. Both arguments are from `course_of_config`. A key that
+/// a checkpoint of an older version lacks had its default.
+/// Errors: `ConfigError` that names every changed key with its old and new value, or a key that
+/// this version does not know.
 void check_same_course(const std::string& saved, const std::string& now);
 
 /// The checkpoint that `--resume` asks for.

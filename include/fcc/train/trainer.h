@@ -11,8 +11,8 @@
 #include "fcc/engine/engine_choice.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
-#include "fcc/optim/adamw.h"
 #include "fcc/optim/lr_schedule.h"
+#include "fcc/optim/optimizer.h"
 #include "fcc/train/checkpoint.h"
 #include "fcc/train/curriculum.h"
 #include "fcc/train/metrics.h"
@@ -28,6 +28,9 @@ struct TrainerParts {
   EngineSection engine; ///< resolved: how `executor` works
   std::unique_ptr<Executor> executor;
 };
+
+/// What the run's optimizer takes of the device's memory. Errors: `ConfigError` (optim.freeze).
+OptimizerMemory optimizer_memory(const RunConfig& config, const ModelConfig& model);
 
 /// What decides how a run can be executed. `model` outlives the result.
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model);
@@ -73,8 +76,8 @@ class Trainer {
   FlatParameters& parameters() {
     return *parts_.parameters;
   }
-  const AdamW& optimizer() const {
-    return optimizer_;
+  const Optimizer& optimizer() const {
+    return *optimizer_;
   }
 
   /// One step of the optimizer. Reads losses and norm back once (that synchronises a GPU).
@@ -114,7 +117,7 @@ class Trainer {
   RunConfig config_;               ///< resolved
   EngineSection requested_engine_; ///< before that
   TrainerParts parts_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   LrPlan lr_plan_;
   Curriculum curriculum_;
   std::int64_t skipped_steps_ = 0;
