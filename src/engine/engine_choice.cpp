@@ -1,6 +1,7 @@
 #include "fcc/engine/engine_choice.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -20,7 +21,42 @@ bool has_kernels(c10::Device device) {
          kernel_ops::serves(at::empty({0}, at::TensorOptions(device).dtype(at::kBFloat16)));
 }
 
+Processor planned_processor(const EngineContext& context) {
+  return context.planned ? *context.planned : processor_of(context.device);
+}
+
+std::string gibibytes(std::int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f GiB", static_cast<double>(bytes) / 0x1p30);
+  return text;
+}
+
+/// Refuses a budget that a step does not fit in, whatever else is done.
+void check_budget(
+    EngineSection engine,
+    const EngineContext& context,
+    const StepShape& step,
+    std::int64_t budget) {
+  if (!engine.chunk_segments) {
+    engine.chunk_segments = 1;
+  }
+  const std::int64_t needed =
+      estimate_fused_memory(engine, context.model, step, planned_processor(context)).total_bytes();
+  if (needed > budget) {
+    throw memory_refusal(needed, budget);
+  }
+}
+
 } // namespace
+
+ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes) {
+  return {
+      "engine.memory_gib",
+      "a step must fit in the memory planned for; it takes " + gibibytes(needed_bytes),
+      gibibytes(budget_bytes),
+      "lower batch_size (and raise accumulate alike), lower model.fcc.segment_length, or raise "
+      "engine.memory_gib, if the device has more"};
+}
 
 std::optional<ConfigError> fused_refusal(
     const EngineSection& engine,
@@ -54,8 +90,9 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
-  return has_kernels(context.device) && !fused_refusal(engine, context) ? Execution::kFused
-                                                                        : Execution::kReference;
+  return planned_processor(context) == Processor::kGpuWithKernels && !fused_refusal(engine, context)
+             ? Execution::kFused
+             : Execution::kReference;
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
@@ -93,16 +130,23 @@ EngineSection resolve_engine(
   for (const StepShape& step : steps) {
     longest = std::max(longest, step.num_segments);
   }
+  const std::int64_t budget =
+      engine.memory_gib ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30) : available_bytes;
+  if (engine.chunk_segments && engine.memory_gib) { // both by name: they must go together
+    for (const StepShape& step : steps) {
+      check_budget(engine, context, step, budget);
+    }
+  }
   if (!engine.chunk_segments) {
-    const std::int64_t budget = engine.memory_gib
-                                    ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30)
-                                    : available_bytes;
     const bool asked = engine.activations == Activations::kRecompute;
     std::int64_t fitting = asked ? std::min(longest, kRecomputeChunkSegments) : longest;
     for (const StepShape& step : steps) {
       const std::int64_t most = std::min(fitting, step.num_segments);
-      const std::int64_t count = segments_that_fit(
-          engine, context.model, step, most, processor_of(context.device), budget);
+      const std::int64_t count =
+          segments_that_fit(engine, context.model, step, most, planned_processor(context), budget);
+      if (count == 0) {
+        check_budget(engine, context, step, budget);
+      }
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }
@@ -145,7 +189,6 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
 }
 
 std::int64_t available_memory_bytes(c10::Device device) {
-  constexpr double kShare = 0.9; // the rest: other programs, and what no formula counts
   std::int64_t free_bytes = 0;
   if (device.is_cpu()) {
     std::ifstream file("/proc/meminfo");
@@ -168,7 +211,7 @@ std::int64_t available_memory_bytes(c10::Device device) {
         device.str(),
         "set engine.memory_gib");
   }
-  return static_cast<std::int64_t>(kShare * static_cast<double>(free_bytes));
+  return static_cast<std::int64_t>(kPlannedShare * static_cast<double>(free_bytes));
 }
 
 } // namespace fcc

@@ -43,6 +43,14 @@ bool resets_memory(const std::vector<DatasetConfig>& datasets) {
   });
 }
 
+bool resets_memory(const RunConfig& config) {
+  const std::vector<StageConfig>& stages = config.train.stages;
+  return resets_memory(config.data.train) || resets_memory(config.data.validation) ||
+         std::any_of(stages.begin(), stages.end(), [](const StageConfig& stage) {
+           return stage.data && resets_memory(*stage.data);
+         });
+}
+
 } // namespace
 
 std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model) {
@@ -62,14 +70,26 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
 }
 
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model) {
-  bool resets = resets_memory(config.data.train) || resets_memory(config.data.validation);
-  for (const StageConfig& stage : config.train.stages) {
-    resets = resets || (stage.data && resets_memory(*stage.data));
-  }
   return {
       .model = model,
       .device = device_from_name(config.engine.device, "engine.device"),
-      .documents_reset = resets};
+      .documents_reset = resets_memory(config)};
+}
+
+EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model, const Card& card) {
+  EngineSection engine = config.engine;
+  const std::int64_t budget = card.planned_bytes();
+  if (engine.memory_gib && *engine.memory_gib * 0x1p30 > static_cast<double>(budget)) {
+    engine.memory_gib = static_cast<double>(budget) / 0x1p30;
+  }
+  return resolve_engine(
+      engine,
+      {.model = model,
+       .device = at::kCPU, // not looked at
+       .documents_reset = resets_memory(config),
+       .planned = card.processor},
+      longest_steps(config, model),
+      budget);
 }
 
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {
