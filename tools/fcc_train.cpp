@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -17,6 +18,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/io/files.h"
+#include "fcc/train/card.h"
 #include "fcc/train/resume.h"
 #include "fcc/train/trainer.h"
 #include "fcc_train/dry_run.h"
@@ -30,17 +32,25 @@ struct Arguments {
   std::vector<std::string> overrides;
   std::optional<std::string> resume;
   int interrupted_exit = 0;
+  std::string card, shape;
+  bool new_course = false;
   bool dry_run = false;
+
+  fcc::Course course() const {
+    return new_course ? fcc::Course::kNew : fcc::Course::kSame;
+  }
   bool print_schema = false;
   bool print_keys = false;
 };
 
 constexpr const char* kExamples =
     "Examples:\n"
-    "  fcc-train --config configs/quickstart.json\n"
-    "  fcc-train --config configs/quickstart.json --dry-run\n"
-    "  fcc-train --config run.json --set optim.lr=1e-4 --set train.stages.0.steps=500\n"
-    "  fcc-train --config run.json --resume auto\n"
+    "  fcc-train configs/quickstart.json\n"
+    "  fcc-train configs/quickstart.json --dry-run\n"
+    "  fcc-train configs/pretrain_3b.json --dry-run --for h100-80gb\n"
+    "  fcc-train run.json --set optim.lr=1e-4 --set train.stages[0].steps=500\n"
+    "  fcc-train run.json --resume auto\n"
+    "  fcc-train run.json --resume auto --new-course --set optim.lr=1e-5\n"
     "\n"
     "The run directory (`output` in the configuration) then holds config.json, log.txt,\n"
     "metrics.jsonl, events/ (TensorBoard), checkpoints/ and, at the end, final/: the model, as\n"
@@ -64,7 +74,7 @@ int train(
   fcc::tools::catch_interrupts(
       "stopping: the step ends, then a checkpoint is saved; a second signal ends at once "
       "without\n");
-  if (trainer.run(directory, checkpoint, fcc::tools::interrupted()) ==
+  if (trainer.run(directory, checkpoint, fcc::tools::interrupted(), arguments.course()) ==
       fcc::Trainer::End::kStopped) {
     fcc::log(
         fcc::LogLevel::kInfo,
@@ -75,11 +85,41 @@ int train(
   return 0;
 }
 
+std::string card_names() {
+  std::string names;
+  for (const fcc::Card& card : fcc::cards()) {
+    names += (names.empty() ? "" : ", ") + std::string(card.name);
+  }
+  return names;
+}
+
+/// Flags that do nothing without another one are a mistake.
+void check_arguments(const Arguments& arguments) {
+  if (arguments.config.empty()) {
+    throw fcc::ConfigError("--config", "must name a configuration file", {}, "see --help");
+  }
+  if (arguments.new_course && !arguments.resume) {
+    throw fcc::ConfigError("--new-course", "is for runs that go on: add --resume auto");
+  }
+  for (const auto& [option, value] :
+       {std::pair("--for", &arguments.card), std::pair("--shape", &arguments.shape)}) {
+    if (!value->empty() && !arguments.dry_run) {
+      throw fcc::ConfigError(option, "is for plans: add --dry-run", *value);
+    }
+  }
+}
+
 int train_or_plan(const Arguments& arguments) {
   const auto config = fcc::read_config<fcc::RunConfig>(
       fcc::read_file(arguments.config), arguments.config, arguments.overrides);
   if (arguments.dry_run) {
-    return fcc::tools::dry_run(config, arguments.resume);
+    return fcc::tools::dry_run(
+        config,
+        {.config = arguments.config,
+         .resume = arguments.resume,
+         .course = arguments.course(),
+         .card = arguments.card,
+         .shape = arguments.shape});
   }
   fcc::tools::outlive_readers();
   if (config.model.path && fcc::is_same_path(config.output, *config.model.path)) {
@@ -100,10 +140,19 @@ int train_or_plan(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   Arguments arguments;
+  const std::vector<std::string> words = fcc::tools::with_joined_pairs(argc, argv, "--set");
+  std::vector<const char*> joined;
+  for (const std::string& word : words) {
+    joined.push_back(word.c_str());
+  }
   CLI::App app("Trains a model that carries its context from segment to segment.", "fcc-train");
   app.footer(kExamples);
-  app.add_option("--config", arguments.config, "Configuration file (JSON)")->type_name("FILE");
-  app.add_option("--set", arguments.overrides, "Override one key, by its path; may be repeated")
+  app.add_option("--config,config", arguments.config, "Configuration file (JSON)")
+      ->type_name("FILE");
+  app.add_option(
+         "--set",
+         arguments.overrides,
+         "Override one key, by its path; may be repeated; `--set KEY VALUE` too")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option(
@@ -119,6 +168,21 @@ int main(int argc, char** argv) {
       ->check(fcc::tools::whole_number(0, 255))
       ->type_name("CODE");
   app.add_flag(
+      "--new-course",
+      arguments.new_course,
+      "With --resume: take changed keys of optim, train, loss and engine (longer stages, another "
+      "rate), and keep the optimizer's states; the change is noted in log and checkpoints");
+  app.add_option(
+         "--for",
+         arguments.card,
+         "With --dry-run: a card to plan for in place of this machine (" + card_names() + ")")
+      ->type_name("CARD");
+  app.add_option(
+         "--shape",
+         arguments.shape,
+         "With --dry-run: the preset to plan with where model.path is not there")
+      ->type_name("PRESET");
+  app.add_flag(
       "--dry-run",
       arguments.dry_run,
       "Print the resolved configuration, parameters, memory, tokens and time; write nothing");
@@ -126,7 +190,7 @@ int main(int argc, char** argv) {
       "--print-schema", arguments.print_schema, "Print the JSON schema of configuration files");
   app.add_flag(
       "--print-keys", arguments.print_keys, "Print every key of a configuration with its meaning");
-  return fcc::tools::run_program(app, argc, argv, [&] {
+  return fcc::tools::run_program(app, static_cast<int>(joined.size()), joined.data(), [&] {
     if (arguments.print_keys) {
       fcc::tools::print_keys();
       return 0;
@@ -135,9 +199,7 @@ int main(int argc, char** argv) {
       fcc::tools::print_schema();
       return 0;
     }
-    if (arguments.config.empty()) {
-      throw fcc::ConfigError("--config", "must name a configuration file", {}, "see --help");
-    }
+    check_arguments(arguments);
     return train_or_plan(arguments);
   });
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
+#include "config/foreign_names.h"
 #include "config/misplaced_key.h"
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
@@ -74,8 +76,16 @@ std::string Problems::place(int line) const {
 std::string Problems::hint_for_unknown(
     std::string_view path,
     const std::vector<std::string>& siblings) const {
-  const std::string elsewhere = key_paths_ ? misplaced_key_hint(path, key_paths_()) : "";
-  return elsewhere.empty() ? nearest_hint(path.substr(path.rfind('.') + 1), siblings) : elsewhere;
+  const std::vector<std::string> paths = key_paths_ ? key_paths_() : std::vector<std::string>();
+  if (std::optional<std::string> foreign = foreign_hint(path, paths)) {
+    return *std::move(foreign);
+  }
+  if (std::string elsewhere = misplaced_key_hint(path, paths); !elsewhere.empty()) {
+    return elsewhere;
+  }
+  std::vector<std::string> admitted = siblings;
+  admitted.emplace_back("comment");
+  return nearest_hint(path.substr(path.rfind('.') + 1), admitted);
 }
 
 void Problems::throw_if_any() const {

@@ -5,6 +5,7 @@
 #include "fcc/config/engine_keys.h"
 #include "fcc/config/problems.h"
 #include "fcc/core/error.h"
+#include "fcc/core/nearest.h"
 
 namespace fcc {
 namespace {
@@ -183,34 +184,84 @@ bool has_answers(const std::vector<DatasetConfig>& datasets) {
   });
 }
 
+/// The dataset of validations that an `until` looks at; null: there is none of that name.
+const DatasetConfig* watched_dataset(const UntilConfig& until, const DataSection& data) {
+  for (const DatasetConfig& dataset : data.validation) {
+    if (until.dataset.empty() || dataset.name == until.dataset) {
+      return &dataset;
+    }
+  }
+  return nullptr;
+}
+
+void check_until(
+    const UntilConfig& until,
+    const StageConfig& stage,
+    const DataSection& data,
+    Problems& problems) {
+  const Problems::Scope scope(problems, "until");
+  const std::vector<std::string> metrics{
+      "loss", "answer_loss", "validation_loss", "validation_answer_loss"};
+  if (std::find(metrics.begin(), metrics.end(), until.metric) == metrics.end()) {
+    problems.add(
+        "metric",
+        "must be one of `loss`, `answer_loss`, `validation_loss`, `validation_answer_loss`",
+        "`" + until.metric + "`",
+        nearest_hint(until.metric, metrics));
+    return;
+  }
+  if (!until.below && !until.patience) {
+    problems.add("", "must have `below`, or `patience` where it looks at validations");
+  }
+  if (until.looks_at_validation()) {
+    const DatasetConfig* const watched = watched_dataset(until, data);
+    if (data.validation.empty()) {
+      problems.add("metric", "needs data.validation", "`" + until.metric + "`");
+    } else if (watched == nullptr) {
+      problems.add("dataset", "must be the `name` of a dataset in data.validation", until.dataset);
+    } else if (until.metric == "validation_answer_loss" && !has_answers({*watched})) {
+      problems.add("metric", "`validation_answer_loss` needs a dataset with answers");
+    }
+    return;
+  }
+  if (until.patience) {
+    problems.add("patience", "is for metrics of validations: leave it out");
+  }
+  if (!until.dataset.empty()) {
+    problems.add("dataset", "is for metrics of validations: leave it out");
+  }
+  if (until.metric == "answer_loss" && !has_answers(stage.data ? *stage.data : data.train)) {
+    problems.add("metric", "`answer_loss` needs a dataset of type `passkey`, `recall` or `pairs`");
+  }
+  if (until.window > stage.steps) {
+    problems.add(
+        "window",
+        "must not exceed the stage's steps = " + std::to_string(stage.steps),
+        std::to_string(until.window),
+        "the stage could not end early");
+  }
+}
+
 void check_stage(const StageConfig& stage, const DataSection& data, Problems& problems) {
-  const std::vector<DatasetConfig>& datasets = stage.data ? *stage.data : data.train;
   if (stage.data) {
     check_datasets(*stage.data, "data", problems);
-  }
-  if (datasets.empty()) {
-    problems.add("data", "must hold a dataset: data.train is empty");
+    if (stage.data->empty()) {
+      problems.add("data", "must hold a dataset");
+    }
   }
   if (stage.until) {
-    const Problems::Scope scope(problems, "until");
-    if (stage.until->metric != "loss" && stage.until->metric != "answer_loss") {
-      problems.add(
-          "metric", "must be one of `loss`, `answer_loss`", "`" + stage.until->metric + "`");
-    } else if (stage.until->metric == "answer_loss" && !has_answers(datasets)) {
-      problems.add(
-          "metric", "`answer_loss` needs a dataset of type `passkey`, `recall` or `pairs`");
-    }
-    if (stage.until->window > stage.steps) {
-      problems.add(
-          "window",
-          "must not exceed the stage's steps = " + std::to_string(stage.steps),
-          std::to_string(stage.until->window),
-          "the stage could not end early");
-    }
+    check_until(*stage.until, stage, data, problems);
   }
 }
 
 void check_train(const TrainSection& train, const DataSection& data, Problems& problems) {
+  const bool uses_shared_data =
+      std::any_of(train.stages.begin(), train.stages.end(), [](const StageConfig& stage) {
+        return !stage.data;
+      });
+  if (data.train.empty() && uses_shared_data) { // one problem, however many stages
+    problems.add("data.train", "must hold a dataset for stages without data of their own");
+  }
   const Problems::Scope scope(problems, "train");
   if (train.stages.empty()) {
     problems.add("stages", "must hold at least one stage");
@@ -221,6 +272,13 @@ void check_train(const TrainSection& train, const DataSection& data, Problems& p
   }
   if (train.validate_every > 0 && data.validation.empty()) {
     problems.add("validate_every", "must be 0 where data.validation is empty");
+  }
+  const bool watches =
+      std::any_of(train.stages.begin(), train.stages.end(), [](const StageConfig& stage) {
+        return stage.until && stage.until->looks_at_validation();
+      });
+  if (train.validate_every == 0 && watches) {
+    problems.add("validate_every", "must be above 0 where a stage's `until` looks at validations");
   }
 }
 
@@ -289,6 +347,9 @@ void check_rules(const RunConfig& config, Problems& problems) {
   check_train(config.train, config.data, problems);
   check_optim(config.optim, problems);
   check_engine(config.engine, problems);
+  if (config.checkpoint.keep_best && config.data.validation.empty()) {
+    problems.add("checkpoint.keep_best", "needs data.validation");
+  }
 }
 
 } // namespace fcc

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fcc/config/dtype_names.h"
 #include "fcc/core/error.h"
 
 namespace fcc {
@@ -147,6 +148,22 @@ void check_comment(const ConfigPlace& place) {
   }
 }
 
+/// `stages[0]` → `stages.0`: both ways of writing an index are common.
+std::string with_dotted_indices(const std::string& path) {
+  std::string dotted;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const std::size_t close = path[i] == '[' ? path.find(']', i) : std::string::npos;
+    if (close == std::string::npos || close == i + 1 ||
+        path.find_first_not_of("0123456789", i + 1) != close) {
+      dotted += path[i];
+      continue;
+    }
+    dotted += '.' + path.substr(i + 1, close - i - 1);
+    i = close;
+  }
+  return dotted;
+}
+
 std::vector<std::string> split_path(const std::string& path) {
   std::vector<std::string> parts;
   std::size_t start = 0;
@@ -216,7 +233,7 @@ void apply_override(JsonValue& root, const std::string& text, int line, Problems
     problems.add_at(line, "", "must be KEY=VALUE");
     return;
   }
-  const std::string path = text.substr(0, equals);
+  const std::string path = with_dotted_indices(text.substr(0, equals));
   const std::string value_text = text.substr(equals + 1);
   JsonValue value;
   try {
@@ -319,9 +336,13 @@ std::optional<std::size_t> read_name(
     list += (list.empty() ? "`" : ", `") + name + "`";
   }
   const auto* text = place.json.as<std::string>();
-  const auto found = text == nullptr ? names.end() : std::find(names.begin(), names.end(), *text);
-  if (found == names.end()) {
-    place.refuse("must be one of " + list); // no guess: float16 is nearest to bfloat16
+  const bool is_dtype = std::find(names.begin(), names.end(), "bfloat16") != names.end();
+  std::string_view name = text == nullptr ? std::string_view() : *text;
+  name = is_dtype ? dtype_by_other_name(name) : name;
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (text == nullptr || found == names.end()) {
+    // No guess by nearness: float16 is nearest to bfloat16.
+    place.refuse("must be one of " + list, is_dtype ? absent_dtype_hint(name) : "");
     return std::nullopt;
   }
   return static_cast<std::size_t>(found - names.begin());
@@ -342,23 +363,36 @@ const JsonValue* ConfigReader::take(std::string_view name, bool required) {
   if (member != nullptr) {
     place_.problems.set_line(path, member->line);
   } else if (required) {
-    place_.problems.add_at(place_.json.line, path, "must be given");
+    missing_.emplace_back(name);
   }
   return member;
 }
 
+void ConfigReader::refuse_unknown(const JsonMember& member) {
+  const std::string path = json_path(place_.path, member.key);
+  const std::string hint = place_.problems.hint_for_unknown(path, known_);
+  place_.problems.add_at(member.line, path, "no such key", {}, hint);
+  // A required key that the hint names is there under a wrong name: no second problem.
+  std::erase_if(missing_, [&hint](const std::string& name) {
+    return hint.find('`' + name + '`') != std::string::npos ||
+           hint.find('.' + name + '`') != std::string::npos;
+  });
+}
+
 void ConfigReader::finish() {
-  if (place_.unknown_keys == UnknownKeys::kIgnore) {
-    return;
-  }
   for (const JsonMember& member : *place_.json.as<JsonValue::Object>()) {
-    const std::string path = json_path(place_.path, member.key);
-    if (member.key == "comment") {
-      check_comment({member.value, path, place_.problems, place_.unknown_keys});
-    } else if (std::find(known_.begin(), known_.end(), member.key) == known_.end()) {
-      place_.problems.add_at(
-          member.line, path, "no such key", {}, place_.problems.hint_for_unknown(path, known_));
+    if (place_.unknown_keys == UnknownKeys::kIgnore) {
+      break;
     }
+    if (member.key == "comment") {
+      check_comment(
+          {member.value, json_path(place_.path, member.key), place_.problems, place_.unknown_keys});
+    } else if (std::find(known_.begin(), known_.end(), member.key) == known_.end()) {
+      refuse_unknown(member);
+    }
+  }
+  for (const std::string& name : missing_) {
+    place_.problems.add_at(place_.json.line, json_path(place_.path, name), "must be given");
   }
 }
 

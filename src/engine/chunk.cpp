@@ -25,7 +25,8 @@ std::int64_t window_ticks(const ChunkPlan& plan, std::int64_t num_segments) {
       std::max<std::int64_t>(1, num_segments * plan.shape.rows() / plan.weight_product_rows);
   const std::int64_t most =
       std::max<std::int64_t>(1, 2 * plan.weight_product_rows / plan.shape.rows());
-  return std::min((ticks + rounds - 1) / rounds, most);
+  // A layer has no more cells than segments: a window that is much longer would only wait.
+  return std::min({(ticks + rounds - 1) / rounds, most, 2 * num_segments - 1});
 }
 
 /// Entries `first` … of dimension 0 as rows [count·R, width]; undefined stays undefined.

@@ -1,6 +1,7 @@
 #include "fcc/engine/engine_choice.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -32,7 +33,43 @@ AttentionUse use_of(const EngineSection& engine, const EngineContext& context) {
       context.device, scalar_type(engine.dtype), context.model.head_dim, engine.kernels);
 }
 
+Processor planned_processor(const EngineSection& engine, const EngineContext& context) {
+  return context.planned ? *context.planned
+                         : processor_of(context.device, engine, context.model);
+}
+
+std::string gibibytes(std::int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f GiB", static_cast<double>(bytes) / 0x1p30);
+  return text;
+}
+
+/// Refuses a budget that a step does not fit in, whatever else is done.
+void check_budget(
+    EngineSection engine,
+    const EngineContext& context,
+    const StepShape& step,
+    std::int64_t budget) {
+  if (!engine.chunk_segments) {
+    engine.chunk_segments = 1;
+  }
+  const std::int64_t needed =
+      estimate_fused_memory(engine, context.model, step, planned_processor(engine, context), context.optimizer).total_bytes();
+  if (needed > budget) {
+    throw memory_refusal(needed, budget);
+  }
+}
+
 } // namespace
+
+ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes) {
+  return {
+      "engine.memory_gib",
+      "a step must fit in the memory planned for; it takes " + gibibytes(needed_bytes),
+      gibibytes(budget_bytes),
+      "lower batch_size (and raise accumulate alike), lower model.fcc.segment_length, or raise "
+      "engine.memory_gib, if the device has more"};
+}
 
 std::optional<ConfigError> fused_refusal(const EngineContext& context) {
   if (context.model.arch() == Architecture::kLocalGlobal) {
@@ -56,8 +93,8 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
-  return context.device.is_cuda() && !fused_refusal(context) ? Execution::kFused
-                                                             : Execution::kReference;
+  const bool is_gpu = context.planned ? *context.planned != Processor::kCpu : context.device.is_cuda();
+  return is_gpu && !fused_refusal(context) ? Execution::kFused : Execution::kReference;
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
@@ -107,10 +144,14 @@ EngineSection resolve_engine(
   for (const StepShape& step : steps) {
     longest = std::max(longest, step.num_segments);
   }
+  const std::int64_t budget =
+      engine.memory_gib ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30) : available_bytes;
+  if (engine.chunk_segments && engine.memory_gib) { // both by name: they must go together
+    for (const StepShape& step : steps) {
+      check_budget(engine, context, step, budget);
+    }
+  }
   if (!engine.chunk_segments) {
-    const std::int64_t budget = engine.memory_gib
-                                    ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30)
-                                    : available_bytes;
     const bool asked = engine.activations == Activations::kRecompute;
     std::int64_t fitting = asked ? std::min(longest, kRecomputeChunkSegments) : longest;
     for (const StepShape& step : steps) {
@@ -120,9 +161,12 @@ EngineSection resolve_engine(
           context.model,
           step,
           most,
-          processor_of(context.device, engine, context.model),
+          planned_processor(engine, context),
           budget,
           context.optimizer);
+      if (count == 0) {
+        check_budget(engine, context, step, budget);
+      }
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
     }
@@ -166,7 +210,6 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
 }
 
 std::int64_t available_memory_bytes(c10::Device device) {
-  constexpr double kShare = 0.9; // the rest: other programs, and what no formula counts
   std::int64_t free_bytes = 0;
   if (device.is_cpu()) {
     std::ifstream file("/proc/meminfo");
@@ -189,7 +232,7 @@ std::int64_t available_memory_bytes(c10::Device device) {
         device.str(),
         "set engine.memory_gib");
   }
-  return static_cast<std::int64_t>(kShare * static_cast<double>(free_bytes));
+  return static_cast<std::int64_t>(kPlannedShare * static_cast<double>(free_bytes));
 }
 
 } // namespace fcc

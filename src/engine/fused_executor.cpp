@@ -178,7 +178,7 @@ std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t n
       num_segments,
       processor_of(weights_.norm.device(), engine_, parameters_.config()),
       static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30));
-  return even_chunk_segments(num_segments, most);
+  return even_chunk_segments(num_segments, std::max<std::int64_t>(1, most));
 }
 
 Chunk& FusedExecutor::chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep) {

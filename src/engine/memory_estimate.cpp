@@ -277,7 +277,7 @@ std::int64_t segments_that_fit(
     return most;
   }
   // Longer chunks take more, but for the memory between them: halve the range.
-  std::int64_t low = 1, high = most; // `high` does not fit
+  std::int64_t low = 0, high = most; // `high` does not fit
   while (high - low > 1) {
     const std::int64_t middle = low + (high - low) / 2;
     (fits(middle) ? low : high) = middle;

@@ -1,5 +1,6 @@
 #include "fcc/generate/loaded_model.h"
 
+#include "fcc/config/dtype_names.h"
 #include "fcc/core/error.h"
 #include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
@@ -11,7 +12,7 @@ ComputeDType dtype_from_option(const std::string& name, at::Device device) {
     return device.is_cuda() ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;
   }
   for (const auto& [known, dtype] : EnumNames<ComputeDType>::value) {
-    if (name == known) {
+    if (dtype_by_other_name(name) == known) {
       return dtype;
     }
   }
@@ -19,7 +20,9 @@ ComputeDType dtype_from_option(const std::string& name, at::Device device) {
       "--dtype",
       "must be auto, float64, float32 or bfloat16",
       name,
-      name == "float16" ? "weights in float16 are read, and computed with in one of these" : "");
+      dtype_by_other_name(name) == "float16"
+          ? "weights in float16 are read, and computed with in one of these"
+          : "");
 }
 
 LoadedModel load_model(const LoadOptions& options) {

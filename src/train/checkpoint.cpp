@@ -90,6 +90,17 @@ void save_model_files(
   save_tokenizer(tokenizer, tokenizer_config, directory);
 }
 
+Json optional_number(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+/// Absent in checkpoints of versions that did not know it.
+std::optional<double> read_optional_number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found == json.end() || found->is_null() ? std::nullopt
+                                                 : std::optional(found->get<double>());
+}
+
 Json to_json(const TrainerState& state) {
   Json json;
   json["format"] = kTrainerFormat;
@@ -97,6 +108,9 @@ Json to_json(const TrainerState& state) {
   json["stage"] = state.curriculum.stage;
   json["step_in_stage"] = state.curriculum.step_in_stage;
   json["until_window"] = state.curriculum.window;
+  json["until_lowest"] = optional_number(state.curriculum.lowest);
+  json["until_waited"] = state.curriculum.waited;
+  json["best_validation"] = optional_number(state.best_validation);
   json["num_updates"] = state.num_updates;
   json["skipped_steps"] = state.skipped_steps;
   json["tokens_seen"] = state.tokens_seen;
@@ -108,6 +122,10 @@ Json to_json(const TrainerState& state) {
   json["device"] = state.device;
   json["tokenizer_hash"] = state.tokenizer_hash;
   json["sources"] = state.sources;
+  json["course_changes"] = Json::array();
+  for (const CourseChange& change : state.course_changes) {
+    json["course_changes"].push_back({{"step", change.step}, {"keys", change.keys}});
+  }
   json["config"] = Json::parse(state.config);
   return json;
 }
@@ -189,6 +207,9 @@ TrainerState load_trainer_state(const fs::path& directory) {
     json.at("stage").get_to(state.curriculum.stage);
     json.at("step_in_stage").get_to(state.curriculum.step_in_stage);
     json.at("until_window").get_to(state.curriculum.window);
+    state.curriculum.lowest = read_optional_number(json, "until_lowest");
+    state.curriculum.waited = json.value("until_waited", std::int64_t{0});
+    state.best_validation = read_optional_number(json, "best_validation");
     json.at("num_updates").get_to(state.num_updates);
     json.at("skipped_steps").get_to(state.skipped_steps);
     json.at("tokens_seen").get_to(state.tokens_seen);
@@ -204,6 +225,10 @@ TrainerState load_trainer_state(const fs::path& directory) {
     json.at("device").get_to(state.device);
     json.at("tokenizer_hash").get_to(state.tokenizer_hash);
     json.at("sources").get_to(state.sources);
+    for (const Json& change : json.value("course_changes", Json::array())) {
+      state.course_changes.push_back(
+          {change.at("step").get<std::int64_t>(), change.at("keys").get<std::string>()});
+    }
     state.config = json.at("config").dump();
     return state;
   } catch (const Json::exception& error) {

@@ -1,6 +1,7 @@
 #include "fcc/train/curriculum.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "fcc/core/error.h"
@@ -80,32 +81,76 @@ void Curriculum::advance(const std::optional<StepLosses>& losses) {
   const StageConfig& current = stage();
   ++state_.step;
   ++state_.step_in_stage;
-  if (current.until) {
+  if (current.until && !current.until->looks_at_validation()) {
     if (!losses) {
       state_.window.clear();
-    } else if (current.until->metric == "answer_loss") {
-      if (losses->answer_loss) { // a step of mixed data may have drawn no answer
-        state_.window.push_back(*losses->answer_loss);
-      }
-    } else {
-      state_.window.push_back(losses->mean_loss);
-    }
-    if (static_cast<std::int64_t>(state_.window.size()) > current.until->window) {
-      state_.window.erase(state_.window.begin());
+    } else if (current.until->metric == "loss") {
+      push(losses->mean_loss);
+    } else if (losses->answer_loss) { // a step of mixed data may have drawn no answer
+      push(*losses->answer_loss);
     }
   }
   if (state_.step_in_stage >= current.steps || until_is_met()) {
-    ++state_.stage;
-    state_.step_in_stage = 0;
+    next_stage();
+  }
+}
+
+void Curriculum::observe(const std::vector<ValidationReport>& reports) {
+  if (finished() || state_.step_in_stage == 0 || !stage().until ||
+      !stage().until->looks_at_validation()) {
+    return;
+  }
+  const UntilConfig& until = *stage().until;
+  const auto watched =
+      std::find_if(reports.begin(), reports.end(), [&](const ValidationReport& report) {
+        return until.dataset.empty() || report.dataset == until.dataset;
+      });
+  std::optional<double> value;
+  if (watched != reports.end()) {
+    value = until.metric == "validation_loss" ? watched->mean_loss : watched->answer_loss;
+  }
+  const bool is_value = value && std::isfinite(*value);
+  if (is_value) {
+    push(*value);
+  } else {
     state_.window.clear();
   }
+  if (is_value && (!state_.lowest || *value < *state_.lowest)) {
+    state_.lowest = value;
+    state_.waited = 0;
+  } else {
+    ++state_.waited;
+  }
+  if (until_is_met()) {
+    next_stage();
+  }
+}
+
+void Curriculum::push(double value) {
+  state_.window.push_back(value);
+  if (static_cast<std::int64_t>(state_.window.size()) > stage().until->window) {
+    state_.window.erase(state_.window.begin());
+  }
+}
+
+void Curriculum::next_stage() {
+  State next;
+  next.step = state_.step;
+  next.stage = state_.stage + 1;
+  state_ = std::move(next);
 }
 
 bool Curriculum::until_is_met() const {
   const std::optional<UntilConfig>& until = stage().until;
-  return until && static_cast<std::int64_t>(state_.window.size()) == until->window &&
+  if (!until) {
+    return false;
+  }
+  if (until->patience && state_.waited >= *until->patience) {
+    return true;
+  }
+  return until->below && static_cast<std::int64_t>(state_.window.size()) == until->window &&
          std::all_of(state_.window.begin(), state_.window.end(), [&](double value) {
-           return value < until->below;
+           return value < *until->below;
          });
 }
 

@@ -6,28 +6,15 @@
 
 #include <c10/util/accumulate.h>
 
+#include "fcc/train/human_numbers.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc {
 namespace {
 
-std::string grouped(std::int64_t value) {
-  std::string digits = std::to_string(value);
-  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), 1, ',');
-  }
-  return digits;
-}
-
 std::string row(const std::string& label, const std::string& value) {
   char text[160];
   std::snprintf(text, sizeof text, "  %-46s %20s\n", label.c_str(), value.c_str());
-  return text;
-}
-
-std::string gibibytes(std::int64_t bytes) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.3f GiB", static_cast<double>(bytes) / 0x1p30);
   return text;
 }
 
@@ -81,7 +68,8 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
   estimate.parameters = parameter_counts(model);
   const auto length = static_cast<double>(segment_length_of(model));
   const std::vector<StepShape> steps = longest_steps(config, model);
-  const OptimizerMemory optimizer = optimizer_memory(config, model);
+  const OptimizerMemory optimizer = optimizer_memory(
+      config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
   std::int64_t longest = 1; // tokens a row
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
@@ -120,27 +108,28 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
 std::string to_text(const RunEstimate& estimate) {
   std::string text = "parameters\n";
   const ParameterCounts& counts = estimate.parameters;
-  text += row("embeddings", grouped(counts.embeddings));
-  text += row("attention", grouped(counts.attention));
-  text += row("mlp", grouped(counts.mlp));
-  text += row("norms", grouped(counts.norms));
-  text += row("head (0: tied)", grouped(counts.head));
-  text += row("memory", grouped(counts.memory));
-  text += row("total", grouped(counts.total()));
+  text += row("embeddings", grouped_text(counts.embeddings));
+  text += row("attention", grouped_text(counts.attention));
+  text += row("mlp", grouped_text(counts.mlp));
+  text += row("norms", grouped_text(counts.norms));
+  text += row("head (0: tied)", grouped_text(counts.head));
+  text += row("memory", grouped_text(counts.memory));
+  text += row("total", grouped_text(counts.total()));
   text += "memory at the fullest moment (" + estimate.fullest_stage + ")\n";
   for (const MemoryItem& item : estimate.memory.items) {
-    text += row(item.name, gibibytes(item.bytes));
+    text += row(item.name, bytes_text(item.bytes));
   }
-  text += row("total, about", gibibytes(estimate.memory.total_bytes()));
+  text += row("total, about", bytes_text(estimate.memory.total_bytes()));
   if (estimate.checkpoint_copy_bytes > 0) {
-    text += row(
-        "besides, in main memory: copy for checkpoints", gibibytes(estimate.checkpoint_copy_bytes));
+    text +=
+        row("besides, in main memory: copy for checkpoints",
+            bytes_text(estimate.checkpoint_copy_bytes));
   }
   text += "stages\n";
   for (const RunEstimate::Stage& stage : estimate.stages) {
     std::string size = stage.may_end_early ? "at most " : "";
-    size += grouped(stage.steps) + " steps, ";
-    size += grouped(static_cast<std::int64_t>(stage.tokens)) + " tokens";
+    size += grouped_text(stage.steps) + " steps, ";
+    size += grouped_text(static_cast<std::int64_t>(stage.tokens)) + " tokens";
     text += row(stage.name, size);
   }
   return text;

@@ -44,6 +44,14 @@ bool resets_memory(const std::vector<DatasetConfig>& datasets) {
   });
 }
 
+bool resets_memory(const RunConfig& config) {
+  const std::vector<StageConfig>& stages = config.train.stages;
+  return resets_memory(config.data.train) || resets_memory(config.data.validation) ||
+         std::any_of(stages.begin(), stages.end(), [](const StageConfig& stage) {
+           return stage.data && resets_memory(*stage.data);
+         });
+}
+
 } // namespace
 
 std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model) {
@@ -62,12 +70,13 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
   return steps;
 }
 
-OptimizerMemory optimizer_memory(const RunConfig& config, const ModelConfig& model) {
+OptimizerMemory
+optimizer_memory(const RunConfig& config, const ModelConfig& model, at::DeviceType device) {
   const OptimizerPlan plan = plan_optimizer(
       config.optim,
       FlatParameters::layout(model, config.optim.freeze),
       config.engine.dtype,
-      device_from_name(config.engine.device, "engine.device").type());
+      device);
   const std::int64_t element = config.engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
   OptimizerMemory memory{.states = {}, .scratch_bytes = plan.scratch_bytes};
   for (const StateLayout& state : plan.states) {
@@ -77,15 +86,28 @@ OptimizerMemory optimizer_memory(const RunConfig& config, const ModelConfig& mod
 }
 
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model) {
-  bool resets = resets_memory(config.data.train) || resets_memory(config.data.validation);
-  for (const StageConfig& stage : config.train.stages) {
-    resets = resets || (stage.data && resets_memory(*stage.data));
-  }
   return {
       .model = model,
       .device = device_from_name(config.engine.device, "engine.device"),
-      .documents_reset = resets,
-      .optimizer = optimizer_memory(config, model)};
+      .documents_reset = resets_memory(config),
+      .optimizer = optimizer_memory(
+          config, model, device_from_name(config.engine.device, "engine.device").type())};
+}
+
+EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model, const Card& card) {
+  EngineSection engine = config.engine;
+  const std::int64_t budget = card.planned_bytes();
+  if (engine.memory_gib && *engine.memory_gib * 0x1p30 > static_cast<double>(budget)) {
+    engine.memory_gib = static_cast<double>(budget) / 0x1p30;
+  }
+  return resolve_engine(
+      engine,
+      {.model = model,
+       .device = at::kCPU, // not looked at
+       .documents_reset = resets_memory(config),
+       .planned = card.processor},
+      longest_steps(config, model),
+      budget);
 }
 
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {

@@ -1,7 +1,10 @@
 #include "fcc/train/resume.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -17,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+using namespace nlohmann::literals;
 
 void remove_comments(Json& json) {
   if (json.is_object()) {
@@ -86,6 +90,19 @@ void complete_datasets(Json& datasets) {
     }
   }
 }
+/// Some stage's `until` looks at validations.
+bool watches_validation(const Json& json) {
+  const Json stages = json.value("/train/stages"_json_pointer, Json::array());
+  return std::any_of(stages.begin(), stages.end(), [](const Json& stage) {
+    const std::string metric =
+        stage.is_object() ? stage.value("/until/metric"_json_pointer, "") : "";
+    return metric.starts_with("validation_");
+  });
+}
+
+struct Change {
+  std::string key, was, is;
+};
 
 /// A course with the keys that came after it was saved, at their defaults: what the run had.
 std::string with_later_keys(const std::string& course) {
@@ -117,6 +134,38 @@ std::string with_later_keys(const std::string& course) {
   }
 }
 
+std::vector<Change> changes_of(const std::string& saved, const std::string& now) {
+  const std::map<std::string, std::string> before = leaves_of(with_later_keys(saved)),
+                                           after = leaves_of(with_later_keys(now));
+  std::set<std::string> keys;
+  for (const auto* leaves : {&before, &after}) {
+    for (const auto& [key, value] : *leaves) {
+      keys.insert(key);
+    }
+  }
+  const auto text = [](const std::map<std::string, std::string>& leaves, const std::string& key) {
+    const auto found = leaves.find(key);
+    return found == leaves.end() ? std::string("absent") : found->second;
+  };
+  std::vector<Change> changes;
+  for (const std::string& key : keys) {
+    Change change{key, text(before, key), text(after, key)};
+    if (change.was != change.is) {
+      changes.push_back(std::move(change));
+    }
+  }
+  return changes;
+}
+
+std::string text_of(const std::vector<Change>& changes) {
+  std::string text;
+  for (const Change& change : changes) {
+    text += (text.empty() ? "" : ", ") + change.key + " (was " + change.was + ", is " + change.is;
+    text += ')';
+  }
+  return text;
+}
+
 } // namespace
 
 std::string course_of_config(const std::string& resolved_json) {
@@ -131,8 +180,13 @@ std::string course_of_config(const std::string& resolved_json) {
       json["engine"].erase("kernels"); // checkpoints from before the key existed lack it
     }
   }
+  const bool watches = watches_validation(json); // what is validated decides when a stage ends
   if (json.contains("data")) {
-    json["data"].erase("validation");
+    if (!watches) {
+      json["data"].erase("validation");
+    } else {
+      erase_paths(json["data"]["validation"]);
+    }
     if (json["data"].contains("train")) {
       erase_paths(json["data"]["train"]);
     }
@@ -141,13 +195,13 @@ std::string course_of_config(const std::string& resolved_json) {
     }
   }
   if (json.contains("train")) {
-    for (const char* key :
-         {"validate_every",
-          "validation_batches",
-          "validation_segments",
-          "max_skipped_steps",
-          "max_consecutive_skipped_steps"}) {
+    for (const char* key : {"max_skipped_steps", "max_consecutive_skipped_steps"}) {
       json["train"].erase(key);
+    }
+    for (const char* key : {"validate_every", "validation_batches", "validation_segments"}) {
+      if (!watches) {
+        json["train"].erase(key);
+      }
     }
     if (json["train"].contains("stages")) {
       for (Json& stage : json["train"]["stages"]) {
@@ -169,34 +223,65 @@ EngineSection engine_of_course(const std::string& course) {
 }
 
 void check_same_course(const std::string& saved, const std::string& now) {
-  const std::map<std::string, std::string> before = leaves_of(with_later_keys(saved)),
-                                           after = leaves_of(with_later_keys(now));
-  std::set<std::string> keys;
-  for (const auto* leaves : {&before, &after}) {
-    for (const auto& [key, value] : *leaves) {
-      keys.insert(key);
-    }
-  }
-  const auto text = [](const std::map<std::string, std::string>& leaves, const std::string& key) {
-    const auto found = leaves.find(key);
-    return found == leaves.end() ? std::string("absent") : found->second;
-  };
-  std::string changes;
-  for (const std::string& key : keys) {
-    const std::string old_value = text(before, key), new_value = text(after, key);
-    if (old_value != new_value) {
-      changes +=
-          (changes.empty() ? "" : ", ") + key + " (was " + old_value + ", is " + new_value + ")";
-    }
-  }
+  const std::string changes = text_of(changes_of(saved, now));
   if (!changes.empty()) {
     throw ConfigError(
         "resume",
         "these keys would alter the course of the run: " + changes,
         {},
-        "set them back (config.json in the run's folder has them all: --config it), or start a new "
-        "run with another output and model.path");
+        "set them back (config.json in the run's folder has them all: --config it), say "
+        "--new-course to go on with them, or start a new run with another output and model.path");
   }
+}
+
+std::string check_new_course(const std::string& saved, const std::string& now) {
+  std::vector<Change> changes = changes_of(saved, now);
+  std::vector<Change> fixed;
+  std::copy_if(changes.begin(), changes.end(), std::back_inserter(fixed), [](const Change& change) {
+    return change.key.starts_with("model") || change.key.starts_with("data");
+  });
+  if (!fixed.empty()) {
+    throw ConfigError(
+        "--new-course",
+        "the model and the data stay as they were: " + text_of(fixed),
+        {},
+        "start a new run with another output and model.path");
+  }
+  return text_of(changes);
+}
+
+Curriculum::State position_on_new_course(
+    const std::string& saved,
+    const TrainSection& now,
+    Curriculum::State position) {
+  const Json json = Json::parse(saved);
+  const auto before = read_config<TrainSection>(json.at("train").dump(), "trainer.json");
+  const auto num_before = static_cast<std::int64_t>(before.stages.size());
+  const auto num_now = static_cast<std::int64_t>(now.stages.size());
+  if (position.stage == num_before && num_now == num_before) { // the last stage, if it is longer
+    const StageConfig& last = before.stages.back();
+    if (last.until) {
+      throw ConfigError(
+          "--new-course", "the last stage ended by its `until`", last.name, "add a stage after it");
+    }
+    position.stage = num_before - 1;
+    position.step_in_stage = last.steps;
+  }
+  if (position.stage < num_now &&
+      position.step_in_stage >= now.stages[static_cast<std::size_t>(position.stage)].steps) {
+    Curriculum::State next;
+    next.step = position.step;
+    next.stage = position.stage + 1;
+    position = std::move(next);
+  }
+  if (position.stage >= num_now) {
+    throw ConfigError(
+        "--new-course",
+        "must leave steps to train; the run is at step " + std::to_string(position.step),
+        {},
+        "raise the last stage's steps, or add a stage");
+  }
+  return position;
 }
 
 std::optional<fs::path> find_checkpoint(

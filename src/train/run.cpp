@@ -109,11 +109,12 @@ bool is_due(std::int64_t step, std::int64_t every) {
 Trainer::End Trainer::run(
     const RunDirectory& directory,
     const std::optional<fs::path>& checkpoint,
-    const std::atomic<bool>& stop) {
+    const std::atomic<bool>& stop,
+    Course course) {
   require_replaceable(directory.root() / "final"); // before hours of work for it
   directory.remove_leftovers();
   if (checkpoint) {
-    restore(*checkpoint);
+    restore(*checkpoint, course);
     log(LogLevel::kInfo,
         "going on from " + checkpoint->string() + ", step " +
             std::to_string(curriculum_.state().step));
@@ -136,6 +137,8 @@ Trainer::End Trainer::run(
         log(LogLevel::kInfo, validation_line(step, report));
       }
       metrics.write(step, reports);
+      save_if_best(directory, reports);
+      curriculum_.observe(reports);
     }
   };
   // Only what is written, read back and found whole may push an older one out.

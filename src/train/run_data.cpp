@@ -61,6 +61,12 @@ std::uint64_t loader_seed(std::int64_t seed, std::size_t index) {
 
 } // namespace
 
+void check_memory_of_data(const RunConfig& config, const ModelConfig& model) {
+  if (model.arch() == Architecture::kLlama) {
+    refuse_memory_of_llama(config);
+  }
+}
+
 TokenizerConfig resolve_tokenizer_config(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint) {
@@ -75,9 +81,7 @@ RunData open_run_data(
     const RunConfig& config,
     const ModelConfig& model,
     const std::optional<std::filesystem::path>& checkpoint) {
-  if (model.arch() == Architecture::kLlama) {
-    refuse_memory_of_llama(config);
-  }
+  check_memory_of_data(config, model);
   RunData data;
   const TokenizerConfig tokenizer = resolve_tokenizer_config(config, checkpoint);
   data.tokenizer_config = tokenizer;

@@ -10,6 +10,7 @@
 
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
+#include "fcc/core/log.h"
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/micro_batch.h"
@@ -157,6 +158,8 @@ TrainerState Trainer::state() const {
   state.tokenizer_hash = parts_.data.tokenizer->hash();
   state.sources = parts_.data.fingerprints;
   state.config = course_of_config(write_config(config_));
+  state.course_changes = course_changes_;
+  state.best_validation = best_validation_;
   return state;
 }
 
@@ -182,17 +185,31 @@ void Trainer::adopt_engine(const EngineSection& saved) {
   }
 }
 
-void Trainer::restore(const std::filesystem::path& directory) {
+void Trainer::restore(const std::filesystem::path& directory, Course course) {
   TrainerState saved = load_trainer_state(directory);
   adopt_engine(engine_of_course(saved.config));
-  check_same_course(course_of_config(saved.config), course_of_config(write_config(config_)));
+  course_changes_ = std::move(saved.course_changes);
+  best_validation_ = saved.best_validation;
+  const std::string before = course_of_config(saved.config);
+  const std::string now = course_of_config(write_config(config_));
+  if (course == Course::kNew) {
+    if (std::string keys = check_new_course(before, now); !keys.empty()) {
+      log(LogLevel::kInfo, "new course: " + keys);
+      course_changes_.push_back({saved.curriculum.step, std::move(keys)});
+    }
+    saved.curriculum = position_on_new_course(before, config_.train, std::move(saved.curriculum));
+  } else {
+    check_same_course(before, now);
+  }
   const auto must_equal = [](const char* what, const std::string& was, const std::string& is) {
     if (was != is) {
       throw ConfigError(
           "resume", std::string(what) + " must be that of the run; it was " + was, is);
     }
   };
-  must_equal("engine.device", saved.device, state().device);
+  if (course == Course::kSame) {
+    must_equal("engine.device", saved.device, state().device);
+  }
   must_equal("the tokenizer's hash", saved.tokenizer_hash, parts_.data.tokenizer->hash());
   if (saved.loaders.size() != parts_.data.loaders.size() ||
       saved.sources.size() != parts_.data.fingerprints.size()) {
@@ -218,7 +235,9 @@ void Trainer::restore(const std::filesystem::path& directory) {
   skipped_steps_ = saved.skipped_steps;
   tokens_seen_ = saved.tokens_seen;
   // Sums depend on how work is split over threads: keep what `auto` became then.
-  at::set_num_threads(static_cast<int>(saved.threads));
+  if (course == Course::kSame || config_.train.threads == 0) {
+    at::set_num_threads(static_cast<int>(saved.threads));
+  }
 }
 
 } // namespace fcc

@@ -43,6 +43,15 @@ TEST_F(FccBench, HelpExplainsEveryCommand) {
   EXPECT_EQ(run("").exit_code, 2);
 }
 
+TEST_F(FccBench, LengthsMayBeToldInThousandsAndAWrongPresetListsAll) {
+  const ProgramResult result =
+      run("train " + tiny_ + "--segment-length 512 --tokens 1k --json " + (folder_ / "k.json"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(report("k.json").at("rows").at(0).at("tokens"), 1024);
+  refused("train " + tiny_ + "--tokens 1q", "--tokens");
+  refused("train --device cpu --preset tinny", "`table-1`, `tiny`");
+}
+
 TEST_F(FccBench, TrainMeasuresEveryCombination) {
   const ProgramResult result = run(
       "train " + tiny_ + "--segment-length 16,0 --tokens 48,33 --schedule wavefront,sequential " +

@@ -61,7 +61,7 @@ TEST(RunConfig, RequiredKeysAreNamed) {
     FAIL();
   } catch (const ConfigError& error) {
     const std::string text = error.what();
-    EXPECT_NE(text.find("output: must be given"), std::string::npos) << text;
+    EXPECT_EQ(text.find("output: must be given"), std::string::npos) << "there, misspelt: " << text;
     EXPECT_NE(text.find("outptu: no such key (did you mean `output`?)"), std::string::npos);
     EXPECT_NE(text.find("train: must be given"), std::string::npos) << text;
   }
@@ -97,7 +97,30 @@ TEST(RunConfig, AWrongNameIsToldWithAllThatThereAreAndNoGuess) {
   EXPECT_EQ(
       error_of({"engine.dtype=float16"}),
       "--set engine.dtype=float16: engine.dtype: must be one of `float64`, `float32`, `bfloat16`; "
-      "got \"float16\"");
+      "got \"float16\" (libfcc does not compute in float16; instead bfloat16, or float32)");
+}
+
+TEST(RunConfig, DtypesMayBeSpeltAsOthersDo) {
+  for (const auto& [name, dtype] :
+       {std::pair("bf16", ComputeDType::kBFloat16),
+        std::pair("torch.bfloat16", ComputeDType::kBFloat16),
+        std::pair("fp32", ComputeDType::kFloat32),
+        std::pair("double", ComputeDType::kFloat64)}) {
+    const auto config =
+        read_config<RunConfig>(kSmall, "run.json", {std::string("engine.dtype=") + name});
+    EXPECT_EQ(config.engine.dtype, dtype) << name;
+    EXPECT_NE(write_config(config).find(std::string(enum_name(dtype))), std::string::npos) << name;
+  }
+  EXPECT_NE(error_of({"engine.dtype=fp16"}).find("does not compute in float16"), std::string::npos);
+}
+
+TEST(RunConfig, IndicesInBracketsAreIndices) {
+  const auto config = read_config<RunConfig>(
+      kSmall, "run.json", {"train.stages[0].steps=7", "data.train[0].digits=5"});
+  EXPECT_EQ(config.train.stages[0].steps, 7);
+  EXPECT_EQ(config.data.train[0].digits, 5);
+  EXPECT_NE(error_of({"train.stages[3].steps=7"}).find("must be an index"), std::string::npos);
+  EXPECT_NE(error_of({"train.stages[x].steps=7"}).find("no such key"), std::string::npos);
 }
 
 struct Broken {
@@ -164,7 +187,8 @@ INSTANTIATE_TEST_SUITE_P(
          "`zero_share` must be 0"},
         {"metric",
          {"train.stages.0.until={\"metric\": \"los\", \"below\": 1}"},
-         "train.stages.0.until.metric: must be one of `loss`, `answer_loss`; got `los`"},
+         "train.stages.0.until.metric: must be one of `loss`, `answer_loss`, `validation_loss`, "
+         "`validation_answer_loss`; got `los` (did you mean `loss`?)"},
         {"window",
          {"train.stages.0.until={\"below\": 1}"},
          "train.stages.0.until.window: must not exceed the stage's steps = 10; got 20"},
@@ -174,7 +198,30 @@ INSTANTIATE_TEST_SUITE_P(
          "needs a dataset of type `passkey` or `pairs`"},
         {"no_data",
          {"data.train=[]"},
-         "train.stages.0.data: must hold a dataset: data.train is empty"},
+         "data.train: must hold a dataset for stages without data of their own"},
+        {"no_data_of_a_stage",
+         {"train.stages.0.data=[]"},
+         "train.stages.0.data: must hold a dataset"},
+        {"until_without_bound",
+         {"train.stages.0.until={}"},
+         "train.stages.0.until: must have `below`, or `patience`"},
+        {"patience_of_steps",
+         {"train.stages.0.until={\"below\": 1, \"window\": 2, \"patience\": 3}"},
+         "train.stages.0.until.patience: is for metrics of validations"},
+        {"until_without_validation",
+         {"train.stages.0.until={\"metric\": \"validation_loss\", \"patience\": 3}"},
+         "train.stages.0.until.metric: needs data.validation"},
+        {"until_of_another_dataset",
+         {"data.validation=[{\"type\": \"passkey\", \"name\": \"a\"}]",
+          "train.validate_every=1",
+          "train.stages.0.until={\"metric\": \"validation_loss\", \"patience\": 3, \"dataset\": "
+          "\"b\"}"},
+         "train.stages.0.until.dataset: must be the `name` of a dataset in data.validation; got b"},
+        {"until_never_looks",
+         {"data.validation=[{\"type\": \"passkey\"}]",
+          "train.stages.0.until={\"metric\": \"validation_loss\", \"patience\": 3}"},
+         "train.validate_every: must be above 0"},
+        {"keep_best", {"checkpoint.keep_best=true"}, "checkpoint.keep_best: needs data.validation"},
         {"no_path", {"data.train.0.type=tokens"}, "data.train.0.path: must name the file"},
         {"passkey_path", {"data.train.0.path=a"}, "data.train.0.path: `passkey` samples are made"},
         {"depth",

@@ -33,7 +33,7 @@ TEST(EngineChoice, AutoIsTheReferenceOnACpu) {
   EngineSection fused;
   fused.execution = Execution::kFused;
   EXPECT_EQ(choose_execution(fused, context), Execution::kFused);
-  const EngineSection resolved = resolve_engine({}, context, {{}}, 1);
+  const EngineSection resolved = resolve_engine({}, context, {{}}, 1 << 30);
   EXPECT_EQ(resolved.execution, Execution::kReference);
   EXPECT_EQ(resolved.activations, Activations::kAuto); // nobody asks
 }
@@ -54,10 +54,11 @@ TEST(EngineChoice, KeysThatTheReferenceIgnoresAreRefusedByName) {
       EngineSection engine;
       engine.execution = execution;
       set(engine);
-      EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), key);
+      EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1 << 30); }), key);
       engine.execution = Execution::kFused;
       EXPECT_EQ(
-          where_of([&] { resolve_engine(engine, context, {{}}, 1); }), std::string("no error"));
+          where_of([&] { resolve_engine(engine, context, {{}}, 1 << 30); }),
+          std::string("no error"));
     }
   }
 }
@@ -67,7 +68,8 @@ TEST(EngineChoice, WhatFusedDoesNotServeIsRefusedByName) {
   engine.execution = Execution::kFused;
   const ModelConfig stacks = tiny_config(local_global(4, 1));
   EXPECT_EQ(
-      where_of([&] { resolve_engine(engine, {.model = stacks, .device = at::kCPU}, {{}}, 1); }),
+      where_of(
+          [&] { resolve_engine(engine, {.model = stacks, .device = at::kCPU}, {{}}, 1 << 30); }),
       "engine.execution");
   FccConfig learned = condensation(4);
   learned.first_memory = FirstMemory::kLearned;
@@ -75,10 +77,44 @@ TEST(EngineChoice, WhatFusedDoesNotServeIsRefusedByName) {
   EngineContext context{.model = model, .device = at::kCPU};
   EXPECT_FALSE(fused_refusal(context));
   context.documents_reset = true;
-  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.execution");
+  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1 << 30); }), "engine.execution");
   context.documents_reset = false;
   engine.attention = AttentionBackend::kFlash;
-  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1); }), "engine.attention");
+  EXPECT_EQ(where_of([&] { resolve_engine(engine, context, {{}}, 1 << 30); }), "engine.attention");
+}
+
+TEST(EngineChoice, ABudgetThatCannotBeMetIsRefusedWithTheKeysThatHelp) {
+  const ModelConfig model = tiny_config(condensation(5));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  const StepShape step{.batch = 3, .num_segments = 113, .segment_length = 5};
+  for (const std::optional<std::int64_t> chunk : {std::optional<std::int64_t>(), {3}}) {
+    for (const Activations activations : {Activations::kAuto, Activations::kRecompute}) {
+      EngineSection engine;
+      engine.execution = Execution::kFused;
+      engine.activations = activations;
+      engine.chunk_segments = chunk;
+      engine.memory_gib = 1e-6;
+      try {
+        resolve_engine(engine, context, {step}, 0);
+        FAIL();
+      } catch (const ConfigError& error) {
+        const std::string text = error.what();
+        for (const char* key : {"batch_size", "model.fcc.segment_length", "engine.memory_gib"}) {
+          EXPECT_NE(text.find(key), std::string::npos) << text;
+        }
+      }
+    }
+  }
+}
+
+TEST(EngineChoice, ACardThatIsNotAtHandIsPlannedFor) {
+  const ModelConfig model = tiny_config(condensation(5));
+  const StepShape step{.batch = 3, .num_segments = 4, .segment_length = 5};
+  const EngineContext kernels{
+      .model = model, .device = at::kCPU, .planned = Processor::kGpuWithKernels};
+  EXPECT_EQ(resolve_engine({}, kernels, {step}, 1 << 30).execution, Execution::kFused);
+  const EngineContext plain{.model = model, .device = at::kCPU, .planned = Processor::kGpu};
+  EXPECT_EQ(resolve_engine({}, plain, {step}, 1 << 30).execution, Execution::kReference);
 }
 
 TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay) {
@@ -109,7 +145,8 @@ TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay)
       tight.chunk_segments);
 
   engine.memory_gib = 1e-9; // goes before what is available, and is too little for anything
-  EXPECT_EQ(resolve_engine(engine, context, {step}, bytes(113)).chunk_segments, 1);
+  EXPECT_EQ(
+      where_of([&] { resolve_engine(engine, context, {step}, bytes(113)); }), "engine.memory_gib");
   engine.memory_gib.reset();
   engine.chunk_segments = 7;
   const EngineSection given = resolve_engine(engine, context, {step}, bytes(113));
@@ -150,7 +187,7 @@ TEST(EngineChoice, AResumedRunUsesWhatAutoBecame) {
   // `auto` became fused on another machine; this one would not choose it.
   EXPECT_EQ(where_of([&] { resume_engine(EngineSection{}, saved, context); }), "engine.execution");
   EXPECT_EQ(
-      resume_engine(EngineSection{}, resolve_engine({}, context, {{}}, 1), context).execution,
+      resume_engine(EngineSection{}, resolve_engine({}, context, {{}}, 1 << 30), context).execution,
       Execution::kReference);
 }
 

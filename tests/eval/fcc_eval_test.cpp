@@ -36,6 +36,13 @@ class FccEval : public testing::Test {
   std::string model_;
 };
 
+TEST_F(FccEval, AMistypedCommandIsToldWithTheOneThatWasMeant) {
+  refused(run("perplexty"), "no such command `perplexty`: did you mean `perplexity`?");
+  refused(run("zzz"), "there are passkey, perplexity, attention-map, summarize");
+  EXPECT_EQ(run("ppl --help").exit_code, 0);
+  EXPECT_TRUE(run("--version").out.starts_with("fcc-eval (libfcc) ")) << run("--version").out;
+}
+
 TEST_F(FccEval, HelpExplainsEveryCommand) {
   EXPECT_EQ(run("--help").exit_code, 0);
   for (const std::string command : {"passkey", "perplexity", "attention-map", "summarize"}) {
@@ -167,7 +174,7 @@ TEST_F(FccEval, PerplexityComparesWithTheMemoryCut) {
   refused(run_on_model("perplexity", data + " --segments 4000"), "at least one sequence");
   refused(run_on_model("perplexity", ""), "--tokens FILE");
   const ProgramResult absent = run_on_model("perplexity", "--text " + (folder_ / "no.txt"));
-  EXPECT_EQ(absent.exit_code, 1);
+  EXPECT_EQ(absent.exit_code, 2) << "as every path that is not there";
   EXPECT_NE(absent.err.find("no.txt"), std::string::npos);
 }
 

@@ -1,5 +1,6 @@
 #include "fcc/train/curriculum.h"
 
+#include <limits>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -16,7 +17,8 @@ TrainSection two_stages() {
   train.accumulate = 2;
   StageConfig first;
   first.steps = 40;
-  first.until = UntilConfig{.metric = "answer_loss", .below = 0.1, .window = 3};
+  first.until = UntilConfig{
+      .metric = "answer_loss", .below = 0.1, .window = 3, .patience = {}, .dataset = {}};
   first.segments.kind = IntDistribution::Kind::kList;
   first.segments.values = {2, 3, 4};
   StageConfig second;
@@ -83,6 +85,50 @@ TEST(Curriculum, PassesOverStepsThatDrewNoAnswer) {
   }
   EXPECT_EQ(curriculum.state().window.size(), 2u);
   curriculum.advance(StepLosses{1.0, 0.05});
+  EXPECT_EQ(curriculum.state().stage, 1);
+}
+
+TrainSection early_stopping() {
+  TrainSection train = two_stages();
+  train.validate_every = 1;
+  train.stages[0].until = UntilConfig{
+      .metric = "validation_loss", .below = {}, .window = 2, .patience = 2, .dataset = "b"};
+  return train;
+}
+
+/// One step, then a validation in which data set `b` has this loss.
+void step_and_validate(Curriculum& curriculum, double loss) {
+  curriculum.advance(StepLosses{0.0, 0.0});
+  ValidationReport other, watched;
+  other.dataset = "a";
+  watched.dataset = "b";
+  watched.mean_loss = loss;
+  curriculum.observe({other, watched});
+}
+
+TEST(Curriculum, EndsAStageWhenValidationsBringNothingNewForTooLong) {
+  Curriculum curriculum(early_stopping());
+  for (const double loss : {3.0, 2.0, 2.5, 1.9, 1.9}) {
+    step_and_validate(curriculum, loss);
+    EXPECT_EQ(curriculum.state().stage, 0) << loss;
+  }
+  Curriculum restored(early_stopping());
+  restored.restore(curriculum.state());
+  step_and_validate(restored, 1.95);
+  EXPECT_EQ(restored.state().stage, 1);
+  EXPECT_FALSE(restored.state().lowest) << "the next stage begins anew";
+}
+
+TEST(Curriculum, EndsAStageWhenValidationsStayUnderTheBound) {
+  TrainSection train = early_stopping();
+  train.stages[0].until->patience.reset();
+  train.stages[0].until->below = 1.0;
+  Curriculum curriculum(train);
+  for (const double loss : {0.5, 2.0, 0.5, std::numeric_limits<double>::quiet_NaN(), 0.5}) {
+    step_and_validate(curriculum, loss);
+    EXPECT_EQ(curriculum.state().stage, 0) << loss;
+  }
+  step_and_validate(curriculum, 0.9);
   EXPECT_EQ(curriculum.state().stage, 1);
 }
 

@@ -227,7 +227,7 @@ TEST_F(Program, ReturnsTwoOnBadUsageAndNoughtOnHelp) {
   const Process help = start({"--help"});
   EXPECT_EQ(help.wait(), 0);
   EXPECT_NE(help.output().find("--resume"), std::string::npos);
-  EXPECT_EQ(start({"--config", (folder_ / "absent.json").string()}).wait(), 1);
+  EXPECT_EQ(start({(folder_ / "absent.json").string()}).wait(), 2); // as any absent path
 }
 
 TEST_F(Program, DryRunPrintsEstimatesAndWritesNothing) {
@@ -278,6 +278,85 @@ TEST_F(Program, OverridesKeysByPath) {
   EXPECT_EQ(process.wait(), 0);
   EXPECT_NE(process.output().find("\"lr\": 0.125"), std::string::npos) << process.output();
   EXPECT_NE(process.output().find("\"steps\": 19"), std::string::npos) << process.output();
+}
+
+TEST_F(Program, ReadsTheCommandLineAsPeopleTypeIt) {
+  const std::string file = config_file(tiny_run(folder_ / "run"));
+  const Process process = start(
+      {file,
+       "--dry-run",
+       "--set",
+       "optim.lr",
+       "0.125",
+       "--set",
+       "train.stages[1].steps=19",
+       "--set",
+       "engine.dtype=fp32"});
+  EXPECT_EQ(process.wait(), 0) << process.output();
+  EXPECT_NE(process.output().find("\"lr\": 0.125"), std::string::npos) << process.output();
+  EXPECT_NE(process.output().find("\"steps\": 19"), std::string::npos) << process.output();
+  EXPECT_NE(process.output().find("\"dtype\": \"float32\""), std::string::npos);
+  const Process version = start({"--version"});
+  EXPECT_EQ(version.wait(), 0);
+  EXPECT_TRUE(version.output().starts_with("fcc-train (libfcc) ")) << version.output();
+  EXPECT_EQ(start({file, "--new-course"}).wait(), 2);
+  EXPECT_EQ(start({file, "--for", "h100-80gb"}).wait(), 2) << "without --dry-run";
+}
+
+TEST_F(Program, DryRunNamesAllPathsThatAreNotThereAndGoesOn) {
+  RunConfig maker = tiny_run(folder_ / "made");
+  write("maker.json", write_config(maker));
+  RunConfig config = tiny_run(folder_ / "run");
+  config.model.path = (folder_ / "made/final").string();
+  config.model.config.reset();
+  DatasetConfig tokens;
+  tokens.path = (folder_ / "absent.safetensors").string();
+  config.data.train = {tokens};
+  config.data.validation = {tokens};
+  const std::string file = config_file(config);
+  const Process process = start({file, "--dry-run"});
+  EXPECT_EQ(process.wait(), 1);
+  const std::string output = process.output();
+  for (const char* part :
+       {"model.path: ",
+        "maker.json",
+        "data.train.0.path: ",
+        "fcc-data tokenize",
+        "--holdout",
+        "data.validation.0.path: ",
+        "parameters",
+        "total, about",
+        "for all steps"}) {
+    EXPECT_NE(output.find(part), std::string::npos) << part << "\n" << output;
+  }
+  const Process planned = start({file, "--dry-run", "--for", "h100-80gb"});
+  EXPECT_EQ(planned.wait(), 0) << planned.output();
+  EXPECT_NE(planned.output().find("\"execution\": \"fused\""), std::string::npos);
+  EXPECT_NE(planned.output().find("fits: "), std::string::npos) << planned.output();
+  const Process unknown = start({file, "--dry-run", "--for", "h100-80g"});
+  EXPECT_EQ(unknown.wait(), 2);
+  EXPECT_NE(unknown.output().find("did you mean `h100-80gb`?"), std::string::npos);
+}
+
+TEST_F(Program, DryRunRefusesABudgetThatCannotBeMet) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.engine.execution = Execution::kFused;
+  config.engine.memory_gib = 1e-6;
+  const Process process = start({config_file(config), "--dry-run"});
+  EXPECT_EQ(process.wait(), 2);
+  EXPECT_NE(process.output().find("lower batch_size"), std::string::npos) << process.output();
+}
+
+TEST_F(Program, DryRunOfARunThatGoesOnTellsTheStepsThatAreLeft) {
+  RunConfig config = tiny_run(folder_ / "run");
+  config.train.stages[1].until.reset();
+  config.train.stages.resize(1);
+  EXPECT_EQ(start({config_file(config)}).wait(), 0);
+  config.train.stages[0].steps += 9;
+  const Process process =
+      start({config_file(config), "--dry-run", "--resume", "auto", "--new-course"});
+  EXPECT_EQ(process.wait(), 0) << process.output();
+  EXPECT_NE(process.output().find("the 9 steps that are left"), std::string::npos);
 }
 
 TEST_F(Program, SavesAndReturnsNoughtOnTheFirstSignal) {

@@ -67,7 +67,8 @@ inline RunConfig tiny_run(const std::filesystem::path& output) {
   StageConfig second;
   second.name = "second";
   second.steps = 17;
-  second.until = UntilConfig{.metric = "answer_loss", .below = 1e-3, .window = 4};
+  second.until = UntilConfig{
+      .metric = "answer_loss", .below = 1e-3, .window = 4, .patience = {}, .dataset = {}};
   second.segments = IntDistribution::fixed(2);
   second.prefix_segments.kind = IntDistribution::Kind::kList;
   second.prefix_segments.values = {0, 1, 2};

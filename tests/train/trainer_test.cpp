@@ -8,7 +8,10 @@
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
+#include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
 #include "train/tiny_run.h"
+#include "train/train_run.h"
 
 namespace fcc {
 namespace {
@@ -184,7 +187,8 @@ TEST(Trainer, NeverSealsWeightsThatAreNotFinite) {
 TEST(Trainer, EndsAStageWhoseMetricIsUnderItsBound) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");
-  config.train.stages[0].until = UntilConfig{.metric = "loss", .below = 100.0, .window = 4};
+  config.train.stages[0].until =
+      UntilConfig{.metric = "loss", .below = 100.0, .window = 4, .patience = {}, .dataset = {}};
   Trainer trainer = make_trainer(config);
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(trainer.step().stage, "first");
@@ -229,6 +233,28 @@ TEST(Trainer, RefusesAVocabularySmallerThanTheTokenizers) {
   RunConfig config = tiny_run(folder / "run");
   config.model.config->vocab_size = 20;
   EXPECT_THROW(make_trainer_parts(config), ConfigError);
+}
+
+TEST(Trainer, KeepsTheModelOfTheLowestValidationLoss) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.data.validation = config.data.train;
+  config.train.validate_every = 1;
+  config.train.stages.resize(1);
+  config.train.stages[0].steps = 3;
+  config.train.stages[0].lr = 1e-3;
+  config.checkpoint.keep_best = true;
+  ASSERT_EQ(run(config), Trainer::End::kFinished);
+  const std::filesystem::path best = std::filesystem::path(config.output) / "best";
+  verify_manifest(best);
+  const std::string kept = read_file(best / "model.safetensors");
+  config.train.stages[0].steps = 6; // what follows is worse
+  config.train.stages[0].lr = 10.0;
+  const RunDirectory directory(config.output);
+  const auto checkpoint = find_checkpoint(directory, "auto");
+  Trainer(config, make_trainer_parts(config, checkpoint))
+      .run(directory, checkpoint, {false}, Course::kNew);
+  EXPECT_EQ(read_file(best / "model.safetensors"), kept);
 }
 
 } // namespace

@@ -1,6 +1,8 @@
 #include "common/checks.h"
 
+#include <cctype>
 #include <charconv>
+#include <cstdlib>
 #include <string>
 
 namespace fcc::tools {
@@ -18,6 +20,22 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
            (bounded ? " to " + std::to_string(most) : " or more") + "; got " + text;
   };
   return {check, /*validator_desc=*/std::string(), "whole_number"};
+}
+
+CLI::Validator binary_thousands() {
+  const auto read = [](std::string& text) -> std::string {
+    const char unit = text.empty() ? ' ' : static_cast<char>(std::tolower(text.back()));
+    const std::int64_t factor = unit == 'k' ? 1024 : unit == 'm' ? 1024 * 1024 : 1;
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size() - (factor > 1 ? 1 : 0);
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (factor > 1 && error == std::errc() && rest == end &&
+        std::abs(value) <= INT64_MAX / factor) {
+      text = std::to_string(value * factor);
+    }
+    return {}; // anything else is for the checks after it
+  };
+  return {read, /*validator_desc=*/std::string(), "binary_thousands"};
 }
 
 } // namespace fcc::tools

@@ -16,4 +16,7 @@ CLI::Validator whole_number(
     std::int64_t least,
     std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
+/// Reads `16k` as 16384 and `1m` as 1048576: lengths in tokens are told so.
+CLI::Validator binary_thousands();
+
 } // namespace fcc::tools

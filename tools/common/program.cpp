@@ -6,15 +6,18 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "fcc/core/error.h"
+#include "fcc/core/nearest.h"
 
 namespace fcc::tools {
 namespace {
@@ -68,7 +71,46 @@ int checked_output(const std::string& program, int exit_code) {
   return exit_code == 0 ? 1 : exit_code;
 }
 
+std::string version_text(const std::string& program) {
+  return program + " (libfcc) " FCC_VERSION ", " FCC_BUILD_KIND;
+}
+
+/// What is wrong with a first word that is no command; empty: nothing.
+std::string unknown_command(const CLI::App& app, int argc, const char* const* argv) {
+  const std::string word = argc > 1 ? argv[1] : "";
+  std::vector<std::string> names;
+  bool is_known = false;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+    is_known = is_known || command->check_name(word); // aliases too
+  }
+  if (names.empty() || word.empty() || word.starts_with('-') || is_known) {
+    return "";
+  }
+  std::string list;
+  for (const std::string& name : names) {
+    list += (list.empty() ? "" : ", ") + name;
+  }
+  const std::string hint = nearest_hint(word, names);
+  return "no such command `" + word + "`: " + (hint.empty() ? "there are " + list : hint);
+}
+
 } // namespace
+
+std::vector<std::string>
+with_joined_pairs(int argc, const char* const* argv, const std::string& option) {
+  std::vector<std::string> words(argv, argv + argc);
+  for (std::size_t i = 1; i + 2 < words.size() && words[i] != "--"; ++i) {
+    const std::string& key = words[i + 1];
+    const std::string& value = words[i + 2];
+    if (words[i] == option && key.find('=') == std::string::npos && !key.starts_with('-') &&
+        !value.starts_with("--")) {
+      words[i + 1] += '=' + value;
+      words.erase(words.begin() + static_cast<std::ptrdiff_t>(i) + 2);
+    }
+  }
+  return words;
+}
 
 int run_program(int argc, const char* const* argv, const std::function<int()>& body) {
   const std::string program = name_of(argc, argv);
@@ -79,6 +121,10 @@ int run_program(int argc, const char* const* argv, const std::function<int()>& b
     return checked_output(program, body());
   } catch (const ConfigError& error) {
     return report(program, error.what(), 2);
+  } catch (const IoError& error) {
+    // A path that is not there was named wrong, whichever reader finds out.
+    const bool is_absent = error.value().find(std::strerror(ENOENT)) != std::string::npos;
+    return report(program, error.what(), is_absent ? 2 : 1);
   } catch (const std::bad_alloc&) {
     return report(program, "out of memory", 1);
   } catch (const std::exception& error) {
@@ -94,6 +140,10 @@ int run_program(
   open_closed_streams();
   const std::string program = name_of(argc, argv);
   app.name(program);
+  app.set_version_flag("--version", version_text(program));
+  if (const std::string unknown = unknown_command(app, argc, argv); !unknown.empty()) {
+    return report(program, (unknown + " (see " + program + " --help)").c_str(), 2);
+  }
   app.failure_message([&program](const CLI::App* root, const CLI::Error& error) {
     std::string command = program;
     for (const CLI::App* chosen : root->get_subcommands()) {

@@ -111,7 +111,11 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
     model.num_key_value_heads = 2;
     model.head_dim = 16;
   } else {
-    model = model_preset(preset);
+    try {
+      model = model_preset(preset);
+    } catch (const ConfigError& error) {
+      throw ConfigError("--preset", error.rule() + ", `tiny`", error.value(), error.hint());
+    }
   }
   if (segment_length > 0) {
     model.fcc.emplace();

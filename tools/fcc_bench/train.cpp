@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "common/checks.h"
 #include "fcc/config/field.h"
 #include "fcc_bench/commands.h"
 #include "fcc_bench/profile.h"
@@ -34,9 +35,10 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber)
       ->group("Model");
-  app.add_option("--tokens", options.tokens, "Tokens a sequence, several allowed")
+  app.add_option("--tokens", options.tokens, "Tokens a sequence, several allowed; 16k is 16384")
       ->delimiter(',')
       ->capture_default_str()
+      ->transform(binary_thousands())
       ->check(CLI::PositiveNumber)
       ->group("Measuring");
   app.add_option("--batch", options.batches, "Sequences a step, several allowed")

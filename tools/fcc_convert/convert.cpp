@@ -11,6 +11,7 @@
 #include <ATen/ops/isfinite.h>
 #include <CLI/CLI.hpp>
 
+#include "fcc/config/dtype_names.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
@@ -36,7 +37,7 @@ std::optional<DType> dtype_of(const std::string& name) {
     return std::nullopt;
   }
   for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16, DType::kF16}) {
-    if (dtype_text(dtype) == name) {
+    if (dtype_text(dtype) == dtype_by_other_name(name)) {
       return dtype;
     }
   }

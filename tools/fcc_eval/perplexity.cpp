@@ -240,6 +240,7 @@ std::function<int()> add_perplexity_command(CLI::App& app) {
       "perplexity",
       "Loss on a text by segment (nats a token and perplexity); --compare-cut shows what the "
       "memory is worth");
+  command->alias("ppl");
   const auto options = std::make_shared<Options>();
   add_options(*command, *options);
   return [options] { return run(*options); };

@@ -17,8 +17,10 @@
 #include "fcc/config/write_config.h"
 #include "fcc/model/device.h"
 #include "fcc/train/estimate.h"
-#include "fcc/train/resume.h"
+#include "fcc/train/human_numbers.h"
+#include "fcc/train/memory_use.h"
 #include "fcc/train/trainer.h"
+#include "fcc_train/missing_paths.h"
 
 namespace fcc::tools {
 namespace {
@@ -32,6 +34,14 @@ constexpr double kWorstShare = 0.25, kBestShare = 0.6;
 
 using Clock = std::chrono::steady_clock;
 using Checkpoint = std::optional<std::filesystem::path>;
+
+/// For which card, or from which checkpoint, a run is planned.
+struct Plan {
+  const Card* card = nullptr; ///< null: this machine
+  at::Device device = at::kCPU;
+  Checkpoint checkpoint;
+  std::optional<TrainerState> saved;
+};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -67,43 +77,73 @@ double product_rate(ComputeDType dtype) {
   return operations / seconds_since(start);
 }
 
-std::string duration(double seconds) {
-  char text[64];
-  if (seconds < 120) {
-    std::snprintf(text, sizeof text, "%.0f s", seconds);
-  } else if (seconds < 2 * 3600) {
-    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
-  } else if (seconds < 3 * 86400) {
-    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
-  } else {
-    std::snprintf(text, sizeof text, "%.0f days", seconds / 86400);
+/// Tokens of the steps that are left, of all; and how much that is for people.
+struct Work {
+  double tokens = 0;
+  std::string steps = "all steps";
+};
+
+Work work_of(
+    const RunConfig& config,
+    const ModelConfig& model,
+    const RunEstimate& estimate,
+    const std::optional<Curriculum::State>& position) {
+  if (!position) {
+    return {.tokens = estimate.tokens()};
   }
-  return text;
+  Curriculum curriculum(config.train);
+  curriculum.restore(*position);
+  return {
+      .tokens = curriculum.most_segments_left() * static_cast<double>(segment_length_of(model)),
+      .steps = "the " + grouped_text(curriculum.most_steps_left()) + " steps that are left"};
+}
+
+void print_range(const char* what, double operations, double rate, const Work& work) {
+  std::printf(
+      "  %s to %s for %s: %.1e operations, %s %.0f TFLOP/s\n",
+      duration_text(operations / (kBestShare * rate)).c_str(),
+      duration_text(operations / (kWorstShare * rate)).c_str(),
+      work.steps.c_str(),
+      operations,
+      what,
+      rate * 1e-12);
 }
 
 void print_time(
+    const Plan& plan,
     const RunConfig& config,
-    const Checkpoint& checkpoint,
     const RunEstimate& estimate,
-    at::Device device) {
+    const Work& work,
+    bool can_run) {
   const RunEstimate::Stage& first = estimate.stages.front();
   const double flops = estimate.flops_per_token * first.tokens / static_cast<double>(first.steps);
+  const double all = estimate.flops_per_token * work.tokens;
   std::printf("time (no validation, no saving)\n");
-  if (flops > kMostFlops && device.is_cpu()) {
+  if (plan.card != nullptr) {
+    print_range("the card's stated peak is", all, plan.card->bfloat16_tflops * 1e12, work);
+  } else if (!can_run || (flops > kMostFlops && plan.device.is_cpu())) {
     const double rate = product_rate(config.engine.dtype);
-    const double all = estimate.flops_per_token * estimate.tokens();
     std::printf(
-        "  %s to %s for all steps: %.1e operations, where a large product runs at %.0f GFLOP/s\n",
-        duration(all / (kBestShare * rate)).c_str(),
-        duration(all / (kWorstShare * rate)).c_str(),
+        "  %s to %s for %s: %.1e operations, where a large product runs at %.0f GFLOP/s here\n",
+        duration_text(all / (kBestShare * rate)).c_str(),
+        duration_text(all / (kWorstShare * rate)).c_str(),
+        work.steps.c_str(),
         all,
         rate * 1e-9);
-    return;
+  } else if (work.tokens > 0) {
+    const double seconds = seconds_a_token(config, plan.checkpoint) * work.tokens;
+    std::printf(
+        "  about %s for %s, from the first stage's measured tokens/s\n",
+        duration_text(seconds).c_str(),
+        work.steps.c_str());
+    if (plan.device.is_cpu()) {
+      std::printf(
+          "  the process held %s at most in those steps\n",
+          bytes_text(peak_memory_bytes(plan.device)).c_str());
+    }
+  } else {
+    std::printf("  none: all steps are done\n");
   }
-  const double seconds = seconds_a_token(config, checkpoint) * estimate.tokens();
-  std::printf(
-      "  about %s for all steps, from the first stage's measured tokens/s\n",
-      duration(seconds).c_str());
 }
 
 /// How often each dataset is read through, stage by stage together, if all steps are made.
@@ -133,50 +173,119 @@ void print_data(const RunConfig& config, const RunData& data, std::int64_t segme
     for (std::size_t d = 0; d < positions[l].size(); ++d) {
       const Dataset& dataset = *data.loaders[l].datasets()[d];
       const double times = dataset.epochs(std::llround(positions[l][d]));
-      char text[64] = "made as it is read";
-      if (times > 0) {
-        std::snprintf(text, sizeof text, "read %.3g times", times);
-      }
-      std::printf("  %-46s %20s\n", dataset.name().c_str(), text);
+      const std::string text = times > 0 ? "read " + times_text(times) : "made as it is read";
+      std::printf("  %-46s %20s\n", dataset.name().c_str(), text.c_str());
     }
   }
 }
 
+void print_missing(const std::vector<MissingPath>& missing) {
+  std::printf("not there yet, and what makes it\n");
+  for (const MissingPath& each : missing) {
+    std::printf("  %s: %s\n    %s\n", each.key.c_str(), each.path.c_str(), each.maker.c_str());
+  }
+}
+
+/// What the engine of a run, or of one that goes on, will be.
+EngineSection planned_engine(const Plan& plan, const RunConfig& config, const ModelConfig& model) {
+  if (plan.card != nullptr) {
+    return plan_run_engine(config, model, *plan.card);
+  }
+  if (plan.saved) {
+    return resume_engine(
+        config.engine, engine_of_course(plan.saved->config), engine_context(config, model));
+  }
+  return resolve_run_engine(config, model);
+}
+
+/// Refuses a plan for a card that holds less than it needs, whatever the execution.
+void check_card(const Card& card, const RunEstimate& estimate) {
+  if (estimate.memory.total_bytes() > card.planned_bytes()) {
+    throw memory_refusal(estimate.memory.total_bytes(), card.planned_bytes());
+  }
+}
+
+/// The position that a run goes on from; the keys that it may not change are refused.
+Curriculum::State position_of(const RunConfig& config, const TrainerState& saved, Course course) {
+  const std::string before = course_of_config(saved.config);
+  const std::string now = course_of_config(write_config(config));
+  if (course == Course::kSame) {
+    check_same_course(before, now);
+    return saved.curriculum;
+  }
+  const std::string keys = check_new_course(before, now);
+  std::printf("new course: %s\n", keys.empty() ? "no key has changed" : keys.c_str());
+  return position_on_new_course(before, config.train, saved.curriculum);
+}
+
 } // namespace
 
-int dry_run(const RunConfig& config, const std::optional<std::string>& resume) {
-  // A plan of a run that could not start, or go on, would only delay the bad news.
-  const Checkpoint checkpoint = find_checkpoint(RunFiles(config.output), resume);
-  const ModelConfig model = resolve_model_config(config.model, checkpoint);
-  const at::Device device = device_from_name(config.engine.device, "engine.device");
+int dry_run(const RunConfig& config, const DryRunOptions& options) {
+  Plan plan;
+  plan.card = options.card.empty() ? nullptr : &card_by_name(options.card);
+  // A plan of a run that could not go on would only delay the bad news.
+  plan.checkpoint = find_checkpoint(RunFiles(config.output), options.resume);
+  plan.device = plan.card != nullptr ? at::Device(at::kCPU)
+                                     : device_from_name(config.engine.device, "engine.device");
+  const std::filesystem::path recipes = std::filesystem::path(options.config).parent_path();
+  const std::vector<MissingPath> missing =
+      missing_paths(config, recipes, plan.checkpoint.has_value());
+  const bool lacks_model = !missing.empty() && missing.front().key == "model.path";
+  const ModelConfig model = lacks_model
+                                ? shape_of_missing_model(config.model, recipes, options.shape)
+                                : resolve_model_config(config.model, plan.checkpoint);
+  check_memory_of_data(config, model);
   RunConfig resolved = config;
-  const RunData data = open_run_data(config, model, checkpoint);
-  resolved.data.tokenizer = data.tokenizer_config;
-  if (checkpoint) {
-    const TrainerState saved = load_trainer_state(*checkpoint);
-    resolved.engine =
-        resume_engine(config.engine, engine_of_course(saved.config), engine_context(config, model));
-    check_same_course(course_of_config(saved.config), course_of_config(write_config(resolved)));
-  } else {
-    resolved.engine = resolve_run_engine(config, model);
+  std::optional<RunData> data;
+  if (missing.empty()) {
+    data = open_run_data(config, model, plan.checkpoint);
+    resolved.data.tokenizer = data->tokenizer_config;
   }
-  const RunEstimate estimate =
-      estimate_run(resolved, model, processor_of(device, resolved.engine, model));
+  if (plan.checkpoint) {
+    plan.saved = load_trainer_state(*plan.checkpoint);
+  }
+  resolved.engine = planned_engine(plan, config, model);
+  std::optional<Curriculum::State> position;
+  if (plan.saved && plan.card == nullptr && data) {
+    position = position_of(resolved, *plan.saved, options.course);
+  }
+  const Processor processor =
+      plan.card != nullptr ? plan.card->processor
+                           : processor_of(plan.device, resolved.engine, model);
+  RunEstimate estimate = estimate_run(resolved, model, processor);
   if (config.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config.train.threads));
   }
+  if (plan.card == nullptr && plan.device.is_cpu()) { // beside the buffers, in the same memory
+    estimate.memory.items.push_back(
+        {"the program, its libraries, what it has mapped", peak_memory_bytes(plan.device)});
+  }
+  const std::string where = plan.card == nullptr
+                                ? engine_line(resolved.engine, plan.device)
+                                : "planned for " + std::string(plan.card->name) + ", " +
+                                      engine_line(resolved.engine, at::Device(at::kCUDA, 0));
   std::printf(
-      "%s\n%s\n%s",
-      write_config(resolved).c_str(),
-      engine_line(resolved.engine, device).c_str(),
-      to_text(estimate).c_str());
-  print_data(config, data, segment_length_of(model));
-  if (checkpoint) {
-    std::printf("goes on from %s\n", checkpoint->c_str());
+      "%s\n%s\n%s", write_config(resolved).c_str(), where.c_str(), to_text(estimate).c_str());
+  if (data) {
+    print_data(config, *data, segment_length_of(model));
+  } else {
+    print_missing(missing);
+  }
+  if (plan.checkpoint) {
+    std::printf("goes on from %s\n", plan.checkpoint->c_str());
   }
   std::fflush(stdout);
-  print_time(resolved, checkpoint, estimate, device);
-  return 0;
+  if (plan.card != nullptr) {
+    check_card(*plan.card, estimate);
+    std::printf(
+        "fits: %s of %s that a run plans for on a card of this kind\n",
+        bytes_text(estimate.memory.total_bytes()).c_str(),
+        bytes_text(plan.card->planned_bytes()).c_str());
+  }
+  const bool can_run = missing.empty() && options.course == Course::kSame;
+  print_time(plan, resolved, estimate, work_of(resolved, model, estimate, position), can_run);
+  // With --for the plan is of another machine; without, this one could not run it.
+  return missing.empty() || plan.card != nullptr ? 0 : 1;
 }
 
 void print_schema() {

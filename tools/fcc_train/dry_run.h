@@ -4,12 +4,23 @@
 #include <string>
 
 #include "fcc/config/run_config.h"
+#include "fcc/train/resume.h"
 
 namespace fcc::tools {
 
-/// Prints what a run, or one that goes on from `resume`, would be and need; writes nothing. Some
-/// steps are measured for the time where they are cheap. Errors: those of the run.
-int dry_run(const RunConfig& config, const std::optional<std::string>& resume);
+struct DryRunOptions {
+  std::string config; ///< the configuration's file: recipes beside it tell what makes a model
+  std::optional<std::string> resume;
+  Course course = Course::kSame;
+  std::string card;  ///< to plan for in place of this machine; empty: none
+  std::string shape; ///< preset to plan with where `model.path` is not there
+};
+
+/// Prints what a run, or one that goes on, would be and need; writes nothing. Some steps are
+/// measured for the time where they are cheap. Paths that are not there are listed with what makes
+/// them; the exit code is then 1, unless it is planned for a card. Errors: those of the run, and
+/// `ConfigError` where it does not fit the card.
+int dry_run(const RunConfig& config, const DryRunOptions& options);
 
 /// Prints the JSON schema of a run's configuration.
 void print_schema();

@@ -39,8 +39,9 @@ class Problems {
     key_paths_ = std::move(key_paths);
   }
 
-  /// What the unknown key at the full path `path` may have meant: the same name elsewhere in the
-  /// configuration, else the nearest of `siblings`. Empty if there is none.
+  /// What the unknown key at the full path `path` may have meant: what stands here for a name of
+  /// other frameworks, else the same name elsewhere in the configuration, else the nearest of
+  /// `siblings` and `comment`. Empty if there is none.
   std::string hint_for_unknown(std::string_view path, const std::vector<std::string>& siblings)
       const;
 

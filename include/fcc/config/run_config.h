@@ -89,11 +89,19 @@ struct DataSection {
   std::vector<DatasetConfig> validation;
 };
 
-/// Ends a stage early: `metric` stays under `below` over the last `window` steps.
+/// Ends a stage early: `metric` stays under `below` over the last `window` values, or a
+/// validation's has not fallen for `patience` validations.
 struct UntilConfig {
-  std::string metric = "loss"; ///< loss (plain mean per token) or answer_loss
-  double below = 0.0;
-  std::int64_t window = 20; ///< steps
+  /// loss (plain mean per token), answer_loss, validation_loss or validation_answer_loss
+  std::string metric = "loss";
+  std::optional<double> below;
+  std::int64_t window = 20;             ///< steps, or validations
+  std::optional<std::int64_t> patience; ///< validations without a new lowest value
+  std::string dataset;                  ///< name of the validation's data set; empty: the first
+
+  bool looks_at_validation() const {
+    return metric.starts_with("validation_");
+  }
 };
 
 enum class LrSchedule { kCosine, kLinear, kConstant };
@@ -174,6 +182,7 @@ struct EngineSection {
 struct CheckpointSection {
   std::int64_t every = 0; ///< steps; 0: only at the end and on a signal
   std::int64_t keep_last = 3;
+  bool keep_best = false;    ///< `best/`: the model of the validation with the lowest loss
   bool in_background = true;  ///< written from a copy in main memory while training goes on
   bool stop_on_error = false; ///< false: one that cannot be written is tried again when next due
 };

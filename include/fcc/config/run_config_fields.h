@@ -245,15 +245,24 @@ void visit(Visitor& v, UntilConfig& c) {
   v.field(
       "metric",
       c.metric,
-      {.doc = "loss (plain mean per token) or answer_loss (mean over the answers' tokens)."});
+      {.doc = "loss (plain mean per token) or answer_loss (mean over the answers' tokens) of the "
+              "steps; validation_loss or validation_answer_loss of the validations."});
   v.field(
       "below",
       c.below,
       {.doc = "Bound that the metric's every value in the window stays under.",
        .min = 0,
-       .above_min = true,
-       .required = true});
-  v.field("window", c.window, {.doc = "Last steps that count.", .min = 1});
+       .above_min = true});
+  v.field("window", c.window, {.doc = "Last steps, or validations, that count.", .min = 1});
+  v.field(
+      "patience",
+      c.patience,
+      {.doc = "Validations without a new lowest value of the metric, after which the stage ends.",
+       .min = 1});
+  v.field(
+      "dataset",
+      c.dataset,
+      {.doc = "Name of the validation's dataset whose metric it is; empty: the first."});
 }
 
 template <typename Visitor>
@@ -388,7 +397,8 @@ void visit(Visitor& v, EngineSection& c) {
   v.field(
       "dtype",
       c.dtype,
-      {.doc = "Type of the computation; master weights stay float32 (float64 where that is)."});
+      {.doc = "Type of the computation; master weights stay float32 (float64 where that is). bf16, "
+              "fp32 and fp64 mean the same."});
   v.field(
       "attention",
       c.attention,
@@ -456,6 +466,11 @@ void visit(Visitor& v, CheckpointSection& c) {
       {.doc =
            "End the run when a checkpoint cannot be written (a full disk); false: a warning, and "
            "another attempt when the next one is due. The last one of a run must be written."});
+  v.field(
+      "keep_best",
+      c.keep_best,
+      {.doc = "Keep the model of the validation with the lowest loss (of its first dataset) as "
+              "`best/`, beside `final/`."});
   v.field(
       "in_background",
       c.in_background,

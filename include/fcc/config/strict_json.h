@@ -57,14 +57,17 @@ class ConfigReader {
   /// Admits a key that is read elsewhere.
   void know(std::string_view name);
 
-  /// Notes unknown keys with what they may have meant.
+  /// Notes unknown keys with what they may have meant, and required keys that are absent, unless
+  /// an unknown key seems to be one of them.
   void finish();
 
  private:
   const JsonValue* take(std::string_view name, bool required);
+  void refuse_unknown(const JsonMember& member);
 
   ConfigPlace place_;
   std::vector<std::string> known_;
+  std::vector<std::string> missing_; ///< required
 };
 
 template <typename E>
@@ -128,19 +131,22 @@ void ConfigReader::field(std::string_view name, T& value, const Field& field) {
   }
 }
 
-/// Reads a parsed tree; all problems go to `problems`, `check_rules` of `T` included.
+/// Reads a parsed tree; all problems go to `problems`. Where every key was known, present and
+/// right, those of `check_rules` of `T` too: before, they would be consequences told as causes.
 template <typename T>
 T read_config_tree(const JsonValue& root, Problems& problems, UnknownKeys unknown_keys) {
   T config{};
   read_value({root, "", problems, unknown_keys}, Field{}, config);
   if constexpr (requires { check_rules(config, problems); }) {
-    check_rules(config, problems);
+    if (problems.empty()) {
+      check_rules(config, problems);
+    }
   }
   return config;
 }
 
-/// Parses `text`, notes duplicate keys, and lays the overrides `a.b.0.c=value` over the tree (the
-/// value is JSON, or else a string). Errors: `ConfigError` on text that is no JSON.
+/// Parses `text`, notes duplicate keys, and lays the overrides `a.b.0.c=value` (or `a.b[0].c`) over
+/// the tree (the value is JSON, or else a string). Errors: `ConfigError` on text that is no JSON.
 JsonValue parse_config(
     std::string_view text,
     const std::string& source,
@@ -157,11 +163,11 @@ std::vector<std::string> key_paths() {
   return paths;
 }
 
-/// Reads a configuration strictly: duplicate or unknown key, wrong type, value out of range, broken
-/// rule between keys. Every object admits a `comment` (a string or a list of strings).
-/// Errors: `ConfigError` that lists all problems, each with path, line (or its `--set`), rule,
-/// value and the key that was meant (`Problems::hint_for_unknown`). `source` names the file in
-/// them.
+/// Reads a configuration strictly: duplicate or unknown key, wrong type, value out of range, and,
+/// once those are right, broken rules between keys. Every object admits a `comment` (a string or a
+/// list of strings). Errors: `ConfigError` that lists all problems, each with path, line (or its
+/// `--set`), rule, value and the key that was meant (`Problems::hint_for_unknown`). `source` names
+/// the file in them.
 template <typename T>
 T read_config(
     std::string_view text,

@@ -23,6 +23,8 @@ struct EngineContext {
   /// Documents of some data set begin inside a row and see no memory (`document_memory: reset`).
   bool documents_reset = false;
   OptimizerMemory optimizer = {}; ///< counted where chunks are made to fit
+  /// What to plan for in place of `device`, which need not be at hand then.
+  std::optional<Processor> planned = std::nullopt;
 };
 
 /// Why the fused execution cannot run this; empty: it can. The error names the key.
@@ -41,7 +43,8 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
 /// every one of `steps` fits in the budget as one chunk, else recompute) and, with recompute,
 /// `chunk_segments` (the most that fit; at most 32 where recompute was asked for by name). The
 /// budget is `memory_gib`, or else `available_bytes`. Errors: as `check_engine_choice`, and
-/// `ConfigError` where `attention` or `kernels` cannot run on the device.
+/// `ConfigError` where `attention` or `kernels` cannot run on the device, and where a step fits in
+/// the budget by no chunk, with the keys that help.
 EngineSection resolve_engine(
     EngineSection engine,
     const EngineContext& context,
@@ -55,6 +58,13 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
 
 /// What a step on this device runs on. Errors: `ConfigError` as `supported_attention`.
 Processor processor_of(c10::Device device, const EngineSection& engine, const ModelConfig& model);
+
+/// The refusal of a budget that a step does not fit in, with the keys that help.
+ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes);
+
+/// The share of free memory that a run plans for; the rest: other programs, and what no formula
+/// counts.
+inline constexpr double kPlannedShare = 0.9;
 
 /// What a run may plan for: a GPU's free memory, or the machine's available memory, less a tenth.
 /// Errors: `Error` where it cannot be read.

@@ -67,7 +67,7 @@ MemoryEstimate estimate_reference_memory(
     const OptimizerMemory& optimizer = {});
 
 /// The most segments of a chunk, up to `most`, with which a step of the fused execution stays
-/// within `budget_bytes`; at least 1.
+/// within `budget_bytes`; 0 where not even one does.
 std::int64_t segments_that_fit(
     const EngineSection& engine,
     const ModelConfig& model,

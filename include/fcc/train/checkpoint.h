@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,12 @@
 
 namespace fcc {
 
+/// Keys that a run was told to go on with in place of others.
+struct CourseChange {
+  std::int64_t step = 0;
+  std::string keys; ///< `optim.lr (was 0.001, is 0.0005), …`
+};
+
 /// Everything a resumed run needs besides tensors: `trainer.json`. No clock value is in it, so that
 /// equal runs write equal files.
 struct TrainerState {
@@ -29,6 +36,8 @@ struct TrainerState {
   std::string tokenizer_hash;
   std::vector<std::string> sources; ///< fingerprints of all loaders' datasets, in order
   std::string config; ///< JSON: the keys that decide the course (see course_of_config)
+  std::vector<CourseChange> course_changes; ///< of `--new-course`, oldest first
+  std::optional<double> best_validation;    ///< mean loss of the model in `best/`
 };
 
 /// What a checkpoint is written from.

@@ -7,6 +7,7 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/data/batch.h"
+#include "fcc/train/metrics.h"
 
 namespace fcc {
 
@@ -27,7 +28,9 @@ class Curriculum {
     std::int64_t step = 0; ///< steps done in all
     std::int64_t stage = 0;
     std::int64_t step_in_stage = 0;
-    std::vector<double> window; ///< the last values of the stage's `until` metric, oldest first
+    std::vector<double> window;   ///< the last values of the stage's `until` metric, oldest first
+    std::optional<double> lowest; ///< the lowest of them in this stage, of validations
+    std::int64_t waited = 0;      ///< validations since then
 
     bool operator==(const State&) const = default;
   };
@@ -62,7 +65,15 @@ class Curriculum {
   /// empties the window. Errors: `Error` if the stage watches `answer_loss` and there is none.
   void advance(const std::optional<StepLosses>& losses);
 
+  /// Counts a validation where the stage's `until` looks at one, and moves to the next stage where
+  /// that ends this one: its metric was under the bound in the last `window` validations, or
+  /// `patience` validations brought no new lowest value. What is not finite is no value. A
+  /// validation right after a stage's end belongs to that stage: the new one passes it over.
+  void observe(const std::vector<ValidationReport>& reports);
+
  private:
+  void push(double value);
+  void next_stage();
   bool until_is_met() const;
 
   TrainSection config_;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fcc/config/run_config.h"
+#include "fcc/train/curriculum.h"
 #include "fcc/train/run_directory.h"
 
 namespace fcc {
@@ -19,12 +20,29 @@ std::string course_of_config(const std::string& resolved_json);
 /// The engine's section of such a course. Errors: `FormatError`.
 EngineSection engine_of_course(const std::string& course);
 
+/// Does a resumed run keep its course, or take the changed keys of its configuration?
+enum class Course { kSame, kNew };
+
 /// Refuses to go on with a run under a configuration that would alter its course: a resumed run
 /// equals an uninterrupted one bit for bit. Both arguments are from `course_of_config`. A key that
 /// a checkpoint of an older version lacks had its default.
 /// Errors: `ConfigError` that names every changed key with its old and new value, or a key that
 /// this version does not know.
 void check_same_course(const std::string& saved, const std::string& now);
+
+/// The changed keys of a run that takes a new course (`optim.lr (was 0.1, is 0.05), …`), or ""
+/// where there are none. `optim`, `train`, `loss` and `engine` may change; the model and the data
+/// stay. Errors: `ConfigError` naming what may not.
+std::string check_new_course(const std::string& saved, const std::string& now);
+
+/// Where a run that stood at `position` of the stages in `saved` stands in those of `now`. A stage
+/// that has become shorter than its steps so far is over; a finished run goes on with the stages
+/// that were added, or with the last one, if that has become longer.
+/// Errors: `ConfigError` where nothing is left to train, or the last stage ended by `until`.
+Curriculum::State position_on_new_course(
+    const std::string& saved,
+    const TrainSection& now,
+    Curriculum::State position);
 
 /// The checkpoint that `--resume` asks for.
 ///

@@ -25,6 +25,10 @@ struct RunData {
   std::unique_ptr<Validator> validator;
 };
 
+/// Refuses data and prefixes that need a memory which a model of this shape does not have; opens
+/// nothing. Errors: `ConfigError` naming the key.
+void check_memory_of_data(const RunConfig& config, const ModelConfig& model);
+
 /// Opens what a configuration names, for a model of this shape. A `checkpoint` that the run goes on
 /// from stands in for `model.path`.
 /// Errors: `ConfigError` (a vocabulary smaller than the tokenizer's, a prefix or a reset of

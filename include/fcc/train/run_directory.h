@@ -13,6 +13,7 @@ namespace fcc {
 ///     log.txt, metrics.jsonl      text log; one JSON object a step and a validation
 ///     events/                     TensorBoard
 ///     checkpoints/step-00000100/  everything a resumed run needs
+///     best/                       the model with the lowest validation loss, with keep_best
 ///     final/                      the trained model, for fcc-eval and fcc-generate
 class RunFiles {
  public:

@@ -13,9 +13,11 @@
 #include "fcc/model/parameters.h"
 #include "fcc/optim/lr_schedule.h"
 #include "fcc/optim/optimizer.h"
+#include "fcc/train/card.h"
 #include "fcc/train/checkpoint.h"
 #include "fcc/train/curriculum.h"
 #include "fcc/train/metrics.h"
+#include "fcc/train/resume.h"
 #include "fcc/train/run_data.h"
 #include "fcc/train/run_directory.h"
 
@@ -30,7 +32,8 @@ struct TrainerParts {
 };
 
 /// What the run's optimizer takes of the device's memory. Errors: `ConfigError` (optim.freeze).
-OptimizerMemory optimizer_memory(const RunConfig& config, const ModelConfig& model);
+OptimizerMemory
+optimizer_memory(const RunConfig& config, const ModelConfig& model, at::DeviceType device);
 
 /// What decides how a run can be executed. `model` outlives the result.
 EngineContext engine_context(const RunConfig& config, const ModelConfig& model);
@@ -41,6 +44,9 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
 /// The engine of a run as it will be: every `auto` resolved by the run's model, its longest steps
 /// and the device's memory (see engine_choice.h). Errors: `ConfigError`.
 EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model);
+
+/// The same for a card that need not be at hand; `memory_gib` counts where it is less.
+EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model, const Card& card);
 
 /// Where and how a run is executed, for people: `cuda:0, bfloat16, execution fused, …`.
 std::string engine_line(const EngineSection& resolved, c10::Device device);
@@ -91,9 +97,11 @@ class Trainer {
   CheckpointData checkpoint_data() const;
   /// May run on another thread, with a copy of the data, while training goes on.
   void save(const std::filesystem::path& directory, const CheckpointData& data) const;
-  /// Goes on from a checkpoint directory (already verified). Errors: `ConfigError` on a change that
-  /// would alter the course, `FormatError`.
-  void restore(const std::filesystem::path& directory);
+  /// Goes on from a checkpoint directory (already verified). On a new course the optimizer's
+  /// states, the data's positions and the steps so far stay, and the changed keys are noted in the
+  /// log and in every checkpoint from then on. Errors: `ConfigError` on a change that would alter
+  /// the course (or that no new course may make), `FormatError`.
+  void restore(const std::filesystem::path& directory, Course course = Course::kSame);
 
   enum class End { kFinished, kStopped };
 
@@ -103,7 +111,8 @@ class Trainer {
   End run(
       const RunDirectory& directory,
       const std::optional<std::filesystem::path>& checkpoint,
-      const std::atomic<bool>& stop);
+      const std::atomic<bool>& stop,
+      Course course = Course::kSame);
 
  private:
   struct StepSums;
@@ -113,6 +122,7 @@ class Trainer {
   Loader& stage_loader();
 
   void adopt_engine(const EngineSection& saved);
+  void save_if_best(const RunDirectory& directory, const std::vector<ValidationReport>& reports);
 
   RunConfig config_;               ///< resolved
   EngineSection requested_engine_; ///< before that
@@ -122,6 +132,8 @@ class Trainer {
   Curriculum curriculum_;
   std::int64_t skipped_steps_ = 0;
   std::int64_t tokens_seen_ = 0;
+  std::vector<CourseChange> course_changes_;
+  std::optional<double> best_validation_;
 };
 
 } // namespace fcc
