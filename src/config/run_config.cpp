@@ -78,6 +78,11 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
     refuse("filler", !dataset.filler, "`passkey`");
     refuse("needle", !dataset.needle, "`passkey`");
     refuse("question", !dataset.question, "`passkey`");
+    refuse("keys", dataset.keys.max() == 1, "`passkey`");
+    refuse("questions", dataset.questions.max() == 0, "`passkey`");
+    refuse("names", !dataset.names, "`passkey`");
+    refuse("wordings", !dataset.wordings, "`passkey`");
+    refuse("filler_path", !dataset.filler_path, "`passkey`");
   } else {
     refuse(
         "document_memory",
@@ -92,6 +97,42 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
   }
 }
 
+/// What belongs to rows of many keys and questions, and what does not.
+void check_questions(const DatasetConfig& dataset, Problems& problems) {
+  if (dataset.questions.max() == 0) {
+    const auto refuse = [&](const char* key, bool is_default) {
+      if (!is_default) {
+        problems.add(key, "needs `questions` of at least 1: leave it out, or say how many");
+      }
+    };
+    refuse("keys", dataset.keys.max() == 1);
+    refuse("names", !dataset.names);
+    refuse("wordings", !dataset.wordings);
+    refuse("filler_path", !dataset.filler_path);
+    return;
+  }
+  const std::vector<std::int64_t>& counts = dataset.questions.values;
+  if (dataset.questions.zero_share > 0 ||
+      std::find(counts.begin(), counts.end(), 0) != counts.end()) {
+    problems.add("questions", "must be at least 1 in every row, or 0: one question at the end");
+  }
+  if (dataset.wordings && (dataset.needle || dataset.question)) {
+    problems.add("wordings", "must not stand beside `needle` or `question`");
+  }
+  if (dataset.wordings && dataset.wordings->empty()) {
+    problems.add("wordings", "must hold one at least");
+  }
+  if (dataset.filler_path && dataset.filler) {
+    problems.add("filler_path", "must not stand beside `filler`");
+  }
+  if (dataset.intro) {
+    problems.add("intro", "has no place in rows with `questions`: leave it out");
+  }
+  if (dataset.depth) {
+    problems.add("depth", "has no meaning with `questions`: leave it out");
+  }
+}
+
 void check_dataset(const DatasetConfig& dataset, Problems& problems) {
   if (dataset.type == DatasetKind::kPasskey) {
     if (dataset.path) {
@@ -103,6 +144,7 @@ void check_dataset(const DatasetConfig& dataset, Problems& problems) {
     if (dataset.filler && dataset.filler->empty()) {
       problems.add("filler", "must not be empty");
     }
+    check_questions(dataset, problems);
     if (dataset.depth && dataset.first_share > 0) {
       problems.add("first_share", "must be 0 where `depth` is fixed");
     }

@@ -29,6 +29,14 @@ std::unique_ptr<Dataset> make_passkey_dataset(
     std::uint64_t seed,
     DocumentMarks marks);
 
+/// Rows of many keys and questions: `passkey` with `questions`.
+std::unique_ptr<Dataset> make_question_dataset(
+    const DatasetConfig& config,
+    std::string name,
+    std::shared_ptr<const Tokenizer> tokenizer,
+    std::uint64_t seed,
+    DocumentMarks marks);
+
 std::unique_ptr<Dataset> make_pair_dataset(
     const DatasetConfig& config,
     std::string name,

@@ -31,6 +31,9 @@ std::unique_ptr<Dataset> make_dataset(
     case DatasetKind::kDocuments:
       return make_document_dataset(config, name, *tokenizer, marks);
     case DatasetKind::kPasskey:
+      if (config.questions.max() > 0) {
+        return make_question_dataset(config, name, std::move(tokenizer), seed, marks);
+      }
       return make_passkey_dataset(config, name, std::move(tokenizer), seed, marks);
     case DatasetKind::kPairs:
       return make_pair_dataset(config, name, std::move(tokenizer), marks);

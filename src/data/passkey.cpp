@@ -1,12 +1,11 @@
 #include "fcc/data/passkey.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <utility>
 
+#include "data/passkey_text.h"
 #include "fcc/core/error.h"
-#include "fcc/core/random.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
@@ -23,23 +22,6 @@ constexpr const char* kNeedle =
 constexpr const char* kQuestion = "What is the passkey? The passkey is";
 constexpr std::string_view kKey = "{key}";
 
-bool is_space(char c) {
-  return std::isspace(static_cast<unsigned char>(c)) != 0;
-}
-
-/// The space between pieces, or nothing where the tokenizer puts one before every text: its tokens
-/// for " 1" then differ from those that "0 1" ends with.
-std::string space_between_pieces(const Tokenizer& tokenizer) {
-  const std::vector<std::int32_t> joined = tokenizer.encode("0 1"), apart = tokenizer.encode(" 1");
-  const bool equal =
-      apart.size() <= joined.size() && std::equal(apart.rbegin(), apart.rend(), joined.rbegin());
-  return equal ? " " : "";
-}
-
-std::string begun(const std::string& space, const std::string& text) {
-  return text.empty() || is_space(text.front()) ? text : space + text;
-}
-
 std::string trimmed(std::string text) {
   while (!text.empty() && is_space(text.back())) {
     text.pop_back();
@@ -48,28 +30,10 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-std::string with_key(std::string text, const std::string& digits) {
-  for (std::size_t at = text.find(kKey); at != std::string::npos; at = text.find(kKey, at)) {
-    text.replace(at, kKey.size(), digits);
-    at += digits.size();
-  }
-  return text;
-}
-
 void require_no_key(const std::string& name, const std::string& text) {
   if (text.find(kKey) != std::string::npos) {
     throw ConfigError("passkey " + name, "must not hold {key}: only the needle tells it", text);
   }
-}
-
-std::string draw_digits(std::int64_t num_digits, std::uint64_t seed, std::int64_t index) {
-  Random random(seed, static_cast<std::uint64_t>(index));
-  std::string digits;
-  for (std::int64_t i = 0; i < num_digits; ++i) {
-    const bool leading = i == 0 && num_digits > 1;
-    digits += static_cast<char>('0' + (leading ? 1 + random.below(9) : random.below(10)));
-  }
-  return digits;
 }
 
 } // namespace
@@ -80,7 +44,7 @@ struct PasskeyWriter {
   std::vector<std::int32_t> needle, answer;
 
   PasskeyWriter(const PasskeyTask& of, const std::string& digits) : task(of) {
-    needle = task.tokenizer().encode(with_key(task.needle_text_, digits));
+    needle = task.tokenizer().encode(with_text(task.needle_text_, kKey, digits));
     answer = task.tokenizer().encode(task.answer_start_ + digits);
   }
 
@@ -215,7 +179,7 @@ std::vector<std::string> passkey_texts(const DatasetConfig& config) {
   return {
       config.intro.value_or(kIntro),
       config.filler.value_or(kFiller),
-      with_key(config.needle.value_or(kNeedle), "0123456789"),
+      with_text(config.needle.value_or(kNeedle), kKey, "0123456789"),
       config.question.value_or(kQuestion)};
 }
 

@@ -47,6 +47,11 @@ enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs };
 enum class DocumentMemory { kCarry, kReset };
 enum class LossOn { kAll, kAnswer };
 
+/// One way to tell a key and to ask for it.
+struct PasskeyWording {
+  std::string needle, question;
+};
+
 /// One source of training or validation sequences.
 struct DatasetConfig {
   DatasetKind type = DatasetKind::kTokens;
@@ -59,6 +64,11 @@ struct DatasetConfig {
   double first_share = 0.0;    ///< share of samples with the needle at the very start
   std::optional<double> depth; ///< fixed depth in 0..1; default: uniform
   std::optional<std::string> intro, filler, needle, question; ///< `{key}` stands for the digits
+  IntDistribution keys = IntDistribution::fixed(1);      ///< needles of a row; several have names
+  IntDistribution questions = IntDistribution::fixed(0); ///< anywhere in a row; 0: one, at its end
+  std::optional<std::vector<std::string>> names;         ///< what `{name}` stands for
+  std::optional<std::vector<PasskeyWording>> wordings;   ///< in place of `needle`, `question`
+  std::optional<std::string> filler_path; ///< token file of text, in place of `filler`
   // passkey, pairs
   LossOn loss_on = LossOn::kAll;
   double context_weight = 1.0; ///< target weight outside the answer (loss_on all)
@@ -87,10 +97,11 @@ struct StageConfig {
   std::optional<UntilConfig> until;
   IntDistribution segments = IntDistribution::fixed(1); ///< segments with gradient, drawn each step
   IntDistribution prefix_segments = IntDistribution::fixed(0); ///< before them, without gradient
-  std::optional<std::int64_t> batch_size;                      ///< rows a micro-batch and rank
-  std::optional<std::int64_t> accumulate;                      ///< micro-batches a step
-  std::optional<double> lr;                                    ///< peak of this stage
-  std::optional<std::vector<DatasetConfig>> data;              ///< in place of data.train
+  std::optional<std::int64_t> segment_length;     ///< L from this stage on; absent: as before it
+  std::optional<std::int64_t> batch_size;         ///< rows a micro-batch and rank
+  std::optional<std::int64_t> accumulate;         ///< micro-batches a step
+  std::optional<double> lr;                       ///< peak of this stage
+  std::optional<std::vector<DatasetConfig>> data; ///< in place of data.train
 };
 
 struct TrainSection {

@@ -133,6 +133,16 @@ void visit(Visitor& v, ModelSection& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, PasskeyWording& c) {
+  v.field(
+      "needle",
+      c.needle,
+      {.doc = "The hidden sentence: `{key}` stands for the digits, `{name}` for the key's name.",
+       .required = true});
+  v.field("question", c.question, {.doc = "Text before the answer.", .required = true});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, DatasetConfig& c) {
   v.field(
       "type",
@@ -173,6 +183,30 @@ void visit(Visitor& v, DatasetConfig& c) {
       "question",
       c.question,
       {.doc = "passkey: text at the end, before the answer; null: the paper's."});
+  v.field(
+      "keys",
+      c.keys,
+      {.doc = "passkey with `questions`: needles of a row, each with a name of its own.",
+       .min = 1,
+       .max = 4096});
+  v.field(
+      "questions",
+      c.questions,
+      {.doc = "passkey: questions of a row, each anywhere behind its needle; 0: one, at the end.",
+       .min = 0,
+       .max = 4096});
+  v.field(
+      "names",
+      c.names,
+      {.doc = "passkey with `questions`: what `{name}` stands for; null: 48 English nouns."});
+  v.field(
+      "wordings",
+      c.wordings,
+      {.doc = "passkey with `questions`: needles and questions, one drawn for each key."});
+  v.field(
+      "filler_path",
+      c.filler_path,
+      {.doc = "passkey with `questions`: token file whose text is the filler."});
   v.field("loss_on", c.loss_on, {.doc = "passkey, pairs: targets that count."});
   v.field(
       "context_weight",
@@ -225,6 +259,13 @@ void visit(Visitor& v, StageConfig& c) {
       {.doc = "Segments before them, run without gradient, their memory carried in; drawn anew "
               "each step.",
        .min = 0,
+       .max = 1 << 24});
+  v.field(
+      "segment_length",
+      c.segment_length,
+      {.doc = "Tokens in a segment from this stage on; null: as in the stage before, the first: as "
+              "the model has it. The trained model keeps the last.",
+       .min = 1,
        .max = 1 << 24});
   v.field(
       "batch_size",

@@ -108,6 +108,8 @@ class Trainer {
   std::vector<Batch> draw_micro_batches(const BatchShape& shape);
   StepSums accumulate_gradients(const std::vector<Batch>& batches);
   Loader& stage_loader();
+  /// Gives model and executor the length of segments of the stage that the run stands in.
+  void take_segment_length();
 
   void adopt_engine(const EngineSection& saved);
 
@@ -119,6 +121,7 @@ class Trainer {
   Curriculum curriculum_;
   std::int64_t skipped_steps_ = 0;
   std::int64_t tokens_seen_ = 0;
+  std::int64_t segment_length_ = 0;
 };
 
 } // namespace fcc
