@@ -340,4 +340,14 @@ std::vector<WeightShape> weight_shapes(const ModelConfig& config) {
   return result;
 }
 
+void FlatParameters::set_segment_length(std::int64_t length) {
+  if (!config_.fcc || config_.fcc->first_memory == FirstMemory::kLearned || length < 1) {
+    throw ConfigError(
+        "segment_length",
+        "can change only in a model with segments whose first memory is not learned, to 1 or more",
+        std::to_string(length));
+  }
+  config_.fcc->segment_length = length;
+}
+
 } // namespace fcc

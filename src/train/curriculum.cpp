@@ -22,6 +22,15 @@ std::string stage_name(const TrainSection& config, std::int64_t stage) {
   return name.empty() ? "stage_" + std::to_string(stage) : name;
 }
 
+std::int64_t
+stage_segment_length(const TrainSection& config, std::size_t stage, std::int64_t of_model) {
+  std::int64_t length = of_model;
+  for (std::size_t i = 0; i <= stage && i < config.stages.size(); ++i) {
+    length = config.stages[i].segment_length.value_or(length);
+  }
+  return length;
+}
+
 Curriculum::Curriculum(const TrainSection& config) : config_(config) {
   if (config_.stages.empty()) {
     throw ConfigError("train.stages", "needs at least one stage");
@@ -49,7 +58,7 @@ std::int64_t Curriculum::most_steps_left() const {
   return left;
 }
 
-double Curriculum::most_segments_left() const {
+double Curriculum::most_tokens_left(std::int64_t segment_length_of_model) const {
   double left = 0;
   for (auto i = static_cast<std::size_t>(state_.stage); i < config_.stages.size(); ++i) {
     const StageConfig& each = config_.stages[i];
@@ -57,8 +66,9 @@ double Curriculum::most_segments_left() const {
     const std::int64_t steps = each.steps - (current ? state_.step_in_stage : 0);
     const std::int64_t rows =
         each.accumulate.value_or(config_.accumulate) * each.batch_size.value_or(config_.batch_size);
-    left +=
-        static_cast<double>(steps * rows) * (each.segments.mean() + each.prefix_segments.mean());
+    left += static_cast<double>(
+                steps * rows * stage_segment_length(config_, i, segment_length_of_model)) *
+            (each.segments.mean() + each.prefix_segments.mean());
   }
   return left;
 }

@@ -66,7 +66,6 @@ double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tok
 RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor) {
   RunEstimate estimate;
   estimate.parameters = parameter_counts(model);
-  const auto length = static_cast<double>(segment_length_of(model));
   const std::vector<StepShape> steps = longest_steps(config, model);
   const OptimizerMemory optimizer = optimizer_memory(
       config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
@@ -76,13 +75,15 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
     const auto rows = static_cast<double>(steps[i].batch);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
-    longest = std::max(longest, stage.segments.max() * segment_length_of(model));
+    const std::int64_t length = stage_segment_length(config.train, i, segment_length_of(model));
+    longest = std::max(longest, stage.segments.max() * length);
     const std::string name = stage_name(config.train, static_cast<std::int64_t>(i));
     estimate.stages.push_back(
         {.name = name,
          .steps = stage.steps,
          .may_end_early = stage.until.has_value(),
-         .tokens = static_cast<double>(stage.steps) * batches * rows * segments * length});
+         .tokens = static_cast<double>(stage.steps) * batches * rows * segments *
+                   static_cast<double>(length)});
     MemoryEstimate memory =
         config.engine.execution == Execution::kFused
             ? estimate_fused_memory(config.engine, model, steps[i], processor, optimizer)

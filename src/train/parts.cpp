@@ -9,6 +9,7 @@
 #include "fcc/core/log.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
+#include "fcc/train/curriculum.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc {
@@ -38,6 +39,23 @@ ModelConfig resolve_model_config(
 
 namespace {
 
+/// The one weight whose shape depends on the length of segments.
+void refuse_lengths_of_learned_memory(const RunConfig& config, const ModelConfig& model) {
+  if (!model.fcc || model.fcc->first_memory != FirstMemory::kLearned) {
+    return;
+  }
+  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
+    const auto length = config.train.stages[i].segment_length;
+    if (length && *length != model.fcc->segment_length) {
+      throw ConfigError(
+          "train.stages." + std::to_string(i) + ".segment_length",
+          "must be the model's " + std::to_string(model.fcc->segment_length) +
+              " where first_memory is `learned`: initial_memory has a row for each token",
+          std::to_string(*length));
+    }
+  }
+}
+
 bool resets_memory(const std::vector<DatasetConfig>& datasets) {
   return std::any_of(datasets.begin(), datasets.end(), [](const DatasetConfig& dataset) {
     return dataset.document_memory == DocumentMemory::kReset;
@@ -56,12 +74,13 @@ bool resets_memory(const RunConfig& config) {
 
 std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model) {
   std::vector<StepShape> steps;
-  for (const StageConfig& stage : config.train.stages) {
+  for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
+    const StageConfig& stage = config.train.stages[i];
     StepShape& step = steps.emplace_back();
     step.batch = stage.batch_size.value_or(config.train.batch_size);
     step.num_segments = stage.segments.max();
     step.num_prefix_segments = stage.prefix_segments.max();
-    step.segment_length = segment_length_of(model);
+    step.segment_length = stage_segment_length(config.train, i, segment_length_of(model));
     if (model.arch() == Architecture::kLlama) {
       step.segment_length *= step.num_segments;
       step.num_segments = 1;
@@ -149,6 +168,7 @@ TrainerParts make_trainer_parts(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint) {
   const ModelConfig model = resolve_model_config(config.model, checkpoint);
+  refuse_lengths_of_learned_memory(config, model);
   TrainerParts parts;
   parts.data = open_run_data(config, model, checkpoint);
   parts.engine = resolve_run_engine(config, model);

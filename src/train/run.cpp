@@ -33,8 +33,7 @@ class PaceMeter {
     Pace pace;
     pace.tokens_per_second = static_cast<double>(tokens_seen - tokens_) / std::max(seconds, 1e-9);
     pace.memory_bytes = peak_memory_bytes(device);
-    const double tokens_left =
-        curriculum.most_segments_left() * static_cast<double>(segment_length_);
+    const double tokens_left = curriculum.most_tokens_left(segment_length_);
     pace.seconds_left = tokens_left / std::max(pace.tokens_per_second, 1e-9);
     pace.most_steps = curriculum.state().step + curriculum.most_steps_left();
     for (auto i = static_cast<std::size_t>(curriculum.state().stage); i < train_.stages.size();

@@ -1,5 +1,6 @@
 #include "fcc/train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -44,7 +45,8 @@ StepReport Trainer::step() {
   FlatParameters& parameters = *parts_.parameters;
 
   // 1. Draw how long this step's sequences are.
-  const BatchShape shape = curriculum_.draw_shape(segment_length_of(parameters.config()));
+  take_segment_length();
+  const BatchShape shape = curriculum_.draw_shape(segment_length_);
 
   // 2. Draw the micro-batches.
   const std::vector<Batch> batches = draw_micro_batches(shape);
@@ -97,6 +99,18 @@ StepReport Trainer::step() {
   return report;
 }
 
+void Trainer::take_segment_length() {
+  const std::int64_t num_stages = static_cast<std::int64_t>(config_.train.stages.size());
+  const auto stage = static_cast<std::size_t>(std::min(curriculum_.state().stage, num_stages - 1));
+  FlatParameters& parameters = *parts_.parameters;
+  segment_length_ =
+      stage_segment_length(config_.train, stage, segment_length_of(parameters.config()));
+  if (parameters.config().fcc && segment_length_ != parameters.config().fcc->segment_length) {
+    parameters.set_segment_length(segment_length_);
+    parts_.executor = make_executor(parameters, config_.engine); // made for the old length
+  }
+}
+
 std::vector<Batch> Trainer::draw_micro_batches(const BatchShape& shape) {
   std::vector<Batch> batches;
   for (std::int64_t i = 0; i < curriculum_.accumulate(); ++i) {
@@ -141,7 +155,8 @@ Loader& Trainer::stage_loader() {
 }
 
 std::vector<ValidationReport> Trainer::validate() {
-  return parts_.data.validator->run(*parts_.executor, *parts_.parameters);
+  take_segment_length();
+  return parts_.data.validator->run(*parts_.executor, *parts_.parameters, segment_length_);
 }
 
 TrainerState Trainer::state() const {

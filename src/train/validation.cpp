@@ -70,9 +70,8 @@ void count_alike(Batch& batch) {
 Validator::Validator(
     const RunConfig& config,
     DocumentMarks marks,
-    std::int64_t segment_length,
     const std::shared_ptr<const Tokenizer>& tokenizer)
-    : train_(config.train), segment_length_(segment_length) {
+    : train_(config.train) {
   for (std::size_t i = 0; i < config.data.validation.size(); ++i) {
     const DatasetConfig& dataset = config.data.validation[i];
     const std::string key = "data.validation." + std::to_string(i) + (dataset.path ? ".path" : "");
@@ -93,12 +92,13 @@ Validator::Validator(
   }
 }
 
-std::vector<ValidationReport> Validator::run(Executor& executor, FlatParameters& parameters) {
+std::vector<ValidationReport>
+Validator::run(Executor& executor, FlatParameters& parameters, std::int64_t segment_length) {
   const BatchShape shape{
       .batch_size = train_.batch_size,
       .num_segments = train_.validation_segments,
       .num_prefix_segments = 0,
-      .segment_length = segment_length_};
+      .segment_length = segment_length};
   std::vector<ValidationReport> reports;
   for (Source& source : sources_) {
     source.loader.restore(source.start);

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 
 #include <ATen/core/Tensor.h>
@@ -32,6 +34,36 @@ struct ModelFiles {
 /// Opens a directory; the weights are not yet checked against the configuration.
 /// Errors: as `load_model_config`.
 ModelFiles open_model(const std::filesystem::path& directory);
+
+/// What `convert` was asked for, where IN is a GGUF file.
+struct GgufArguments {
+  std::string input;
+  std::filesystem::path output; ///< made, atomically
+  DType dtype = DType::kBF16;
+  std::optional<FccConfig> fcc;
+  std::int64_t max_shard_bytes = std::int64_t{5} << 30;
+  bool with_tokenizer = true;
+};
+
+/// Writes the model of a GGUF file as a Hugging Face directory; the configuration of the result.
+/// Errors: `FormatError` naming what is not supported.
+ModelConfig convert_gguf(const GgufArguments& arguments);
+
+/// Whether a path is a GGUF file: a file whose name ends so.
+bool is_gguf(const std::filesystem::path& path);
+
+/// Turns block by block what was read into `dtype`; refuses values that it cannot hold.
+void append_as(
+    const std::string& name,
+    DType from,
+    std::span<const std::byte> bytes,
+    DType to,
+    const std::function<void(std::span<const std::byte>)>& append);
+
+/// What a weight for memory begins with that a plain Llama lacks.
+void write_new_weight(
+    const TensorHeader& header,
+    const std::function<void(std::span<const std::byte>)>& append);
 
 /// Checks size and hash of every file if the directory has a `manifest.json`; whether it has.
 bool verify_if_manifest(const std::filesystem::path& directory);

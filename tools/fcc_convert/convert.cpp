@@ -7,8 +7,6 @@
 #include <vector>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/isfinite.h>
 #include <CLI/CLI.hpp>
 
 #include "fcc/config/dtype_names.h"
@@ -29,7 +27,7 @@ namespace {
 struct Arguments {
   std::string input, output, dtype, fcc;
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
-  bool overwrite = false;
+  bool overwrite = false, no_tokenizer = false;
 };
 
 std::optional<DType> dtype_of(const std::string& name) {
@@ -106,34 +104,10 @@ std::string config_text(const ModelFiles& model, const ModelConfig& config, DTyp
   return json_text(root) + "\n";
 }
 
-std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
-}
-
 /// Casts block by block; the bytes themselves where the type stays.
 void write_weight(const TensorView& source, DType dtype, const AppendBytes& append) {
   require_finite(source);
-  if (source.dtype == dtype) {
-    append(source.bytes);
-    return;
-  }
-  for_each_block(source, [&](const at::Tensor& block) {
-    const at::Tensor cast = block.to(tensor_dtype(dtype));
-    if (!at::isfinite(cast).all().item<bool>()) {
-      throw FormatError(
-          source.name,
-          "every value must lie in the range of " + dtype_text(dtype),
-          "a larger one",
-          "bfloat16 has the range of float32");
-    }
-    append(bytes_of(cast));
-  });
-}
-
-/// Memory weights that IN lacks begin as in `FlatParameters`: norms one, learned memory zero.
-void write_new_weight(const TensorHeader& header, const AppendBytes& append) {
-  const double value = header.name.ends_with("layernorm.weight") ? 1.0 : 0.0;
-  append(bytes_of(at::full(header.shape, value, tensor_dtype(header.dtype))));
+  append_as(source.name, source.dtype, source.bytes, dtype, append);
 }
 
 bool belongs_to_model(const std::string& name) {
@@ -174,10 +148,41 @@ void add_token_ids(const fs::path& directory) {
   }
 }
 
+/// `OUT: llama; 134,515,008 parameters, bfloat16, 269,030,016 bytes`
+void print_result(const Arguments& arguments, const ModelConfig& config, DType dtype) {
+  const TensorTotals totals = total_of(SafetensorsDirectory(without_end_slash(arguments.output)));
+  std::printf(
+      "%s: %s; %s parameters, %s, %s bytes",
+      arguments.output.c_str(),
+      architecture_text(config).c_str(),
+      with_commas(totals.num_elements).c_str(),
+      dtype_text(dtype).c_str(),
+      with_commas(totals.num_bytes).c_str());
+}
+
+int run_convert_gguf(const Arguments& arguments) {
+  GgufArguments gguf;
+  gguf.input = arguments.input;
+  gguf.output = without_end_slash(arguments.output);
+  gguf.dtype = dtype_of(arguments.dtype).value_or(DType::kBF16);
+  gguf.fcc = target_config({}, arguments.fcc).fcc;
+  gguf.max_shard_bytes = static_cast<std::int64_t>(arguments.max_shard_bytes);
+  gguf.with_tokenizer = !arguments.no_tokenizer;
+  print_result(arguments, convert_gguf(gguf), gguf.dtype);
+  std::printf("\n");
+  return 0;
+}
+
 int run_convert(const Arguments& arguments) {
   const at::NoGradGuard no_grad;
   const std::optional<DType> dtype = dtype_of(arguments.dtype);
   check_output(arguments);
+  if (is_gguf(arguments.input)) {
+    return run_convert_gguf(arguments);
+  }
+  if (arguments.no_tokenizer) {
+    throw ConfigError("--no-tokenizer", "is for GGUF files", arguments.input);
+  }
   const ModelFiles model = open_model(arguments.input);
   require_model_type(arguments.input);
   const ModelConfig config = target_config(model.config, arguments.fcc);
@@ -214,14 +219,7 @@ int run_convert(const Arguments& arguments) {
   add_token_ids(output.path());
   output.commit();
 
-  const TensorTotals totals = total_of(SafetensorsDirectory(target));
-  std::printf(
-      "%s: %s; %s parameters, %s, %s bytes",
-      arguments.output.c_str(),
-      architecture_text(config).c_str(),
-      with_commas(totals.num_elements).c_str(),
-      dtype_text(config_dtype).c_str(),
-      with_commas(totals.num_bytes).c_str());
+  print_result(arguments, config, config_dtype);
   if (!fresh.empty()) {
     std::printf("; %zu new weights, %s the first", fresh.size(), fresh.front().c_str());
   }
@@ -236,17 +234,21 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
   CLI::App* command = app.add_subcommand(
       "convert",
       "Casts, shards or merges a model, makes a Llama fold its context, or exports it as a plain "
-      "Llama again.\n"
+      "Llama again. IN may be a GGUF file of a Llama: its numbers are dequantized, its tokenizer "
+      "written as tokenizer.json.\n"
       "OUT appears whole, with a manifest, or not at all; tokenizer, generation settings and "
       "licence are copied. Tensors go through one by one: memory does not grow with the model.");
-  command->add_option("IN", arguments->input, "Hugging Face directory; it stays as it is")
+  command
+      ->add_option("IN", arguments->input, "Hugging Face directory or GGUF file; it stays as it is")
       ->required();
   command->add_option("OUT", arguments->output, "Directory to write")->required();
   command
       ->add_option(
           "--dtype",
           arguments->dtype,
-          "float64, float32, bfloat16 or float16; left out: every tensor keeps its type")
+          "float64, float32, bfloat16 or float16; left out: every tensor keeps its type, and a "
+          "GGUF "
+          "file becomes bfloat16")
       ->type_name("NAME");
   command
       ->add_option(
@@ -265,6 +267,8 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
           "The section `fcc` of config.json in place of the old one, as {\"segment_length\": 512}; "
           "none: a plain Llama, which must have no weights for memory. Left out: it stays")
       ->type_name("JSON|none");
+  command->add_flag(
+      "--no-tokenizer", arguments->no_tokenizer, "Leave the tokenizer of a GGUF file out");
   command->add_flag(
       "--overwrite",
       arguments->overwrite,

@@ -159,7 +159,7 @@ void print_data(const RunConfig& config, const RunData& data, std::int64_t segme
     const BatchShape row{
         .num_segments = std::max<std::int64_t>(1, std::llround(stage.segments.mean())),
         .num_prefix_segments = std::llround(stage.prefix_segments.mean()),
-        .segment_length = segment_length};
+        .segment_length = stage_segment_length(config.train, i, segment_length)};
     const double rows = static_cast<double>(
         stage.steps * stage.accumulate.value_or(config.train.accumulate) *
         stage.batch_size.value_or(config.train.batch_size));

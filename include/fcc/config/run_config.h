@@ -113,10 +113,11 @@ struct StageConfig {
   std::optional<UntilConfig> until;
   IntDistribution segments = IntDistribution::fixed(1); ///< segments with gradient, drawn each step
   IntDistribution prefix_segments = IntDistribution::fixed(0); ///< before them, without gradient
-  std::optional<std::int64_t> batch_size;                      ///< rows a micro-batch and rank
-  std::optional<std::int64_t> accumulate;                      ///< micro-batches a step
-  std::optional<double> lr;                                    ///< peak of this stage
-  std::optional<std::vector<DatasetConfig>> data;              ///< in place of data.train
+  std::optional<std::int64_t> segment_length;     ///< L from this stage on; absent: as before it
+  std::optional<std::int64_t> batch_size;         ///< rows a micro-batch and rank
+  std::optional<std::int64_t> accumulate;         ///< micro-batches a step
+  std::optional<double> lr;                       ///< peak of this stage
+  std::optional<std::vector<DatasetConfig>> data; ///< in place of data.train
 };
 
 struct TrainSection {

@@ -285,6 +285,13 @@ void visit(Visitor& v, StageConfig& c) {
        .min = 0,
        .max = 1 << 24});
   v.field(
+      "segment_length",
+      c.segment_length,
+      {.doc = "Tokens in a segment from this stage on; null: as in the stage before, the first: as "
+              "the model has it. The trained model keeps the last.",
+       .min = 1,
+       .max = 1 << 24});
+  v.field(
       "batch_size",
       c.batch_size,
       {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1, .max = 1 << 20});

@@ -102,6 +102,11 @@ class FlatParameters {
   const ModelConfig& config() const {
     return config_;
   }
+  /// Segments of another length, which no weight but a learned first memory depends on. An executor
+  /// made before keeps the old one: make it anew. Errors: `ConfigError` on a plain Llama, and where
+  /// `first_memory` is learned.
+  void set_segment_length(std::int64_t length);
+
   const RegionEnds& regions() const {
     return regions_;
   }

@@ -20,6 +20,11 @@ struct StepLosses {
 /// The stage's name in reports: its own, or `stage_<index>`.
 std::string stage_name(const TrainSection& config, std::int64_t stage);
 
+/// Tokens in a segment in a stage: the last `segment_length` that it or a stage before it gives,
+/// else that of the model (of which a checkpoint of an earlier stage keeps the same).
+std::int64_t
+stage_segment_length(const TrainSection& config, std::size_t stage, std::int64_t of_model);
+
 /// The stages of a run and where it stands in them.
 class Curriculum {
  public:
@@ -54,8 +59,8 @@ class Curriculum {
 
   /// Steps left if no `until` ends a stage early.
   std::int64_t most_steps_left() const;
-  /// Segments of all rows of those steps, prefixes too, as many as are to be expected.
-  double most_segments_left() const;
+  /// Tokens of all rows of those steps, prefixes too, as many as are to be expected.
+  double most_tokens_left(std::int64_t segment_length_of_model) const;
 
   /// The shape of all micro-batches of the current step: a function of (seed, step) alone.
   BatchShape draw_shape(std::int64_t segment_length) const;

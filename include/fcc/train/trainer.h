@@ -120,6 +120,8 @@ class Trainer {
   std::vector<Batch> draw_micro_batches(const BatchShape& shape);
   StepSums accumulate_gradients(const std::vector<Batch>& batches);
   Loader& stage_loader();
+  /// Gives model and executor the length of segments of the stage that the run stands in.
+  void take_segment_length();
 
   void adopt_engine(const EngineSection& saved);
   void save_if_best(const RunDirectory& directory, const std::vector<ValidationReport>& reports);
@@ -134,6 +136,7 @@ class Trainer {
   std::int64_t tokens_seen_ = 0;
   std::vector<CourseChange> course_changes_;
   std::optional<double> best_validation_;
+  std::int64_t segment_length_ = 0;
 };
 
 } // namespace fcc

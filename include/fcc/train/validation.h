@@ -16,16 +16,16 @@ namespace fcc {
 /// be compared, and without any effect on the state of the training.
 class Validator {
  public:
-  /// Sequences have `validation_segments` segments of `segment_length` tokens, in
-  /// `validation_batches` batches of `batch_size` rows, from the start of each data set.
+  /// Sequences have `validation_segments` segments, in `validation_batches` batches of
+  /// `batch_size` rows, from the start of each data set.
   Validator(
       const RunConfig& config,
       DocumentMarks marks,
-      std::int64_t segment_length,
       const std::shared_ptr<const Tokenizer>& tokenizer);
 
   /// One report a data set. Forward passes only.
-  std::vector<ValidationReport> run(Executor& executor, FlatParameters& parameters);
+  std::vector<ValidationReport>
+  run(Executor& executor, FlatParameters& parameters, std::int64_t segment_length);
 
  private:
   struct Source {
@@ -34,7 +34,6 @@ class Validator {
     Loader::State start;
   };
   TrainSection train_;
-  std::int64_t segment_length_;
   std::vector<Source> sources_;
 };
 
