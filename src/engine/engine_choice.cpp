@@ -34,8 +34,7 @@ AttentionUse use_of(const EngineSection& engine, const EngineContext& context) {
 }
 
 Processor planned_processor(const EngineSection& engine, const EngineContext& context) {
-  return context.planned ? *context.planned
-                         : processor_of(context.device, engine, context.model);
+  return context.planned ? *context.planned : processor_of(context.device, engine, context.model);
 }
 
 std::string gibibytes(std::int64_t bytes) {
@@ -54,7 +53,9 @@ void check_budget(
     engine.chunk_segments = 1;
   }
   const std::int64_t needed =
-      estimate_fused_memory(engine, context.model, step, planned_processor(engine, context), context.optimizer).total_bytes();
+      estimate_fused_memory(
+          engine, context.model, step, planned_processor(engine, context), context.optimizer)
+          .total_bytes();
   if (needed > budget) {
     throw memory_refusal(needed, budget);
   }
@@ -93,7 +94,8 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
-  const bool is_gpu = context.planned ? *context.planned != Processor::kCpu : context.device.is_cuda();
+  const bool is_gpu =
+      context.planned ? *context.planned != Processor::kCpu : context.device.is_cuda();
   return is_gpu && !fused_refusal(context) ? Execution::kFused : Execution::kReference;
 }
 

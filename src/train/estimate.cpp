@@ -67,8 +67,8 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
   RunEstimate estimate;
   estimate.parameters = parameter_counts(model);
   const std::vector<StepShape> steps = longest_steps(config, model);
-  const OptimizerMemory optimizer = optimizer_memory(
-      config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
+  const OptimizerMemory optimizer =
+      optimizer_memory(config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
   std::int64_t longest = 1; // tokens a row
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];

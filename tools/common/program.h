@@ -12,8 +12,8 @@ namespace fcc::tools {
 
 /// Runs `body` as the program's whole work and returns the exit code: what `body` returns; 2 for a
 /// `ConfigError` or a path that is not there; 1 for any other error, after one line `PROGRAM:
-/// error: …` on standard error, and for results that did not reach standard output. Standard streams
-/// that are closed are opened on /dev/null first.
+/// error: …` on standard error, and for results that did not reach standard output. Standard
+/// streams that are closed are opened on /dev/null first.
 int run_program(int argc, const char* const* argv, const std::function<int()>& body);
 
 /// The same after the command line was read into `app`; `--help` and `--version`, which every

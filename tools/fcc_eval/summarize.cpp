@@ -118,7 +118,7 @@ int run(Options options) {
       model.tokenizer,
       {.bos = model.tokenizer_policy.begins_with_bos(),
        .eos = model.tokenizer->eos_id() != std::nullopt},
-       options.prompt_template);
+      options.prompt_template);
   options.summaries.log = options.output + "/summaries.jsonl";
   options.summaries.identity = {
       {"model", model_hash(model.parameters)},

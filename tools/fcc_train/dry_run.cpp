@@ -249,9 +249,9 @@ int dry_run(const RunConfig& config, const DryRunOptions& options) {
   if (plan.saved && plan.card == nullptr && data) {
     position = position_of(resolved, *plan.saved, options.course);
   }
-  const Processor processor =
-      plan.card != nullptr ? plan.card->processor
-                           : processor_of(plan.device, resolved.engine, model);
+  const Processor processor = plan.card != nullptr
+                                  ? plan.card->processor
+                                  : processor_of(plan.device, resolved.engine, model);
   RunEstimate estimate = estimate_run(resolved, model, processor);
   if (config.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config.train.threads));

@@ -183,7 +183,7 @@ struct EngineSection {
 struct CheckpointSection {
   std::int64_t every = 0; ///< steps; 0: only at the end and on a signal
   std::int64_t keep_last = 3;
-  bool keep_best = false;    ///< `best/`: the model of the validation with the lowest loss
+  bool keep_best = false;     ///< `best/`: the model of the validation with the lowest loss
   bool in_background = true;  ///< written from a copy in main memory while training goes on
   bool stop_on_error = false; ///< false: one that cannot be written is tried again when next due
 };
