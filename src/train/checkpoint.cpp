@@ -161,8 +161,9 @@ void save_checkpoint(
     const TokenizerConfig& tokenizer_config) {
   check_finite(directory, "weights", data.compute);
   check_finite(directory, "weights", data.master);
-  check_finite(directory, "the optimizer's states", data.exp_avg);
-  check_finite(directory, "the optimizer's states", data.exp_avg_sq);
+  for (const OptimizerState& state : data.optimizer) {
+    check_finite(directory, "the optimizer's states", state.values);
+  }
   AtomicDirectory writer(directory);
   save_model_files(writer.path(), data.compute, layout, tokenizer, tokenizer_config);
   save_optimizer(writer.path(), data, layout);

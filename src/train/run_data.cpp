@@ -118,8 +118,7 @@ RunData open_run_data(
         stage.data ? add_loader(*stage.data, "train.stages." + std::to_string(i) + ".data")
                    : *shared);
   }
-  data.validator = std::make_unique<Validator>(
-      config, marks_of(tokenizer), segment_length_of(model), data.tokenizer);
+  data.validator = std::make_unique<Validator>(config, marks_of(tokenizer), data.tokenizer);
   return data;
 }
 

@@ -10,6 +10,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/io/files.h"
+#include "fcc/io/safetensors.h"
 
 namespace fcc {
 namespace {

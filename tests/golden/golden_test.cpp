@@ -65,8 +65,7 @@ TEST_P(Golden, LossAndEveryGradientOfFusedAgreeInFloat64) {
   const GoldenCase golden(GetParam());
   EngineSection engine = engine_for(golden, Execution::kFused);
   const bool resets = golden.micro_batch(ComputeDType::kFloat64).segment_starts_document.defined();
-  if (fused_refusal(
-          engine, {.model = golden.config, .device = at::kCPU, .documents_reset = resets})) {
+  if (fused_refusal({.model = golden.config, .device = at::kCPU, .documents_reset = resets})) {
     // Whoever adds a case that fused should serve would not notice that it is passed over.
     EXPECT_EQ(golden.config.arch(), Architecture::kLocalGlobal);
     GTEST_SKIP() << "fused does not serve this model";

@@ -94,7 +94,7 @@ Work work_of(
   Curriculum curriculum(config.train);
   curriculum.restore(*position);
   return {
-      .tokens = curriculum.most_segments_left() * static_cast<double>(segment_length_of(model)),
+      .tokens = curriculum.most_tokens_left(segment_length_of(model)),
       .steps = "the " + grouped_text(curriculum.most_steps_left()) + " steps that are left"};
 }
 
