@@ -124,6 +124,7 @@ EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model,
       {.model = model,
        .device = at::kCPU, // not looked at
        .documents_reset = resets_memory(config),
+       .optimizer = optimizer_memory(config, model, at::kCUDA),
        .planned = card.processor},
       longest_steps(config, model),
       budget);

@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"answer_loss",
          {"data.train=[{\"type\": \"tokens\", \"path\": \"a\"}]",
           "train.stages.0.until={\"metric\": \"answer_loss\", \"below\": 1, \"window\": 2}"},
-         "needs a dataset of type `passkey` or `pairs`"},
+         "needs a dataset of type `passkey`, `recall` or `pairs`"},
         {"no_data",
          {"data.train=[]"},
          "data.train: must hold a dataset for stages without data of their own"},

@@ -221,7 +221,7 @@ TEST_F(Convert, AModelOfAnOlderRunLearnsWhereATextEnds) {
   const std::string model = save_tiny_model(folder_, "a", tiny_config(Architecture::kLlama));
   std::string text = content_of(model + "/config.json");
   for (const char* key : {"bos_token_id", "eos_token_id"}) {
-    text.replace(text.find(key), 3, "old");
+    text.replace(text.find(key), 3, key[0] == 'b' ? "old" : "odd");
   }
   write_file_atomic(model + "/config.json", text);
   fs::remove(model + "/generation_config.json");

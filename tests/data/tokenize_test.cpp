@@ -140,7 +140,8 @@ TEST(Tokenize, NamesTheDocumentThatATokenizerCannotWrite) {
   const TemporaryFolder folder;
   write_file_atomic(folder / "a.jsonl", line("known") + line("unknown"));
   try {
-    tokenize_corpus(options_for(folder, folder / "a.jsonl"), *make_words_tokenizer({"known"}));
+    tokenize_corpus(
+        options_for(folder, folder / "a.jsonl"), *make_words_tokenizer({"known", "</s>"}));
     FAIL();
   } catch (const FormatError& error) {
     EXPECT_NE(std::string(error.what()).find("a.jsonl:2"), std::string::npos) << error.what();

@@ -113,8 +113,11 @@ TEST(EngineChoice, ACardThatIsNotAtHandIsPlannedFor) {
   const EngineContext kernels{
       .model = model, .device = at::kCPU, .planned = Processor::kGpuWithKernels};
   EXPECT_EQ(resolve_engine({}, kernels, {step}, 1 << 30).execution, Execution::kFused);
-  const EngineContext plain{.model = model, .device = at::kCPU, .planned = Processor::kGpu};
-  EXPECT_EQ(resolve_engine({}, plain, {step}, 1 << 30).execution, Execution::kReference);
+  const EngineContext older{
+      .model = model, .device = at::kCPU, .planned = Processor::kGpuJoinedAttention};
+  EXPECT_EQ(resolve_engine({}, older, {step}, 1 << 30).execution, Execution::kFused);
+  const EngineContext none{.model = model, .device = at::kCPU, .planned = Processor::kCpu};
+  EXPECT_EQ(resolve_engine({}, none, {step}, 1 << 30).execution, Execution::kReference);
 }
 
 TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay) {

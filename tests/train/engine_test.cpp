@@ -32,6 +32,15 @@ RunConfig saved_config(const RunConfig& config) {
   return read_config<RunConfig>(read_file(path), path.string());
 }
 
+/// What the run takes in chunks of one segment.
+double tight_gib(RunConfig config) {
+  config.engine.activations = Activations::kRecompute;
+  config.engine.chunk_segments = 1;
+  const RunEstimate estimate =
+      estimate_run(config, resolve_model_config(config.model), Processor::kCpu);
+  return static_cast<double>(estimate.memory.total_bytes() + 1) / 0x1p30;
+}
+
 TEST(RunEngine, IsWrittenAsItWasResolved) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");
@@ -46,7 +55,7 @@ TEST(RunEngine, IsWrittenAsItWasResolved) {
   EXPECT_EQ(saved_config(config).engine.activations, Activations::kStore);
 
   config.output = (folder / "tight").string();
-  config.engine.memory_gib = 1e-6;
+  config.engine.memory_gib = tight_gib(config); // for one segment, and no more
   run(config);
   EXPECT_EQ(saved_config(config).engine.activations, Activations::kRecompute);
   EXPECT_EQ(saved_config(config).engine.chunk_segments, 1);
