@@ -143,7 +143,8 @@ std::string draw_recall_value(Random& random) {
     case 2: {
       std::string hex = draw_from("0123456789abcdef", 6 + random.below(7), random);
       for (std::int64_t groups = random.below(3); groups > 0; --groups) {
-        hex += "-" + draw_from("0123456789abcdef", 4, random);
+        hex += '-';
+        hex += draw_from("0123456789abcdef", 4, random);
       }
       return hex;
     }
