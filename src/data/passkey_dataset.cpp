@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "data/datasets.h"
+#include "data/made_dataset.h"
 #include "data/row.h"
 #include "fcc/core/random.h"
 #include "fcc/data/passkey.h"
@@ -14,7 +15,7 @@ namespace {
 /// Keeps the draw of places apart from the draw of digits.
 constexpr std::uint64_t kPlaceSalt = 0x706C616365ULL;
 
-class PasskeyDataset final : public Dataset {
+class PasskeyDataset final : public MadeDataset {
  public:
   PasskeyDataset(
       const DatasetConfig& config,
@@ -22,15 +23,9 @@ class PasskeyDataset final : public Dataset {
       std::shared_ptr<const Tokenizer> tokenizer,
       std::uint64_t seed,
       DocumentMarks marks)
-      : config_(config),
-        name_(std::move(name)),
-        seed_(seed),
+      : MadeDataset(config, std::move(name), seed),
         task_(config, tokenizer, marks.bos),
         eos_(marks.eos ? tokenizer->eos_id() : std::nullopt) {}
-
-  const std::string& name() const override {
-    return name_;
-  }
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
     Random random(seed_ ^ kPlaceSalt, static_cast<std::uint64_t>(position));
@@ -57,22 +52,7 @@ class PasskeyDataset final : public Dataset {
     return position + 1;
   }
 
-  std::int64_t skip(const BatchShape& /*shape*/, std::int64_t position) const override {
-    return position + 1;
-  }
-
-  double epochs(std::int64_t /*position*/) const override {
-    return 0.0;
-  }
-
-  double padded_share(const BatchShape& /*shape*/) const override {
-    return 0.0;
-  }
-
  private:
-  DatasetConfig config_;
-  std::string name_;
-  std::uint64_t seed_;
   PasskeyTask task_;
   std::optional<std::int32_t> eos_;
 };

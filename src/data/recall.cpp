@@ -94,7 +94,7 @@ std::vector<std::int32_t> RecallTask::filler(std::int64_t count, bool from_text,
 
 RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
   RecallRow row;
-  row.text = random.uniform() < text_share_;
+  const bool from_text = random.uniform() < text_share_;
   const std::int64_t wanted_facts = std::max<std::int64_t>(1, num_facts_.draw(random));
   const std::int64_t wanted_questions = std::max<std::int64_t>(1, num_questions_.draw(random));
   const bool first = random.uniform() < first_share_;
@@ -135,9 +135,7 @@ RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
     return true;
   };
   const auto add_fact = [&](const Fact& fact) {
-    const bool fits = add({tokenizer_->encode(fact.told), 0, fact.place});
-    row.num_facts += fits ? 1 : 0;
-    return fits;
+    return add({tokenizer_->encode(fact.told), 0, fact.place});
   };
   const auto add_question = [&](const Fact& fact) {
     Event event;
@@ -147,9 +145,7 @@ RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
     event.ids.insert(event.ids.end(), answer.begin(), answer.end());
     const double from = std::max(fact.place, graded);
     event.place = from + (1.0 - from) * random.uniform();
-    const bool fits = add(std::move(event));
-    row.num_questions += fits ? 1 : 0;
-    return fits;
+    return add(std::move(event));
   };
 
   if (!add_fact(facts.front()) || !add_question(facts.front())) {
@@ -174,7 +170,7 @@ RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
     return a.place < b.place;
   });
 
-  const std::vector<std::int32_t> between = filler(remaining, row.text, random);
+  const std::vector<std::int32_t> between = filler(remaining, from_text, random);
   row.ids = bos_;
   row.ids.reserve(static_cast<std::size_t>(shape.length_tokens + 1));
   std::size_t used = 0;

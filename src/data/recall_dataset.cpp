@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "data/datasets.h"
+#include "data/made_dataset.h"
 #include "data/row.h"
 #include "fcc/core/random.h"
 #include "fcc/data/recall.h"
@@ -25,7 +26,7 @@ std::shared_ptr<const TokenFile> open_text(
   return file;
 }
 
-class RecallDataset final : public Dataset {
+class RecallDataset final : public MadeDataset {
  public:
   RecallDataset(
       const DatasetConfig& config,
@@ -33,15 +34,10 @@ class RecallDataset final : public Dataset {
       std::shared_ptr<const Tokenizer> tokenizer,
       std::uint64_t seed,
       DocumentMarks marks)
-      : config_(config),
-        name_(std::move(name)),
-        seed_(seed),
+      : MadeDataset(config, std::move(name), seed),
         text_(open_text(config, *tokenizer)),
         task_(config, std::move(tokenizer), text_, marks.bos) {}
 
-  const std::string& name() const override {
-    return name_;
-  }
   std::string fingerprint() const override {
     return text_ ? text_->fingerprint() : std::string();
   }
@@ -61,22 +57,7 @@ class RecallDataset final : public Dataset {
     return position + 1;
   }
 
-  std::int64_t skip(const BatchShape& /*shape*/, std::int64_t position) const override {
-    return position + 1;
-  }
-
-  double epochs(std::int64_t /*position*/) const override {
-    return 0.0;
-  }
-
-  double padded_share(const BatchShape& /*shape*/) const override {
-    return 0.0;
-  }
-
  private:
-  DatasetConfig config_;
-  std::string name_;
-  std::uint64_t seed_;
   std::shared_ptr<const TokenFile> text_;
   RecallTask task_;
 };

@@ -23,8 +23,6 @@ struct RecallShape {
 struct RecallRow {
   std::vector<std::int32_t> ids;    ///< [T + 1]
   std::vector<std::uint8_t> answer; ///< [T + 1], 1: part of an answer
-  std::int64_t num_facts = 0, num_questions = 0;
-  bool text = false; ///< the filler is real text
 };
 
 /// Rows of filler in which facts are told and asked for, anywhere:
