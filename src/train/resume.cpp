@@ -90,6 +90,7 @@ void complete_datasets(Json& datasets) {
     }
   }
 }
+
 /// Some stage's `until` looks at validations.
 bool watches_validation(const Json& json) {
   const Json stages = json.value("/train/stages"_json_pointer, Json::array());
