@@ -71,9 +71,6 @@ int train(
     const Arguments& arguments) {
   const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, arguments.resume);
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config, checkpoint));
-  fcc::tools::catch_interrupts(
-      "stopping: the step ends, then a checkpoint is saved; a second signal ends at once "
-      "without\n");
   if (trainer.run(directory, checkpoint, fcc::tools::interrupted(), arguments.course()) ==
       fcc::Trainer::End::kStopped) {
     fcc::log(
@@ -122,6 +119,10 @@ int train_or_plan(const Arguments& arguments) {
          .shape = arguments.shape});
   }
   fcc::tools::outlive_readers();
+  // Before data and weights are read: a signal in that time is no less a wish to stop and go on.
+  fcc::tools::catch_interrupts(
+      "stopping: the step ends, then a checkpoint is saved; a second signal ends at once "
+      "without\n");
   if (config.model.path && fcc::is_same_path(config.output, *config.model.path)) {
     throw fcc::ConfigError(
         "output", "must not be model.path", config.output, "the model would be written over");

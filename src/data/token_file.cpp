@@ -132,10 +132,10 @@ read_checksums(const std::string& where, const SafetensorsFile& file, std::int64
   const std::byte* const begin = file.tensors().front().bytes.data();
   const std::int64_t covered = tensor.bytes.data() - begin;
   const std::int64_t num_blocks = covered / block_bytes + (covered % block_bytes > 0 ? 1 : 0);
-  if (tensor.dtype != DType::kU8 || file.tensors().back().name != "checksums" ||
-      tensor.shape != std::vector<std::int64_t>{1 + num_blocks, 4}) {
+  if (tensor.dtype != DType::kU32 || file.tensors().back().name != "checksums" ||
+      tensor.shape != std::vector<std::int64_t>{1 + num_blocks}) {
     throw FormatError(
-        where, "`checksums` must be the last tensor, U8, one checksum for the header and a block");
+        where, "`checksums` must be the last tensor, U32, one checksum for the header and a block");
   }
   std::vector<TensorHeader> headers;
   for (const TensorView& one : file.tensors()) {

@@ -115,7 +115,7 @@ void TokenSpool::write_token_file(
   const std::vector<TensorHeader> headers{
       {.name = "document_starts", .dtype = DType::kI64, .shape = {num_documents}},
       {.name = "tokens", .dtype = dtype_, .shape = {num_tokens}},
-      {.name = "checksums", .dtype = DType::kU8, .shape = {1 + num_blocks, 4}}};
+      {.name = "checksums", .dtype = DType::kU32, .shape = {1 + num_blocks}}};
   const Metadata metadata{
       {"format", "fcc_tokens"},
       {"version", "1"},
