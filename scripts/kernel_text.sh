@@ -11,8 +11,9 @@ set -euo pipefail
 
 out=${1:?usage: scripts/kernel_text.sh FOLDER [PACKAGE]}
 package=${2:-linux-source-6.1}
-train=(Documentation kernel mm lib block ipc init io_uring virt fs/proc
-  fs/notify)
+train=(Documentation kernel mm lib block ipc init io_uring virt fs net security crypto sound/core
+  drivers/base drivers/char drivers/hid drivers/i2c drivers/input drivers/md drivers/mtd drivers/nvme
+  drivers/pci drivers/usb)
 held_out=(Documentation/scheduler Documentation/virt Documentation/block Documentation/PCI
   Documentation/timers Documentation/locking block io_uring)
 

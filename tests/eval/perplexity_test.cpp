@@ -4,6 +4,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
