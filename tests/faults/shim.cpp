@@ -42,13 +42,13 @@ struct Settings {
   Settings()
       : under(text("FCC_FAULT_UNDER")),
         trace(text("FCC_FAULT_TRACE")),
-        calls("," + text("FCC_FAULT_CALLS") + ","),
+        calls(std::string(",") + text("FCC_FAULT_CALLS") + ","),
         kind(text("FCC_FAULT_KIND")),
         from(std::atol(text("FCC_FAULT_FROM").c_str())),
         to(std::atol(text("FCC_FAULT_TO").c_str())) {}
   bool chooses(const std::string& call) const {
     return calls == ",," ? call != "pthread_create"
-                         : calls.find("," + call + ",") != std::string::npos;
+                         : calls.find(std::string(",") + call + ",") != std::string::npos;
   }
 };
 
@@ -180,6 +180,7 @@ mode_t mode_in(int flags, va_list arguments) {
     return open_at(folder, path, flags, mode);             \
   }
 
+#pragma GCC diagnostic ignored "-Wshadow" // flock() has a struct's name
 extern "C" {
 FCC_OPEN(open)
 FCC_OPEN(open64)
