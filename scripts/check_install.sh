@@ -41,7 +41,7 @@ check_prefix() { # PREFIX: an installation that was moved
   rm -rf "$work/consumer" "$work/consumer-build"
   cp -r "$root/tests/consumer" "$work/consumer"
   cmake -S "$work/consumer" -B "$work/consumer-build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+    --no-warn-unused-cli -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
   cmake --build "$work/consumer-build" >/dev/null
   as_another "$work/consumer-build/consumer"
 

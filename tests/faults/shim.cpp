@@ -42,13 +42,22 @@ struct Settings {
   Settings()
       : under(text("FCC_FAULT_UNDER")),
         trace(text("FCC_FAULT_TRACE")),
-        calls(std::string(",") + text("FCC_FAULT_CALLS") + ","),
+        calls(","),
         kind(text("FCC_FAULT_KIND")),
         from(std::atol(text("FCC_FAULT_FROM").c_str())),
-        to(std::atol(text("FCC_FAULT_TO").c_str())) {}
+        to(std::atol(text("FCC_FAULT_TO").c_str())) {
+    calls += text("FCC_FAULT_CALLS");
+    calls += ',';
+  }
+  static std::string in_commas(const std::string& call) {
+    std::string text = ",";
+    text += call;
+    text += ',';
+    return text;
+  }
   bool chooses(const std::string& call) const {
     return calls == ",," ? call != "pthread_create"
-                         : calls.find(std::string(",") + call + ",") != std::string::npos;
+                         : calls.find(in_commas(call)) != std::string::npos;
   }
 };
 
