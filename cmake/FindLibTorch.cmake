@@ -2,13 +2,18 @@
 #
 # torch's own package file wants a CUDA toolkit, sets global flags and puts its headers on the path
 # of everything; this module does none of it. It looks in FCC_TORCH_ROOT (the folder that holds
-# include/ and lib/), which scripts/setup.sh fills.
+# include/ and lib/), else, in an installed package, in the copy that was installed with it, else in
+# the cache that scripts/setup.sh fills.
 #
-# Targets: LibTorch::torch (headers; CPU libraries, and the CUDA ones where FCC_HAVE_CUDA).
+# Targets: LibTorch::torch (headers; CPU libraries, and the CUDA ones where FCC_HAVE_CUDA),
+# LibTorch::cudart (the CUDA runtime that torch brings; its libraries need it in any build).
+# LibTorch_RUN_PATH: the folders that programs must find these in.
 
 set(FCC_TORCH_ROOT "" CACHE PATH "The folder `torch` of an unpacked torch 2.11.0 wheel")
 if(FCC_TORCH_ROOT)
   set(_fcc_torch ${FCC_TORCH_ROOT})
+elseif(EXISTS ${CMAKE_CURRENT_LIST_DIR}/../../fcc/torch/lib)
+  set(_fcc_torch ${CMAKE_CURRENT_LIST_DIR}/../../fcc/torch)
 elseif(DEFINED ENV{FCC_CACHE})
   set(_fcc_torch $ENV{FCC_CACHE}/torch-2.11.0/torch)
 else()
@@ -25,6 +30,16 @@ find_package_handle_standard_args(LibTorch
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   get_filename_component(_fcc_torch_lib ${LibTorch_CPU_LIBRARY} DIRECTORY)
+  get_filename_component(_fcc_cudart ${_fcc_torch_lib}/../../nvidia/cu13/lib ABSOLUTE)
+  set(LibTorch_RUN_PATH ${_fcc_torch_lib} ${_fcc_cudart})
+  if(TARGET CUDA::cudart) # the same library, where the toolkit is
+    add_library(LibTorch::cudart INTERFACE IMPORTED)
+    target_link_libraries(LibTorch::cudart INTERFACE CUDA::cudart)
+  else()
+    add_library(LibTorch::cudart SHARED IMPORTED)
+    set_target_properties(LibTorch::cudart PROPERTIES
+      IMPORTED_LOCATION ${_fcc_cudart}/libcudart.so.13)
+  endif()
   foreach(_part c10 torch_cpu c10_cuda torch_cuda)
     add_library(LibTorch::${_part} SHARED IMPORTED)
     set_target_properties(LibTorch::${_part} PROPERTIES
@@ -39,6 +54,6 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::torch)
   if(FCC_HAVE_CUDA)
     # Nothing of ours need name a symbol of torch_cuda for its operators to be registered.
     target_link_libraries(LibTorch::torch INTERFACE
-      -Wl,--no-as-needed LibTorch::torch_cuda LibTorch::c10_cuda -Wl,--as-needed CUDA::cudart)
+      -Wl,--no-as-needed LibTorch::torch_cuda LibTorch::c10_cuda -Wl,--as-needed LibTorch::cudart)
   endif()
 endif()

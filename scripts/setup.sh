@@ -5,12 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--cpu | --cuda] [--parquet]
+usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet]
 
   --cpu    LibTorch for a build without GPU code (1.2 GB)
   --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
            default: --cuda where nvcc is on the PATH, else --cpu
-  --parquet  and Arrow C++, for builds with -DFCC_PARQUET=ON (0.1 GB)
+  --no-parquet  without Arrow C++ (0.1 GB), by which fcc-data and pairs read Parquet files
 
 LibTorch goes to $FCC_CACHE (default ~/.cache/libfcc). Debian packages are installed by apt-get as
 root, or with sudo.
@@ -19,12 +19,13 @@ TEXT
 
 kind=cpu
 command -v nvcc >/dev/null && kind=cuda
-parquet=no
+parquet=yes
 for argument in "$@"; do
   case "$argument" in
     --cpu) kind=cpu ;;
     --cuda) kind=cuda ;;
-    --parquet) parquet=yes ;;
+    --no-parquet) parquet=no ;;
+    --parquet) ;; # the default by now
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -103,6 +104,8 @@ if [ "$kind" = cuda ]; then
   unpack "$here/wheels/cudnn.txt" cudnn.complete "$torch"
 fi
 if [ "$parquet" = yes ]; then
-  unpack "$here/wheels/parquet.txt" parquet.complete "$arrow"
+  # Where the wheel cannot be had, the build goes on without Parquet, and says so.
+  (unpack "$here/wheels/parquet.txt" parquet.complete "$arrow") ||
+    say "Arrow C++ could not be fetched: builds will read no Parquet files"
 fi
 say "ready ($kind): LibTorch in $torch"

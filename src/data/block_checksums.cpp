@@ -10,6 +10,9 @@
 namespace fcc {
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before) {
+  if (bytes.empty()) {
+    return before; // zlib takes a null pointer, which an empty span has, for a new beginning
+  }
   return static_cast<std::uint32_t>(
       ::crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }

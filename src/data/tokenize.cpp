@@ -9,6 +9,7 @@
 #include <cmath>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -30,11 +31,14 @@ namespace fs = std::filesystem;
 constexpr std::size_t kBatchBytes = 8 << 20;
 constexpr std::size_t kBatchDocuments = 4096;
 
+/// In the working folder: which process uses it, and that it is one.
+constexpr const char* kLockFile = "lock";
+
 /// Keeps a second process out of the folder; a killed one gives it free.
 class FolderLock {
  public:
   explicit FolderLock(const fs::path& folder)
-      : descriptor_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+      : descriptor_(::open((folder / kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
     if (descriptor_ < 0) {
       throw_io_error(folder, "must be writable");
     }
@@ -90,8 +94,13 @@ class Encoder {
     };
     std::vector<std::jthread> others;
     const auto num_threads = static_cast<std::size_t>(std::max(1, options_.num_threads));
-    for (std::size_t t = 1; t < std::min(num_threads, documents.size()); ++t) {
-      others.emplace_back(work);
+    try {
+      for (std::size_t t = 1; t < std::min(num_threads, documents.size()); ++t) {
+        others.emplace_back(work);
+      }
+    } catch (const std::system_error&) {
+      // The system has no more threads to give (a limit of processes, a full machine): those that
+      // are there do all the work, with the same result.
     }
     work();
     others.clear();
@@ -182,6 +191,27 @@ std::string dropped_text(const TokenizeSummary& summary) {
          std::to_string(summary.num_too_long) + " too long";
 }
 
+/// Removes the working folder, its lock last: a run that is killed meanwhile leaves a folder that
+/// is known as one, or an empty one.
+void remove_working_folder(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().filename() != kLockFile) {
+      files.push_back(at->path());
+    }
+  }
+  for (auto file = files.begin(); !error && file != files.end(); ++file) {
+    fs::remove_all(*file, error);
+  }
+  if (!error) {
+    fs::remove_all(folder, error);
+  }
+  if (error) {
+    throw IoError(folder.string(), "the working folder must be removable", error.message());
+  }
+}
+
 /// Removes a folder in which nothing is to go on from: of a run that failed before its first point.
 class EmptyFolderRemoval {
  public:
@@ -189,8 +219,13 @@ class EmptyFolderRemoval {
       : folder_(std::move(folder)), state_(std::move(state)) {}
   ~EmptyFolderRemoval() {
     std::error_code ignored;
-    if (!fs::exists(state_, ignored)) {
-      fs::remove_all(folder_, ignored);
+    // Only where it is known not to be there: a state that cannot be looked at is one.
+    if (fs::status(state_, ignored).type() != fs::file_type::not_found) {
+      return;
+    }
+    try {
+      remove_working_folder(folder_);
+    } catch (const std::exception&) { // the reason of the failure counts; the next run removes it
     }
   }
   EmptyFolderRemoval(const EmptyFolderRemoval&) = delete;
@@ -235,7 +270,7 @@ TokenizeSummary tokenize_corpus(
   const Encoder encoder(options, tokenizer);
   std::error_code error;
   if (fs::is_directory(folder, error) && !fs::is_empty(folder, error) &&
-      !fs::exists(folder / "lock", error)) {
+      !fs::exists(folder / kLockFile, error)) {
     throw ConfigError(
         folder.string(),
         "must be the working folder of this output, which is removed at its end",
@@ -298,7 +333,7 @@ TokenizeSummary tokenize_corpus(
   write_files(options, spool, token_file_info(tokenizer, options.add_bos, options.add_eos));
   // First what a later run would go on from, so that a half-removed folder is a new start.
   fs::remove(state_path);
-  fs::remove_all(folder);
+  remove_working_folder(folder);
   return state.summary;
 }
 

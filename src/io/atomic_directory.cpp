@@ -14,6 +14,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
 #include "fcc/io/files.h"
+#include "io/meant_files.h"
 #include "io/posix.h"
 
 namespace fcc {
@@ -61,12 +62,21 @@ std::int64_t size_of(const fs::path& path) {
   return static_cast<std::int64_t>(size);
 }
 
-std::string manifest_text(const fs::path& directory, const std::vector<std::string>& files) {
+/// Says of each file what was meant; a file that came by another way than `AtomicFile` is read.
+std::string manifest_text(
+    const fs::path& directory,
+    const std::vector<std::string>& files,
+    const MeantFiles& meant) {
   JsonValue::Object entries;
   for (const std::string& name : files) {
+    const auto found = meant.find(name);
+    const MeantFile file =
+        found != meant.end()
+            ? found->second
+            : MeantFile{size_of(directory / name), sha256_hex_of_file(directory / name)};
     JsonValue::Object entry;
-    entry.emplace_back("bytes", JsonValue(size_of(directory / name)));
-    entry.emplace_back("sha256", JsonValue(sha256_hex_of_file(directory / name)));
+    entry.emplace_back("bytes", JsonValue(file.bytes));
+    entry.emplace_back("sha256", JsonValue(file.sha256));
     entries.emplace_back(name, JsonValue(std::move(entry)));
   }
   JsonValue::Object root;
@@ -181,10 +191,12 @@ AtomicDirectory::AtomicDirectory(fs::path target) : target_(followed(target)) {
       lock_ = descriptor.release();
     }
   }
+  begin_noting(temporary_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
   if (lock_ >= 0) {
+    end_noting(temporary_);
     std::error_code ignored; // a destructor has nobody to tell; the next writer tries again
     fs::remove_all(temporary_, ignored);
     ::close(lock_);
@@ -198,7 +210,8 @@ void AtomicDirectory::commit() {
   for (const std::string& name : listing.files) {
     sync_path(temporary_ / name);
   }
-  write_file_atomic(temporary_ / kManifest, manifest_text(temporary_, listing.files));
+  write_file_atomic(
+      temporary_ / kManifest, manifest_text(temporary_, listing.files, end_noting(temporary_)));
   for (const fs::path& folder : listing.folders) {
     sync_path(folder);
   }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fcc/core/error.h"
+#include "io/meant_files.h"
 #include "io/posix.h"
 
 namespace fcc {
@@ -89,6 +90,22 @@ class Sha256 {
 
 } // namespace
 
+/// Size and hash of what was written, whatever becomes of it on its way to the disk.
+class AtomicFile::Meant {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    hash_.update({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    size_ += static_cast<std::int64_t>(bytes.size());
+  }
+  MeantFile finish() {
+    return {size_, hash_.hex()};
+  }
+
+ private:
+  Sha256 hash_;
+  std::int64_t size_ = 0;
+};
+
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   std::size_t size = 0;
   const Descriptor descriptor = open_regular_file(path, size);
@@ -140,6 +157,9 @@ AtomicFile::AtomicFile(fs::path target) : target_(followed(target)) {
       descriptor_ = descriptor.release();
     }
   }
+  if (is_noted(target_)) {
+    meant_ = std::make_unique<Meant>();
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -153,6 +173,9 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   check(descriptor_ >= 0, "AtomicFile::write", "nothing may be written after commit()");
+  if (meant_) {
+    meant_->add(bytes);
+  }
   while (!bytes.empty()) {
     const ssize_t count =
         ::write(descriptor_, bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
@@ -188,6 +211,9 @@ void AtomicFile::commit() {
     throw_io_error(target_, "must reach the disk");
   }
   sync_path(parent_of(target_));
+  if (meant_) {
+    note_meant(target_, meant_->finish());
+  }
 }
 
 void require_writable(const fs::path& path) {

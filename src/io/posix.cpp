@@ -52,9 +52,17 @@ Descriptor open_regular_file(const fs::path& path, std::size_t& size) {
 
 void sync_path(const fs::path& path) {
   const Descriptor descriptor = open_to_read(path);
-  if (::fsync(descriptor.get()) != 0) {
-    throw_io_error(path, "must reach the disk");
+  if (::fsync(descriptor.get()) == 0) {
+    return;
   }
+  const int reason = errno;
+  struct stat status {};
+  const bool knows_no_sync = reason == EINVAL || reason == ENOSYS || reason == EOPNOTSUPP;
+  if (knows_no_sync && ::fstat(descriptor.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return;
+  }
+  errno = reason;
+  throw_io_error(path, "must reach the disk");
 }
 
 fs::path parent_of(const fs::path& path) {

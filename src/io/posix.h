@@ -35,7 +35,8 @@ Descriptor open_to_read(const std::filesystem::path& path);
 /// without waiting for its other end. Errors: `IoError`.
 Descriptor open_regular_file(const std::filesystem::path& path, std::size_t& size);
 
-/// Syncs a file or a directory's entries to the disk. Errors: `IoError`.
+/// Syncs a file or a directory's entries to the disk. Some file systems (of networks, in user
+/// space) know no sync of directories: there the entries go their own way. Errors: `IoError`.
 void sync_path(const std::filesystem::path& path);
 
 /// The directory that holds `path`.

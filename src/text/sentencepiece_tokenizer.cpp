@@ -9,6 +9,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
+#include "text/sentencepiece_model.h"
 #include "text/token_error.h"
 #include "text/token_settings.h"
 #include "text/tokenizer_loaders.h"
@@ -63,6 +64,13 @@ class SentencePieceTokenizer final : public Tokenizer {
     return "sentencepiece";
   }
   std::string hash() const override {
+    // The sums of a unigram's scores, and with them ids, have changed between versions of the
+    // library; merges are the model's own.
+    return is_unigram_model(content_)
+               ? sha256_hex(content_ + "libsentencepiece " FCC_SENTENCEPIECE_VERSION)
+               : file_hash();
+  }
+  std::string file_hash() const override {
     return sha256_hex(content_);
   }
   void save(const std::filesystem::path& directory) const override {

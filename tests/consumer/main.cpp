@@ -1,10 +1,19 @@
 // A program outside the project that links the installed library: makes a tiny model and prints
 // its number of parameters.
 #include <cstdio>
+#include <string>
 
 #include "fcc/model/parameters.h"
+#include "fcc/version.h"
 
 int main() {
+  const std::string version = std::to_string(FCC_VERSION_MAJOR) + "." +
+                              std::to_string(FCC_VERSION_MINOR) + "." +
+                              std::to_string(FCC_VERSION_PATCH);
+  if (version != fcc::version()) {
+    std::printf("headers of %s, a library of %s\n", version.c_str(), fcc::version());
+    return 1;
+  }
   fcc::ModelConfig config;
   config.vocab_size = 97;
   config.hidden_size = 48;

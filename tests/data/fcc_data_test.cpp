@@ -231,9 +231,11 @@ TEST(FccData, KilledAtAnyMomentAndStartedAgainItEndsInTheSameFile) {
         "5",
         "--split-documents",
         "\\n\\n\\n",
+        "--threads",
+        "64",
         "--quiet"};
   };
-  const std::string whole = folder / "whole", resumed = folder / "resumed";
+  const std::string whole = folder / "whole", resumed = folder / "resumed", log = folder / "log";
   int status = 0;
   ::waitpid(start(arguments(whole)), &status, 0);
   ASSERT_EQ(status, 0);
@@ -244,7 +246,7 @@ TEST(FccData, KilledAtAnyMomentAndStartedAgainItEndsInTheSameFile) {
   };
   for (int kill = 0; kill < 8 && !fs::exists(resumed); ++kill) {
     const auto before = written();
-    const pid_t child = start(arguments(resumed));
+    const pid_t child = start(arguments(resumed), log);
     // The first few die while they start, the others some time after they got further.
     for (int i = 0; kill > 1 && i < 5000 && written() == before && !fs::exists(resumed); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -252,10 +254,11 @@ TEST(FccData, KilledAtAnyMomentAndStartedAgainItEndsInTheSameFile) {
     std::this_thread::sleep_for(std::chrono::milliseconds(7 * kill));
     ::kill(child, SIGKILL);
     ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0) << kill << ": " << read_file(log);
   }
   if (!fs::exists(resumed) || fs::exists(state)) {
-    ::waitpid(start(arguments(resumed)), &status, 0);
-    EXPECT_EQ(status, 0);
+    ::waitpid(start(arguments(resumed), log), &status, 0);
+    EXPECT_EQ(status, 0) << read_file(log);
   }
   EXPECT_EQ(read_file(resumed), read_file(whole));
 }

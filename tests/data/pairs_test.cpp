@@ -8,6 +8,7 @@
 #include "data/helpers.h"
 #include "data/packing.h"
 #include "fcc/core/error.h"
+#include "fcc/data/corpus.h"
 #include "fcc/io/files.h"
 
 namespace fcc {
@@ -69,6 +70,40 @@ TEST(PairFile, LosesNothingBehindANul) {
   const std::string line = "{\"article\": \"a\", \"summary\": \"s\"}";
   write_file_atomic(folder / "pairs.jsonl", line + std::string(3, '\0') + line + "\n");
   EXPECT_THROW(PairFile(folder / "pairs.jsonl"), FormatError);
+}
+
+TEST(PairFile, ParquetAsPublishedIsReadAsTheSameJsonLinesAre) {
+  const std::string file = FCC_SOURCE_DIR "/tests/data/news_pairs.parquet";
+  if (!corpus_reads_parquet()) {
+    EXPECT_THROW(PairFile{file}, ConfigError);
+    return;
+  }
+  const PairFile pairs(file);
+  ASSERT_EQ(pairs.size(), 113);
+  for (std::int64_t i = 0; i < pairs.size(); ++i) {
+    std::string article = "(CNN) -- Report " + std::to_string(i) + ": gr\u00fc\u00df\n";
+    std::string repeated;
+    for (std::int64_t k = 0; k <= i * i % 29; ++k) {
+      repeated += article;
+    }
+    EXPECT_EQ(pairs.at(i).article, repeated);
+    EXPECT_EQ(pairs.at(i).summary, "Highlight " + std::to_string(i) + " .\nAnother .");
+  }
+  EXPECT_EQ(PairFile(file, {.prompt = "id", .answer = "article"}).at(7).article, "00007");
+  EXPECT_THROW(PairFile(file, {.prompt = "absent"}), FormatError);
+}
+
+TEST(PairFile, ParquetWithoutATextIsRefusedByItsRow) {
+  if (!corpus_reads_parquet()) {
+    return;
+  }
+  try {
+    const PairFile pairs(FCC_SOURCE_DIR "/tests/data/news_pairs.parquet", {.answer = "notes"});
+    FAIL();
+  } catch (const FormatError& error) { // null in row 40
+    EXPECT_NE(std::string(error.what()).find("news_pairs.parquet:40"), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(PairFile, DataAsPublishedIsReadByName) {

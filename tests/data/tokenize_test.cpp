@@ -76,6 +76,28 @@ TEST(Tokenize, EndsInTheSameBytesWhereverItIsInterrupted) {
   EXPECT_FALSE(fs::exists(folder / "resumed.partial"));
 }
 
+TEST(Tokenize, GoesOnHoweverOftenItFailsBehindTheLastDocument) {
+  const TemporaryFolder folder;
+  TokenizeOptions options = options_for(folder, corpus(folder));
+  options.deduplicate = true;
+  options.sync_bytes = 1;
+  options.holdout = folder / "whole.held";
+  options.holdout_share = 0.1;
+  tokenize_corpus(options, *bytes_tokenizer());
+  const std::string whole = read_file(options.output);
+
+  options.output = folder / "resumed";
+  options.holdout = folder / "absent/held"; // all is tokenized before it turns out
+  for (int run = 0; run < 3; ++run) {       // the later ones have nothing to add to what is there
+    EXPECT_THROW(tokenize_corpus(options, *bytes_tokenizer()), IoError) << run;
+  }
+  fs::create_directory(folder / "absent");
+  tokenize_corpus(options, *bytes_tokenizer());
+  EXPECT_EQ(read_file(options.output), whole);
+  EXPECT_EQ(read_file(options.holdout), read_file(folder / "whole.held"));
+  EXPECT_FALSE(fs::exists(options.output.string() + ".partial"));
+}
+
 TEST(Tokenize, RefusesToGoOnWithOtherOptionsUnlessItStartsAnew) {
   const TemporaryFolder folder;
   TokenizeOptions options = options_for(folder, corpus(folder));

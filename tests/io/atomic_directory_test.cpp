@@ -72,6 +72,21 @@ TEST(AtomicDirectory, TheManifestSaysSizeAndHashOfEachFile) {
       "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n    }\n  }\n}\n");
 }
 
+TEST(AtomicDirectory, TheManifestSaysWhatWasMeantNotWhatTheDiskGaveBack) {
+  const TemporaryDirectory folder;
+  AtomicDirectory directory(folder / "target");
+  fs::create_directory(directory.path() / "inner");
+  write_file_atomic(directory.path() / "a.txt", "what was meant");
+  write_file_atomic(directory.path() / "inner/b.txt", "what was meant too");
+  write_file_atomic(directory.path() / "twice.txt", "first");
+  write_file_atomic(directory.path() / "twice.txt", "then");
+  write_plain(directory.path() / "a.txt", "what was menat"); // a disk that changes bytes
+  directory.commit();
+  EXPECT_NE(error_of_verifying(folder / "target").find("a.txt"), std::string::npos);
+  write_plain(folder / "target/a.txt", "what was meant");
+  EXPECT_EQ(error_of_verifying(folder / "target"), "");
+}
+
 TEST(AtomicDirectory, WithoutCommitNothingStays) {
   const TemporaryDirectory parent;
   {

@@ -182,5 +182,17 @@ TEST(SentencePieceTokenizer, RefusesMalformedModels) {
   }
 }
 
+TEST(SentencePieceTokenizer, AUnigramsHashHoldsTheLibrarysVersionAndTheEarlierHashIsTaken) {
+  for (const std::string name : {"llama_style", "unigram"}) {
+    const auto tokenizer = open(name);
+    const std::string of_file =
+        sha256_hex_of_file(FCC_SOURCE_DIR "/tests/text/data/" + name + ".model");
+    EXPECT_EQ(tokenizer->hash() == of_file, name != "unigram");
+    EXPECT_TRUE(tokenizer->has_hash(of_file));
+    EXPECT_TRUE(tokenizer->has_hash(tokenizer->hash()));
+    EXPECT_FALSE(tokenizer->has_hash(std::string(64, '0')));
+  }
+}
+
 } // namespace
 } // namespace fcc

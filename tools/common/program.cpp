@@ -18,6 +18,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/core/nearest.h"
+#include "fcc/version.h"
 
 namespace fcc::tools {
 namespace {
@@ -72,7 +73,7 @@ int checked_output(const std::string& program, int exit_code) {
 }
 
 std::string version_text(const std::string& program) {
-  return program + " (libfcc) " FCC_VERSION ", " FCC_BUILD_KIND;
+  return program + " (libfcc) " + version() + ", " FCC_BUILD_KIND;
 }
 
 /// What is wrong with a first word that is no command; empty: nothing.

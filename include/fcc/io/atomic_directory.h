@@ -7,11 +7,13 @@
 namespace fcc {
 
 /// A directory that appears whole or not at all: files are written to `path()` beside the target,
-/// and `commit()` hashes them into `manifest.json`, syncs everything and renames.
+/// and `commit()` lists them with their hashes in `manifest.json`, syncs everything and renames.
 ///
 /// An existing target is replaced, if it is one that may be (`require_replaceable`): where the file
 /// system can, by exchanging the two names in one step. A link is followed. `manifest.json` says of
-/// each file, by its name relative to the directory, its `bytes` and `sha256`.
+/// each file, by its name relative to the directory, its `bytes` and `sha256`: those of what was
+/// written by `AtomicFile`, not of what the disk then gives back, so that `verify_manifest` finds
+/// what was changed on the way.
 ///
 /// Without `commit()` the destructor removes what was written. A leftover of a killed process
 /// (`.NAME.tmp-*`) is removed by the next writer of the same target.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,8 +51,11 @@ class AtomicFile {
   void commit();
 
  private:
+  class Meant;
+
   std::filesystem::path target_, temporary_;
   int descriptor_ = -1;
+  std::unique_ptr<Meant> meant_; ///< in a folder whose manifest will ask; else null
 };
 
 /// Refuses a path that `AtomicFile` could not write, before hours of work for it. Writes nothing.

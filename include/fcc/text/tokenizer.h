@@ -50,8 +50,17 @@ class Tokenizer {
   /// `bytes`, `words`, `sentencepiece`, `huggingface`, `tiktoken`.
   virtual std::string kind() const = 0;
 
-  /// SHA-256 of what defines the ids (vocabulary, merges, patterns): kept in token files.
+  /// SHA-256 of what defines the ids (vocabulary, merges, patterns, and where the ids depend on it
+  /// the version of the library that finds them): kept in token files.
   virtual std::string hash() const = 0;
+  /// The same without the library: of the files alone, as kept beside them in model directories.
+  virtual std::string file_hash() const {
+    return hash();
+  }
+  /// Whether `other` is one of the two. Earlier versions kept `file_hash` everywhere.
+  bool has_hash(const std::string& other) const {
+    return other == hash() || other == file_hash();
+  }
 
   /// Writes the tokenizer's own files into a model directory, under their usual names.
   /// Errors: `IoError`.

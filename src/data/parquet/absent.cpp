@@ -9,7 +9,7 @@ namespace {
       path.string(),
       "this build reads no Parquet",
       "",
-      "build with -DFCC_PARQUET=ON, or convert the file to JSONL");
+      "run scripts/setup.sh and build with -DFCC_PARQUET=ON, or convert the file to JSONL");
 }
 
 } // namespace
