@@ -1,10 +1,10 @@
 #include "fcc/data/passkey.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <utility>
 
+#include "data/text_pieces.h"
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/text/tokenizer.h"
@@ -23,37 +23,8 @@ constexpr const char* kNeedle =
 constexpr const char* kQuestion = "What is the passkey? The passkey is";
 constexpr std::string_view kKey = "{key}";
 
-bool is_space(char c) {
-  return std::isspace(static_cast<unsigned char>(c)) != 0;
-}
-
-/// The space between pieces, or nothing where the tokenizer puts one before every text: its tokens
-/// for " 1" then differ from those that "0 1" ends with.
-std::string space_between_pieces(const Tokenizer& tokenizer) {
-  const std::vector<std::int32_t> joined = tokenizer.encode("0 1"), apart = tokenizer.encode(" 1");
-  const bool equal =
-      apart.size() <= joined.size() && std::equal(apart.rbegin(), apart.rend(), joined.rbegin());
-  return equal ? " " : "";
-}
-
-std::string begun(const std::string& space, const std::string& text) {
-  return text.empty() || is_space(text.front()) ? text : space + text;
-}
-
-std::string trimmed(std::string text) {
-  while (!text.empty() && is_space(text.back())) {
-    text.pop_back();
-  }
-  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_space));
-  return text;
-}
-
-std::string with_key(std::string text, const std::string& digits) {
-  for (std::size_t at = text.find(kKey); at != std::string::npos; at = text.find(kKey, at)) {
-    text.replace(at, kKey.size(), digits);
-    at += digits.size();
-  }
-  return text;
+std::string with_key(const std::string& text, const std::string& digits) {
+  return replaced(text, std::string(kKey), digits);
 }
 
 void require_no_key(const std::string& name, const std::string& text) {

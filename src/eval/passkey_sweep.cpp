@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "eval/sweep_log.h"
 #include "fcc/core/error.h"
+#include "fcc/core/random.h"
 
 namespace fcc {
 namespace {
@@ -66,19 +68,34 @@ find_cell(const SweepLog& log, std::int64_t length_tokens, double depth) {
   return std::nullopt;
 }
 
+/// What sample `trial` of a cell is drawn from.
+Random random_of(
+    const PasskeySweepOptions& options,
+    std::int64_t length_tokens,
+    double depth,
+    std::int64_t trial) {
+  constexpr double kDepths = 1e6; // depths that are told apart
+  constexpr int kDrawsBits = 24;  // random numbers set aside for a sample
+  const auto cell = static_cast<std::uint64_t>(length_tokens) * 2'000'003ULL +
+                    static_cast<std::uint64_t>(std::llround(depth * kDepths));
+  return Random(options.seed, cell, static_cast<std::uint64_t>(trial) << kDrawsBits);
+}
+
 PasskeyCell run_cell(
     const PasskeySweepOptions& options,
-    const PasskeyTask& task,
+    const SweepTask& task,
     const AnswerFunction& answer,
     std::int64_t length_tokens,
     double depth) {
   const auto start = std::chrono::steady_clock::now();
-  PasskeyCell cell{.length_tokens = length_tokens, .depth = depth, .trials = options.trials};
-  std::vector<PasskeySample> samples;
+  PasskeyCell cell{.length_tokens = length_tokens, .depth = depth};
+  std::vector<SweepSample> samples;
   for (std::int64_t trial = 0; trial < options.trials; ++trial) {
-    samples.push_back(make_passkey(task, length_tokens, depth, options.seed, trial));
+    Random random = random_of(options, length_tokens, depth, trial);
+    samples.push_back(task.make(length_tokens, depth, random));
+    cell.trials += static_cast<std::int64_t>(samples.back().values.size());
   }
-  // Where digits take different numbers of tokens, prompts of one length differ by a few: only
+  // Where values take different numbers of tokens, prompts of one length differ by a few: only
   // equal ones run together.
   std::stable_sort(samples.begin(), samples.end(), [](const auto& a, const auto& b) {
     return a.prompt.size() < b.prompt.size();
@@ -90,11 +107,10 @@ PasskeyCell run_cell(
            static_cast<std::int64_t>(end - begin) < options.batch_size) {
       prompts.push_back(samples[end++].prompt);
     }
-    const auto num_tokens = static_cast<std::int64_t>(samples[begin].answer.size());
-    const auto answers = answer(prompts, num_tokens);
+    const auto answers = answer(prompts, samples[begin].answer_tokens);
     check(answers.size() == prompts.size(), "run_passkey_sweep", "each prompt needs an answer");
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      cell.correct += passkey_matches(task, answers[i], samples[begin + i].digits) ? 1 : 0;
+      cell.correct += task.count_right(samples[begin + i], answers[i]);
     }
     begin = end;
   }
@@ -106,14 +122,15 @@ PasskeyCell run_cell(
 
 std::vector<PasskeyCell> run_passkey_sweep(
     const PasskeySweepOptions& options,
-    const PasskeyTask& task,
+    const SweepTask& task,
     const AnswerFunction& answer,
     const std::function<void(const PasskeyCell&, std::size_t, std::size_t)>& on_cell) {
   check_options(options);
   std::vector<std::int64_t> lengths = options.lengths_tokens;
   std::sort(lengths.begin(), lengths.end());
   // A length that is too short for the task is refused at once, before anything is written.
-  make_passkey(task, lengths.front(), options.depths.front(), options.seed, 0);
+  Random random = random_of(options, lengths.front(), options.depths.front(), 0);
+  task.make(lengths.front(), options.depths.front(), random);
   SweepLog log(options.log, settings_of(options));
   std::vector<PasskeyCell> cells;
   for (const std::int64_t length : lengths) {

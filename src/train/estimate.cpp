@@ -69,21 +69,28 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
   const std::vector<StepShape> steps = longest_steps(config, model);
   const OptimizerMemory optimizer =
       optimizer_memory(config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
-  std::int64_t longest = 1; // tokens a row
+  double flops = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
     const auto rows = static_cast<double>(steps[i].batch);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
     const std::int64_t length = stage_segment_length(config.train, i, segment_length_of(model));
-    longest = std::max(longest, stage.segments.max() * length);
     const std::string name = stage_name(config.train, static_cast<std::int64_t>(i));
     estimate.stages.push_back(
         {.name = name,
          .steps = stage.steps,
          .may_end_early = stage.until.has_value(),
          .tokens = static_cast<double>(stage.steps) * batches * rows * segments *
-                   static_cast<double>(length)});
+                   static_cast<double>(length),
+         .segment_length = length});
+    ModelConfig with_length = model;
+    if (with_length.fcc) {
+      with_length.fcc->segment_length = length;
+    }
+    const std::int64_t longest = stage.segments.max() * length; // tokens a row
+    flops += estimate.stages.back().tokens * training_flops(with_length, 1, longest) /
+             static_cast<double>(longest);
     MemoryEstimate memory =
         config.engine.execution == Execution::kFused
             ? estimate_fused_memory(config.engine, model, steps[i], processor, optimizer)
@@ -102,7 +109,7 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
       estimate.checkpoint_copy_bytes += state.bytes;
     }
   }
-  estimate.flops_per_token = training_flops(model, 1, longest) / static_cast<double>(longest);
+  estimate.flops_per_token = estimate.tokens() > 0 ? flops / estimate.tokens() : 0.0;
   return estimate;
 }
 
@@ -126,12 +133,17 @@ std::string to_text(const RunEstimate& estimate) {
         row("besides, in main memory: copy for checkpoints",
             bytes_text(estimate.checkpoint_copy_bytes));
   }
+  const std::vector<RunEstimate::Stage>& stages = estimate.stages;
+  const bool lengths_differ = std::any_of(stages.begin(), stages.end(), [&](const auto& stage) {
+    return stage.segment_length != stages.front().segment_length;
+  });
   text += "stages\n";
-  for (const RunEstimate::Stage& stage : estimate.stages) {
+  for (const RunEstimate::Stage& stage : stages) {
     std::string size = stage.may_end_early ? "at most " : "";
     size += grouped_text(stage.steps) + " steps, ";
     size += grouped_text(static_cast<std::int64_t>(stage.tokens)) + " tokens";
-    text += row(stage.name, size);
+    const std::string length = ", segments of " + std::to_string(stage.segment_length);
+    text += row(stage.name + (lengths_differ ? length : ""), size);
   }
   return text;
 }

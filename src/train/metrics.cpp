@@ -151,6 +151,7 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
   line["grad_norm"] = number(report.grad_norm);
   line["segments"] = report.num_segments;
   line["prefix_segments"] = report.num_prefix_segments;
+  line["segment_length"] = report.segment_length;
   line["tokens_seen"] = report.tokens_seen;
   if (report.padded_share > 0) {
     line["padded_share"] = report.padded_share;

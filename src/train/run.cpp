@@ -9,6 +9,7 @@
 #include "fcc/core/log.h"
 #include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
+#include "fcc/train/import_check.h"
 #include "fcc/train/memory_use.h"
 #include "fcc/train/trainer.h"
 
@@ -99,6 +100,24 @@ void refuse_too_many_skipped(
   }
 }
 
+/// What shows a wrong import in the first lines of a run, and not after hours of it.
+void log_import(
+    const std::string& directory,
+    FlatParameters& parameters,
+    const RunConfig& config,
+    RunData& data) {
+  const ImportReport report = check_import(directory, parameters.config(), data);
+  std::string facts;
+  for (const std::string& fact : report.facts) {
+    facts += (facts.empty() ? "" : "; ") + fact;
+  }
+  log(LogLevel::kInfo, directory + ": " + facts);
+  for (const std::string& warning : report.warnings) {
+    log(LogLevel::kWarning, directory + ": " + warning);
+  }
+  log(LogLevel::kInfo, first_losses_line(measure_first_losses(parameters, config, data)));
+}
+
 bool is_due(std::int64_t step, std::int64_t every) {
   return every > 0 && step % every == 0;
 }
@@ -123,6 +142,9 @@ Trainer::End Trainer::run(
   }
   log(LogLevel::kInfo, engine_line(config_.engine, parts_.parameters->master().device()));
   write_file_atomic(directory.root() / "config.json", write_config(config_));
+  if (!checkpoint && config_.model.path) {
+    log_import(*config_.model.path, *parts_.parameters, config_, parts_.data);
+  }
   MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
   PaceMeter meter(config_.train, segment_length_of(parts_.parameters->config()));
   meter.restart(tokens_seen_);
@@ -187,9 +209,16 @@ Trainer::End Trainer::run(
   };
 
   bool is_save_due = false;
-  std::int64_t skipped_in_a_row = 0;
+  std::int64_t skipped_in_a_row = 0,
+               segment_length = segment_length_of(parts_.parameters->config());
   while (!finished() && !stop) {
     const StepReport report = step();
+    if (report.segment_length != segment_length) {
+      segment_length = report.segment_length;
+      log(LogLevel::kInfo,
+          "from step " + std::to_string(report.step) + " on: segments of " +
+              std::to_string(segment_length) + " tokens (stage " + report.stage + ')');
+    }
     std::optional<Pace> pace;
     if (is_due(report.step, config_.log.every) || finished() || report.skipped) {
       pace = meter.measure(curriculum_, tokens_seen_, device);

@@ -94,6 +94,7 @@ StepReport Trainer::step() {
   report.step = curriculum_.state().step;
   report.num_segments = shape.num_segments;
   report.num_prefix_segments = shape.num_prefix_segments;
+  report.segment_length = shape.segment_length;
   report.tokens_seen = tokens_seen_;
   report.padded_share = static_cast<double>(num_padding) / static_cast<double>(num_tokens);
   return report;
@@ -155,7 +156,10 @@ Loader& Trainer::stage_loader() {
 }
 
 std::vector<ValidationReport> Trainer::validate() {
-  take_segment_length();
+  // After a stage's last step the length is still that stage's: what was trained is validated.
+  if (segment_length_ == 0) {
+    take_segment_length();
+  }
   return parts_.data.validator->run(*parts_.executor, *parts_.parameters, segment_length_);
 }
 
@@ -247,6 +251,7 @@ void Trainer::restore(const std::filesystem::path& directory, Course course) {
   load_optimizer(directory, *parts_.parameters, *optimizer_);
   optimizer_->set_num_updates(saved.num_updates);
   curriculum_.restore(std::move(saved.curriculum));
+  take_segment_length(); // a run that had ended saves its model without another step
   for (std::size_t i = 0; i < parts_.data.loaders.size(); ++i) {
     parts_.data.loaders[i].restore(std::move(saved.loaders[i]));
   }

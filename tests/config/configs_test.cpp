@@ -22,9 +22,9 @@ RunConfig recipe(const std::string& name, const std::vector<std::string>& overri
 
 std::vector<std::string> recipes() {
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(kFolder)) {
+  for (const auto& entry : fs::recursive_directory_iterator(kFolder)) {
     if (entry.path().extension() == ".json") {
-      names.push_back(entry.path().filename().string());
+      names.push_back(entry.path().lexically_relative(kFolder).string());
     }
   }
   std::sort(names.begin(), names.end());
@@ -33,7 +33,7 @@ std::vector<std::string> recipes() {
 
 TEST(Configs, EveryRecipeIsReadStrictlyAndSaysWhatItIs) {
   const std::string readme = read_file(kFolder / "README.md");
-  EXPECT_GE(recipes().size(), 9U);
+  EXPECT_GE(recipes().size(), 11U);
   for (const std::string& name : recipes()) {
     EXPECT_NO_THROW(recipe(name)) << name;
     const std::string text = read_file(kFolder / name);
@@ -83,6 +83,23 @@ TEST(Configs, TheBaselineOfTable1IsOneKeyAway) {
   EXPECT_EQ(recipe("table1_memory_speed.json").model.fcc->segment_length, 256);
   const RunConfig llama = recipe("table1_memory_speed.json", {"model.fcc=null"});
   EXPECT_FALSE(llama.model.fcc.has_value());
+}
+
+TEST(Configs, TheAdaptationSees4096TokensASegmentInEveryStepAndWeighsAnswersByTheRow) {
+  for (const char* name : {"adapt/smollm2_135m.json", "adapt/llama_3_2_1b.json"}) {
+    const RunConfig config = recipe(name);
+    for (const StageConfig& stage : config.train.stages) {
+      EXPECT_EQ(*stage.segment_length * *stage.batch_size * config.train.accumulate, 4096) << name;
+      ASSERT_EQ(stage.data->size(), 3U) << name;
+      const DatasetConfig& recall = (*stage.data)[0];
+      EXPECT_EQ(recall.type, DatasetKind::kRecall) << name;
+      // Behind a prefix the share is that of half the longest row: the mean row's.
+      const double share = stage.prefix_segments.max() > 0 ? 0.5 : 1.0;
+      const auto row = static_cast<double>(stage.segments.max() * *stage.segment_length);
+      EXPECT_NEAR(recall.answer_weight, std::max(4.0, 0.03 * share * row), 0.06) << stage.name;
+    }
+    EXPECT_EQ(config.train.stages.back().segment_length, config.model.fcc->segment_length) << name;
+  }
 }
 
 TEST(Configs, TheRunOfTheTrainingPageSeesWhatItsCommentSays) {

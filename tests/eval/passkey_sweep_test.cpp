@@ -64,7 +64,9 @@ class PasskeySweep : public testing::Test {
   std::filesystem::path folder_;
   PasskeySweepOptions options_;
   std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer(TokenizerConfig());
-  PasskeyTask task_{DatasetConfig(), tokenizer_};
+  std::unique_ptr<SweepTask> made_ =
+      make_sweep_task(sweep_task_config("passkey"), tokenizer_, /*add_bos=*/false);
+  const SweepTask& task_ = *made_;
 };
 
 std::vector<std::int64_t> correct_of(const std::vector<PasskeyCell>& cells) {
@@ -160,10 +162,32 @@ TEST(PasskeyReport, TableShowsSegmentsWhereLengthsAreWholeSegments) {
   const Table table = passkey_table(kCells, {.model = "tiny", .segment_length = 32});
   EXPECT_EQ(
       table.header,
-      (std::vector<std::string>{"segments", "tokens", "depth 0 %", "depth 100 %", "mean"}));
-  EXPECT_EQ(table.rows[0], (std::vector<std::string>{"2", "64", "100.0 %", "95.0 %", "97.5 %"}));
-  EXPECT_EQ(table.rows[1], (std::vector<std::string>{"8", "256", "5.0 %", "50.0 %", "27.5 %"}));
+      (std::vector<std::string>{
+          "segments", "tokens", "depth 0 %", "depth 100 %", "mean", "95 % interval"}));
+  EXPECT_EQ(
+      table.rows[0],
+      (std::vector<std::string>{"2", "64", "100.0 %", "95.0 %", "97.5 %", "87.1-99.6 %"}));
+  EXPECT_EQ(
+      table.rows[1],
+      (std::vector<std::string>{"8", "256", "5.0 %", "50.0 %", "27.5 %", "16.1-42.8 %"}));
   EXPECT_EQ(passkey_table(kCells, {.model = "tiny", .segment_length = 60}).header[0], "tokens");
+}
+
+TEST(PasskeyReport, IntervalsHoldTheShareThatWasSeenAndShrinkWithTrials) {
+  for (const std::int64_t trials : {1, 20, 400}) {
+    for (const std::int64_t correct : {std::int64_t{0}, trials / 2, trials}) {
+      const Interval interval = wilson_interval(correct, trials);
+      const double share = static_cast<double>(correct) / static_cast<double>(trials);
+      EXPECT_GE(interval.low, 0.0);
+      EXPECT_LE(interval.low, share);
+      EXPECT_GE(interval.high, share);
+      EXPECT_LE(interval.high, 1.0);
+    }
+  }
+  // Ten of twenty, by the formula's tables: 0.299 to 0.701.
+  EXPECT_NEAR(wilson_interval(10, 20).low, 0.2993, 1e-4);
+  EXPECT_NEAR(wilson_interval(10, 20).high, 0.7007, 1e-4);
+  EXPECT_GT(wilson_interval(400, 400).low, 0.99);
 }
 
 TEST(PasskeyReport, HeatMapMarksTheTrainedLength) {

@@ -13,6 +13,7 @@
 #include "common/torch/prefill.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
+#include "fcc/data/token_file.h"
 #include "fcc/eval/passkey_sweep.h"
 #include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
@@ -30,7 +31,8 @@ struct Options {
   PasskeySweepOptions sweep;
   std::int64_t trained_segments = 0;
   std::string output = "passkey", config_file;
-  std::optional<std::int64_t> digits;
+  std::optional<std::string> task, values, wording, haystack;
+  std::optional<std::int64_t> digits, keys, asked, values_per_key, hops;
   std::optional<std::string> intro, filler, needle, question;
 };
 
@@ -74,7 +76,41 @@ void add_options(CLI::App& app, Options& options) {
          "config.json")
       ->type_name("FILE")
       ->group("Task");
-  app.add_option("--digits", options.digits, "Digits of the key (default 4)")->group("Task");
+  app.add_option(
+         "--task",
+         options.task,
+         "passkey (the paper's), needle (in any wording), variables (assignments to follow), and "
+         "RULER's single-1, single-2, single-3, multi-key, multi-value, multi-query; default: "
+         "needle where an option of needles is given, else passkey")
+      ->type_name("NAME")
+      ->group("Task");
+  app.add_option("--values", options.values, "What needles hide: digits, words or uuid")
+      ->check(CLI::IsMember({"digits", "words", "uuid"}))
+      ->group("Task");
+  app.add_option("--keys", options.keys, "Needles of different names (variables: chains)")
+      ->group("Task");
+  app.add_option("--asked", options.asked, "How many of the names are asked for")->group("Task");
+  app.add_option("--values-per-key", options.values_per_key, "Needles of each name")->group("Task");
+  app.add_option("--hops", options.hops, "variables: assignments after the first")->group("Task");
+  std::string wordings;
+  for (const std::string& name : needle_template_names()) {
+    wordings += name + ", ";
+  }
+  app.add_option(
+         "--template",
+         options.wording,
+         "Wording of needles: " + wordings +
+             "or a JSON file with `needle`, `question`, `questions`")
+      ->type_name("NAME|FILE")
+      ->group("Task");
+  app.add_option(
+         "--haystack",
+         options.haystack,
+         "Needles stand in this text (a token file or plain text) in place of a repeated filler")
+      ->type_name("FILE")
+      ->group("Task");
+  app.add_option("--digits", options.digits, "Digits of the values (passkey 4, needles 7)")
+      ->group("Task");
   app.add_option("--intro", options.intro, "Text at the start")->group("Task");
   app.add_option("--filler", options.filler, "Text that repeats")->group("Task");
   app.add_option("--needle", options.needle, "Text that tells the key, as {key}")->group("Task");
@@ -138,6 +174,84 @@ DatasetConfig dataset_of(const Options& options, const TrainedTask& trained) {
   return dataset;
 }
 
+bool is_about_needles(const Options& options) {
+  return options.values || options.keys || options.asked || options.values_per_key ||
+         options.wording || options.haystack;
+}
+
+/// The text that needles stand in, as tokens, and what it is.
+void take_haystack(SweepTaskConfig& task, const std::string& path, const Tokenizer& tokenizer) {
+  if (path.ends_with(".safetensors")) {
+    const TokenFile file(path);
+    file.require_tokenizer(tokenizer);
+    constexpr std::int64_t kMostTokens = 1 << 26; // 256 MiB of ids
+    task.haystack.resize(static_cast<std::size_t>(std::min(file.num_tokens(), kMostTokens)));
+    file.read(0, task.haystack);
+    task.haystack_name = file.fingerprint();
+  } else {
+    tokenizer.encode(read_file(path), task.haystack);
+    task.haystack_name = path + ", " + std::to_string(task.haystack.size()) + " tokens";
+  }
+  if (task.haystack.empty()) {
+    throw ConfigError("--haystack", "must hold text", path);
+  }
+}
+
+/// Options that a task has no use for are a mistake.
+void refuse_for_passkey(const Options& options) {
+  const auto refuse = [](const char* option, bool given) {
+    if (given) {
+      throw ConfigError(option, "is not for task `passkey`", {}, "add --task needle");
+    }
+  };
+  refuse("--values", options.values.has_value());
+  refuse("--keys", options.keys.has_value());
+  refuse("--asked", options.asked.has_value());
+  refuse("--values-per-key", options.values_per_key.has_value());
+  refuse("--template", options.wording.has_value());
+  refuse("--haystack", options.haystack.has_value());
+}
+
+SweepTaskConfig
+task_of(const Options& options, const TrainedTask& trained, const Tokenizer& tokenizer) {
+  const std::string name = options.task.value_or(is_about_needles(options) ? "needle" : "passkey");
+  SweepTaskConfig task = sweep_task_config(name);
+  if (options.hops && name != "variables") {
+    throw ConfigError("--hops", "is for --task variables", std::to_string(*options.hops));
+  }
+  if (name == "passkey") {
+    refuse_for_passkey(options);
+    task.passkey = dataset_of(options, trained);
+    return task;
+  }
+  if (options.wording) {
+    task.texts = needle_template(*options.wording);
+  }
+  if (options.values) {
+    task.values = *options.values == "words"  ? NeedleValue::kWords
+                  : *options.values == "uuid" ? NeedleValue::kUuid
+                                              : NeedleValue::kDigits;
+  }
+  const auto take = [](const auto& from, auto& to) {
+    if (from) {
+      to = *from;
+    }
+  };
+  take(options.keys, task.keys);
+  take(options.asked, task.asked);
+  take(options.values_per_key, task.values_per_key);
+  take(options.digits, task.digits);
+  take(options.hops, task.hops);
+  take(options.intro, task.texts.intro);
+  take(options.needle, task.texts.needle);
+  take(options.question, task.texts.question);
+  take(options.filler, task.filler);
+  if (options.haystack) {
+    take_haystack(task, *options.haystack, tokenizer);
+  }
+  return task;
+}
+
 int run(Options options, bool segments_given) {
   Prefill prefill(options.model);
   const LoadedModel& model = prefill.model();
@@ -159,21 +273,16 @@ int run(Options options, bool segments_given) {
 
   const TrainedTask trained =
       options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file);
-  const DatasetConfig dataset = dataset_of(options, trained);
-  const PasskeyTask task(dataset, model.tokenizer, model.tokenizer_policy.begins_with_bos());
-  const auto text = [](const std::optional<std::string>& value) {
-    return value.value_or("(the paper's)");
-  };
+  const SweepTaskConfig task_config = task_of(options, trained, *model.tokenizer);
+  const auto task =
+      make_sweep_task(task_config, model.tokenizer, model.tokenizer_policy.begins_with_bos());
   options.sweep.identity = {
       {"model", model_hash(model.parameters)},
       {"tokenizer", model.tokenizer->hash()},
-      {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))},
-      {"digits", std::to_string(dataset.digits)},
-      {"intro", text(dataset.intro)},
-      {"filler", text(dataset.filler)},
-      {"needle", text(dataset.needle)},
-      {"question", text(dataset.question)}};
-  PasskeyReportOptions report{.model = model_name(options.model), .segment_length = L};
+      {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))}};
+  options.sweep.identity.merge(task->identity());
+  PasskeyReportOptions report{
+      .model = model_name(options.model), .task = task_config.task, .segment_length = L};
   const std::int64_t trained_segments =
       options.trained_segments > 0 ? options.trained_segments : trained.segments;
   if (trained_segments > 0 && L > 0) {
@@ -202,7 +311,7 @@ int run(Options options, bool segments_given) {
         static_cast<long long>(cell.trials),
         cell.seconds);
   };
-  const std::vector<PasskeyCell> cells = run_passkey_sweep(options.sweep, task, answer, show);
+  const std::vector<PasskeyCell> cells = run_passkey_sweep(options.sweep, *task, answer, show);
   std::fputs(table_text(passkey_table(cells, report)).c_str(), stdout);
   write_report(options.output + "/passkey.json", passkey_json(cells, options.sweep, report));
   write_report(options.output + "/passkey.csv", table_csv(passkey_cell_table(cells, report)));
@@ -215,8 +324,8 @@ int run(Options options, bool segments_given) {
 std::function<int()> add_passkey_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "passkey",
-      "Hides a number in a long text and asks for it at the end: accuracy by length and depth "
-      "(exact match of the digits, generated token by token, greedily)");
+      "Hides something in a long text and asks for it at the end: accuracy by length and depth "
+      "(exact match, generated token by token, greedily)");
   const auto options = std::make_shared<Options>();
   add_options(*command, *options);
   return [command, options] { return run(*options, command->count("--segments") > 0); };

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "fcc/data/passkey.h"
 #include "fcc/eval/plot.h"
 #include "fcc/eval/report.h"
+#include "fcc/eval/sweep_task.h"
 
 namespace fcc {
 
@@ -20,10 +20,10 @@ struct PasskeySweepOptions {
   std::vector<double> depths;               ///< share of the filler before the needle, 0..1
   std::int64_t trials = 20;                 ///< samples a cell
   std::int64_t batch_size = 64;             ///< prompts that run at once, at most
-  std::uint64_t seed = 1;                   ///< of the digits
+  std::uint64_t seed = 1;                   ///< of what is drawn
   std::filesystem::path log;                ///< JSON lines of the finished cells
-  /// What else the results depend on (hashes of model and tokenizer, texts, dtype): a log made with
-  /// other values is refused by name.
+  /// What else the results depend on (hashes of model and tokenizer, dtype, the task's `identity`):
+  /// a log made with other values is refused by name.
   std::map<std::string, std::string> identity;
 };
 
@@ -31,8 +31,8 @@ struct PasskeySweepOptions {
 struct PasskeyCell {
   std::int64_t length_tokens = 0;
   double depth = 0.0;
-  std::int64_t trials = 0;
-  std::int64_t correct = 0; ///< answers that match exactly
+  std::int64_t trials = 0;  ///< values asked for: of some tasks several a sample
+  std::int64_t correct = 0; ///< of those, the ones that were said exactly
   double seconds = 0.0;
 
   double accuracy() const {
@@ -40,31 +40,38 @@ struct PasskeyCell {
   }
 };
 
+/// Wilson's interval of 95 % for a share of which `correct` of `trials` were seen.
+struct Interval {
+  double low = 0.0, high = 1.0;
+};
+Interval wilson_interval(std::int64_t correct, std::int64_t trials);
+
 /// Continues prompts of equal length by `num_tokens` tokens each, greedily: rows of ids.
 using AnswerFunction = std::function<std::vector<std::vector<std::int32_t>>(
     const std::vector<std::vector<std::int32_t>>& prompts,
     std::int64_t num_tokens)>;
 
 /// Runs the cells that the log lacks, shortest first, and returns all of them in the order of
-/// lengths, then depths. Deterministic by seed: a sweep that was killed and started again ends with
-/// the same cells as one that was not. `on_cell` (may be empty) is told of each cell as it ends.
-/// Lengths and depths may be added to an existing log.
-/// Errors: `ConfigError` on options out of range, a length too short for the task, or a log made
-/// with other settings.
+/// lengths, then depths. Every cell draws anew (names, values, places), from the seed, its length
+/// and its depth alone: a sweep that was killed and started again ends with the same cells as one
+/// that was not. `on_cell` (may be empty) is told of each cell as it ends. Lengths and depths may
+/// be added to an existing log. Errors: `ConfigError` on options out of range, a length too short
+/// for the task, or a log made with other settings.
 std::vector<PasskeyCell> run_passkey_sweep(
     const PasskeySweepOptions& options,
-    const PasskeyTask& task,
+    const SweepTask& task,
     const AnswerFunction& answer,
     const std::function<void(const PasskeyCell& cell, std::size_t done, std::size_t all)>& on_cell);
 
 /// How a sweep's lengths are shown: in segments where they divide, and the trained length.
 struct PasskeyReportOptions {
   std::string model;               ///< for the title
+  std::string task = "passkey";    ///< the same
   std::int64_t segment_length = 0; ///< L, tokens; 0: lengths are shown in tokens
   std::optional<std::int64_t> trained_length_tokens = std::nullopt; ///< marked in the picture
 };
 
-/// Accuracy in percent: a row per length, a column per depth, the mean last.
+/// Accuracy in percent: a row per length, a column per depth, then the mean and its interval.
 Table passkey_table(const std::vector<PasskeyCell>& cells, const PasskeyReportOptions& options);
 
 /// One row per cell, for spreadsheets.

@@ -30,14 +30,15 @@ struct RunEstimate {
     std::string name;
     std::int64_t steps = 0; ///< at most, with `until`
     bool may_end_early = false;
-    double tokens = 0; ///< expected, prefixes too
+    double tokens = 0;               ///< expected, prefixes too
+    std::int64_t segment_length = 0; ///< tokens
   };
   ParameterCounts parameters;
   std::vector<Stage> stages;
   std::int64_t checkpoint_copy_bytes = 0; ///< in main memory; 0: none is made
   MemoryEstimate memory;      ///< of the step that takes most, by the execution that will run
   std::string fullest_stage;  ///< which that is
-  double flops_per_token = 0; ///< forward and backward
+  double flops_per_token = 0; ///< forward and backward, the mean over all tokens
 
   double tokens() const;
 };

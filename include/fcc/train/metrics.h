@@ -22,8 +22,9 @@ struct StepReport {
   double grad_norm = 0; ///< before clipping
   bool skipped = false; ///< not finite: no update was made
   std::int64_t num_segments = 0, num_prefix_segments = 0;
-  std::int64_t tokens_seen = 0; ///< in all steps so far, prefixes too
-  double padded_share = 0;      ///< of this step's tokens: documents that start on segment borders
+  std::int64_t segment_length = 0; ///< tokens
+  std::int64_t tokens_seen = 0;    ///< in all steps so far, prefixes too
+  double padded_share = 0; ///< of this step's tokens: documents that start on segment borders
 };
 
 /// What one validation data set gave; losses are in nats per token.

@@ -89,7 +89,7 @@ class Trainer {
   /// One step of the optimizer. Reads losses and norm back once (that synchronises a GPU).
   StepReport step();
 
-  /// Losses on the validation data sets; changes nothing.
+  /// Losses on the validation data sets, in segments as long as the last step's; changes nothing.
   std::vector<ValidationReport> validate();
 
   TrainerState state() const;
@@ -136,7 +136,7 @@ class Trainer {
   std::int64_t tokens_seen_ = 0;
   std::vector<CourseChange> course_changes_;
   std::optional<double> best_validation_;
-  std::int64_t segment_length_ = 0;
+  std::int64_t segment_length_ = 0; ///< of the last step; 0 before the first
 };
 
 } // namespace fcc
