@@ -46,24 +46,28 @@ Liveness::~Liveness() {
   }
   changed_.notify_all();
   thread_.join();
-  if (!failure()) {
-    try {
-      store_->add(done_key(rank_), 1);
-    } catch (const std::exception&) {
-      // Rank 0 has left with the store: then no one asks any more.
-    }
+  try {
+    store_->add(done_key(rank_), 1);
+  } catch (const std::exception&) {
+    // Rank 0 has left with the store: then no one asks any more.
   }
 }
 
 std::optional<std::string> Liveness::failure() const {
   const std::lock_guard lock(mutex_);
+  if (!failure_ && Clock::now() - last_answer_.load() > silence_ + 4 * kInterval) {
+    return "rank 0 has ended or hangs: the ranks' meeting point has not answered for " +
+           seconds_text(silence_);
+  }
   return failure_;
 }
 
 std::optional<std::string> Liveness::failure_soon() const {
-  std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, silence_ + 4 * kInterval, [this] { return failure_.has_value(); });
-  return failure_;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, silence_ + 6 * kInterval, [this] { return failure_.has_value(); });
+  }
+  return failure();
 }
 
 void Liveness::set_failure(std::string failure) {
@@ -79,8 +83,10 @@ void Liveness::set_failure(std::string failure) {
 void Liveness::report(const std::string& failure) noexcept {
   std::string first = failure;
   try {
-    const std::lock_guard lock(store_mutex_);
-    first = store_->compareSet(kFailure, "", failure);
+    const std::unique_lock lock(store_mutex_, 4 * kInterval);
+    if (lock.owns_lock()) {
+      first = store_->compareSet(kFailure, "", failure);
+    }
   } catch (const std::exception&) {
     // Without a store the others find out by themselves.
   }
@@ -115,6 +121,7 @@ void Liveness::watch() {
     try {
       const std::lock_guard lock(store_mutex_);
       look_once();
+      last_answer_ = Clock::now();
     } catch (const std::exception&) {
       set_failure("rank 0 has ended: the ranks' meeting point does not answer");
       return;
@@ -139,7 +146,8 @@ void Liveness::look_once() {
   for (std::int64_t rank = 0; rank < size_; ++rank) {
     const auto i = static_cast<std::size_t>(rank);
     const std::int64_t count = store_->add(count_key(rank), 0);
-    if (count != counts_[i] || slept || rank == rank_) {
+    // One that has not come yet is for those who meet it to wait for.
+    if (count == 0 || count != counts_[i] || slept || rank == rank_) {
       counts_[i] = count;
       moved_[i] = now;
     } else if (now - moved_[i] > silence_ && store_->add(done_key(rank), 0) == 0) {

@@ -26,12 +26,14 @@ class Liveness {
       std::int64_t rank,
       std::int64_t size,
       std::chrono::milliseconds silence);
-  /// Says first that this rank is done, unless it failed: no one will miss it.
+  /// Says first that this rank is done: no one will miss it. Not after a failure: the thread may
+  /// hang with the store, and the object is left to the end of the process.
   ~Liveness();
   Liveness(const Liveness&) = delete;
   Liveness& operator=(const Liveness&) = delete;
 
-  /// Which rank failed, and why, as soon as it is known.
+  /// Which rank failed, and why, as soon as it is known. A store that does not answer is a failure
+  /// of rank 0, which holds it.
   std::optional<std::string> failure() const;
 
   /// The same, waiting for it for as long as a silent rank takes to be noticed.
@@ -54,7 +56,7 @@ class Liveness {
   void set_failure(std::string failure);
 
   c10::intrusive_ptr<c10d::Store> store_;
-  mutable std::mutex store_mutex_;
+  std::timed_mutex store_mutex_; ///< held while the store is asked: for ever, if it hangs
   std::int64_t rank_, size_;
   std::chrono::milliseconds silence_;
   mutable std::mutex mutex_;
@@ -64,6 +66,7 @@ class Liveness {
   std::vector<std::int64_t> counts_;     ///< last seen, of each rank; the thread's own
   std::vector<Clock::time_point> moved_; ///< when they were seen to change
   Clock::time_point last_look_;
+  std::atomic<Clock::time_point> last_answer_{Clock::now()};
   std::thread thread_; // last: it uses all of the above
 };
 

@@ -79,7 +79,11 @@ class C10dRanks : public Communicator {
       : Communicator(settings.rank, settings.size),
         settings_(settings),
         store_(open_store(settings, settings.hosts_store)),
-        liveness_(open_store(settings, false), settings.rank, settings.size, settings.silence) {
+        liveness_(std::make_unique<Liveness>(
+            open_store(settings, false),
+            settings.rank,
+            settings.size,
+            settings.silence)) {
     guarded([&] {
       wait_for_all();
       gloo_ = open_gloo(settings, store_);
@@ -98,17 +102,16 @@ class C10dRanks : public Communicator {
 
   ~C10dRanks() override {
     if (std::uncaught_exceptions() > exceptions_before_) {
-      liveness_.report("rank " + std::to_string(rank()) + " failed");
+      liveness_->report("rank " + std::to_string(rank()) + " failed");
     }
-    if (liveness_.failure()) {
-      if (settings_.hosts_store) {
-        liveness_.let_others_read();
-      }
+    if (liveness_->failure()) {
+      let_others_read();
       // Threads of theirs may wait for ranks that are gone: left to the end of the process.
       gloo_.release();
+      [[maybe_unused]] const Liveness* watching = liveness_.release();
       [[maybe_unused]] const DeviceRanks* left = device_ranks_.release();
     } else if (settings_.hosts_store) {
-      liveness_.wait_for_others(settings_.silence);
+      liveness_->wait_for_others(settings_.silence);
     }
   }
 
@@ -184,20 +187,29 @@ class C10dRanks : public Communicator {
     });
   }
   std::optional<std::string> failure() const override {
-    return liveness_.failure();
+    return liveness_->failure();
   }
   void abort(const std::string& reason) noexcept override {
     try {
-      liveness_.report("rank " + std::to_string(rank()) + " failed: " + first_line(reason));
+      liveness_->report("rank " + std::to_string(rank()) + " failed: " + first_line(reason));
     } catch (const std::exception&) {
       // No memory for a message: the others notice the silence.
     }
+    let_others_read();
     if (device_ranks_) {
       device_ranks_->abort();
     }
   }
 
  private:
+  /// The store goes with this process, if it has it.
+  void let_others_read() noexcept {
+    if (settings_.hosts_store && !have_read_) {
+      liveness_->let_others_read();
+      have_read_ = true;
+    }
+  }
+
   /// Queues the work on the GPU.
   template <typename Work>
   void on_gpu(const Work& work) {
@@ -223,16 +235,17 @@ class C10dRanks : public Communicator {
     } catch (const Error&) {
       throw;
     } catch (const std::exception& error) {
-      const auto failure = liveness_.failure_soon();
+      const auto failure = liveness_->failure_soon();
       const std::string reason = first_line(error.what());
       if (!failure) {
-        liveness_.report("rank " + std::to_string(rank()) + " failed: " + reason);
+        liveness_->report("rank " + std::to_string(rank()) + " failed: " + reason);
       }
       throw_failure(failure.value_or("ranks do not reach each other: " + reason));
     }
   }
 
   [[noreturn]] void throw_failure(const std::string& failure) {
+    let_others_read();
     if (device_ranks_) {
       device_ranks_->abort();
     }
@@ -240,15 +253,15 @@ class C10dRanks : public Communicator {
   }
 
   void check_progress(Clock::time_point start) {
-    if (const auto failure = liveness_.failure()) {
+    if (const auto failure = liveness_->failure()) {
       throw_failure(*failure);
     }
     if (Clock::now() - start > settings_.timeout) {
       const std::string text = "rank " + std::to_string(rank()) + " waited for the others for " +
                                std::to_string(settings_.timeout.count() / 1000) +
                                " s, the timeout of the ranks";
-      liveness_.report(text);
-      throw_failure(liveness_.failure().value_or(text));
+      liveness_->report(text);
+      throw_failure(liveness_->failure().value_or(text));
     }
   }
 
@@ -274,24 +287,32 @@ class C10dRanks : public Communicator {
   /// Gloo's own meeting does not notice a rank that ends before it.
   void wait_for_all() {
     const Clock::time_point start = Clock::now();
-    store_->add("here", 1);
-    while (store_->add("here", 0) < size()) {
-      check_progress(start);
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const auto key = [](std::int64_t other) { return "here/" + std::to_string(other); };
+    store_->set(key(rank()), "yes");
+    for (std::int64_t other = 0; other < size(); ++other) {
+      while (!store_->check({key(other)})) {
+        if (Clock::now() - start > settings_.timeout) {
+          liveness_->report(
+              "rank " + std::to_string(other) + " has not come within " +
+              std::to_string(settings_.timeout.count() / 1000) + " s");
+        }
+        check_progress(start);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
     }
   }
 
   void refuse_shared_gpus(at::Device device) {
     const std::vector<std::string> gpus = gather_texts(*this, device_identity(device));
-    for (std::int64_t other = 0; other < size(); ++other) {
-      if (other != rank() &&
-          gpus[static_cast<std::size_t>(other)] == gpus[static_cast<std::size_t>(rank())]) {
-        throw Error(
-            "ranks",
-            "every rank must have a GPU of its own",
-            "ranks " + std::to_string(std::min(rank(), other)) + " and " +
-                std::to_string(std::max(rank(), other)) + " on " + device.str(),
-            "LOCAL_RANK is the number of a rank's GPU, and may differ on one machine only");
+    for (std::size_t first = 0; first < gpus.size(); ++first) {
+      for (std::size_t second = first + 1; second < gpus.size(); ++second) {
+        if (gpus[first] == gpus[second]) {
+          throw Error(
+              "ranks",
+              "every rank must have a GPU of its own",
+              "one for ranks " + std::to_string(first) + " and " + std::to_string(second),
+              "LOCAL_RANK is the number of a rank's GPU on its machine");
+        }
       }
     }
   }
@@ -304,9 +325,10 @@ class C10dRanks : public Communicator {
 
   RankSettings settings_;
   StorePointer store_;
-  Liveness liveness_;
+  std::unique_ptr<Liveness> liveness_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;
   std::unique_ptr<DeviceRanks> device_ranks_;
+  bool have_read_ = false; ///< the others, what this rank reported
   int exceptions_before_ = std::uncaught_exceptions();
 };
 

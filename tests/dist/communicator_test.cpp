@@ -17,56 +17,72 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string failed(const char* what) {
+[[noreturn]] std::string failed(const char* what) {
   throw Error("test", what);
 }
 
 class Ranks : public ::testing::TestWithParam<std::int64_t> {};
 
-TEST_P(Ranks, SumAndGatherAsOneProcessWould) {
-  RankProcesses processes(GetParam(), [](const RankSettings& settings) {
-    const auto ranks = meet_ranks(settings, at::kCPU);
-    const std::int64_t size = ranks->size(), rank = ranks->rank(), n = 113;
-    for (const auto type : {at::kFloat, at::kDouble}) {
-      const at::Tensor base = at::arange(size * n, type);
-      const at::Tensor sum = base * (size * (size + 1) / 2);
+/// What tensors of a device become, on every rank.
+std::string check_sums(const RankSettings& settings, at::Device device) {
+  const auto ranks = meet_ranks(settings, device);
+  const std::int64_t size = ranks->size(), rank = ranks->rank(), n = 113;
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const at::TensorOptions type = at::TensorOptions(device).dtype(dtype);
+    const at::Tensor base = at::arange(size * n, type);
+    const at::Tensor sum = base * (size * (size + 1) / 2);
 
-      const at::Tensor all = base * (rank + 1);
-      ranks->all_reduce(all);
-      if (!at::equal(all, sum)) {
-        return failed("all_reduce");
-      }
-      const at::Tensor part = at::zeros({n}, type), whole = base * (rank + 1);
-      ranks->reduce_scatter(whole, part);
-      if (!at::equal(part, sum.narrow(0, rank * n, n))) {
-        return failed("reduce_scatter");
-      }
-      const at::Tensor own = whole.narrow(0, rank * n, n); // in place
-      ranks->reduce_scatter(whole, own);
-      if (!at::equal(own, part)) {
-        return failed("reduce_scatter in place");
-      }
-      const at::Tensor gathered = at::zeros({size * n}, type);
-      ranks->all_gather(part, gathered);
-      if (!at::equal(gathered, sum)) {
-        return failed("all_gather");
-      }
-      const at::Tensor in_place = at::zeros({size * n}, type);
-      in_place.narrow(0, rank * n, n).copy_(part);
-      ranks->all_gather(in_place.narrow(0, rank * n, n), in_place);
-      if (!at::equal(in_place, sum)) {
-        return failed("all_gather in place");
-      }
-      const at::Tensor given = at::full({n}, static_cast<double>(rank + 7), type);
-      ranks->broadcast(given);
-      if (!at::equal(given, at::full({n}, 7.0, type))) {
-        return failed("broadcast");
-      }
+    const at::Tensor all = base * (rank + 1);
+    ranks->all_reduce(all);
+    if (!at::equal(all, sum)) {
+      return failed("all_reduce");
     }
-    ranks->barrier();
-    return std::string();
-  });
-  processes.texts();
+    const at::Tensor part = at::zeros({n}, type), whole = base * (rank + 1);
+    ranks->reduce_scatter(whole, part);
+    if (!at::equal(part, sum.narrow(0, rank * n, n))) {
+      return failed("reduce_scatter");
+    }
+    const at::Tensor own = whole.narrow(0, rank * n, n); // in place
+    ranks->reduce_scatter(whole, own);
+    if (!at::equal(own, part)) {
+      return failed("reduce_scatter in place");
+    }
+    const at::Tensor gathered = at::zeros({size * n}, type);
+    ranks->all_gather(part, gathered);
+    if (!at::equal(gathered, sum)) {
+      return failed("all_gather");
+    }
+    const at::Tensor in_place = at::zeros({size * n}, type);
+    in_place.narrow(0, rank * n, n).copy_(part);
+    ranks->all_gather(in_place.narrow(0, rank * n, n), in_place);
+    if (!at::equal(in_place, sum)) {
+      return failed("all_gather in place");
+    }
+    const at::Tensor given = at::full({n}, static_cast<double>(rank + 7), type);
+    ranks->broadcast(given);
+    if (!at::equal(given, at::full({n}, 7.0, type))) {
+      return failed("broadcast");
+    }
+  }
+  ranks->wait_for_device();
+  ranks->barrier();
+  return {};
+}
+
+TEST_P(Ranks, SumAndGatherAsOneProcessWould) {
+  RankProcesses(GetParam(), [](const RankSettings& settings) {
+    return check_sums(settings, at::kCPU);
+  }).texts();
+}
+
+TEST(RanksOnGpus, SumAndGatherAsOneProcessWould) {
+  // Looked up without CUDA, which a process must not have started before it forks.
+  if (!std::filesystem::exists("/dev/nvidia1")) {
+    GTEST_SKIP() << "needs two GPUs";
+  }
+  RankProcesses(2, [](const RankSettings& settings) {
+    return check_sums(settings, {at::kCUDA, static_cast<at::DeviceIndex>(settings.rank)});
+  }).texts();
 }
 
 TEST_P(Ranks, HandTextsAndNumbersToAll) {
@@ -126,6 +142,8 @@ TEST(OneProcess, IsItsOwnSum) {
 std::string sum_for_ever(const RankSettings& settings) {
   const auto ranks = meet_ranks(settings, at::kCPU);
   const at::Tensor values = at::zeros({1000}, at::kDouble);
+  ranks->all_reduce(values);
+  RankProcesses::tell_met(settings);
   while (true) {
     ranks->all_reduce(values);
   }
@@ -153,7 +171,7 @@ TEST_P(Vanishing, OfAKilledRankEndsTheOthersAndIsNamed) {
   RankSettings settings = RankProcesses::settings_for_tests();
   settings.silence = std::chrono::seconds(2);
   RankProcesses processes(3, sum_for_ever, settings);
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  processes.wait_until_met();
   processes.send(GetParam(), SIGKILL);
   const Clock::time_point start = Clock::now();
   for (std::size_t rank = 0; rank < 3; ++rank) {
@@ -170,16 +188,23 @@ TEST_P(Vanishing, OfAKilledRankEndsTheOthersAndIsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(Each, Vanishing, ::testing::Values(0, 1, 2));
 
-TEST(Failure, OfAStoppedRankIsNoticedByItsSilence) {
+class Stopping : public ::testing::TestWithParam<std::size_t> {};
+
+TEST_P(Stopping, OfARankIsNoticedByItsSilence) {
   RankSettings settings = RankProcesses::settings_for_tests();
   settings.silence = std::chrono::seconds(2);
   RankProcesses processes(2, sum_for_ever, settings);
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  processes.send(1, SIGSTOP);
-  EXPECT_EQ(processes.wait(0), 1);
-  EXPECT_NE(processes.text(0).find("rank 1 has ended or hangs"), std::string::npos)
-      << processes.text(0);
+  processes.wait_until_met();
+  const std::size_t stopped = GetParam(), other = 1 - stopped;
+  processes.send(stopped, SIGSTOP);
+  EXPECT_EQ(processes.wait(other), 1);
+  EXPECT_NE(
+      processes.text(other).find("rank " + std::to_string(stopped) + " has ended or hangs"),
+      std::string::npos)
+      << processes.text(other);
 }
+
+INSTANTIATE_TEST_SUITE_P(Each, Stopping, ::testing::Values(0, 1));
 
 TEST(Failure, OfARankThatNeverCallsIsATimeout) {
   RankSettings settings = RankProcesses::settings_for_tests();
@@ -214,7 +239,8 @@ TEST(Meeting, NamesARankThatDoesNotCome) {
       },
       settings);
   EXPECT_EQ(processes.wait(0), 1);
-  EXPECT_NE(processes.text(0).find("rank 1 has ended"), std::string::npos) << processes.text(0);
+  EXPECT_NE(processes.text(0).find("rank 1 has not come within 2 s"), std::string::npos)
+      << processes.text(0);
 }
 
 TEST(Meeting, NamesThePortThatSomeoneElseHas) {

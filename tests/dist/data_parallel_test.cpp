@@ -292,11 +292,13 @@ TEST(WrongStarts, RefuseAnOptimizerOfWholeMatricesByName) {
 }
 
 TEST(WrongStarts, RefuseOneNamedGpuForSeveralRanks) {
+  RankSettings settings;
+  settings.local_rank = 7;
   EngineSection engine;
   engine.device = "cuda:0";
-  EXPECT_THROW(device_of_rank(engine, {.local_rank = 0}), ConfigError);
+  EXPECT_THROW(device_of_rank(engine, settings), ConfigError);
   engine.device = "cpu";
-  EXPECT_TRUE(device_of_rank(engine, {.local_rank = 7}).is_cpu());
+  EXPECT_TRUE(device_of_rank(engine, settings).is_cpu());
 }
 
 TEST(Memory, OfTheOptimizerIsSharedOut) {

@@ -43,6 +43,8 @@ class RankProcesses {
 
   RankProcesses(std::int64_t size, const Body& body, RankSettings common = settings_for_tests()) {
     common.size = size;
+    EXPECT_EQ(pipe(met_), 0);
+    common.attempt = std::to_string(met_[1]); // any text will do, and this one reaches the body
     for (std::int64_t rank = 0; rank < size; ++rank) {
       const pid_t process = fork();
       if (process == 0) {
@@ -55,6 +57,8 @@ class RankProcesses {
     }
   }
   ~RankProcesses() {
+    close(met_[0]);
+    close(met_[1]);
     for (const pid_t process : processes_) {
       if (process > 0) {
         kill(process, SIGKILL);
@@ -75,6 +79,18 @@ class RankProcesses {
 
   void send(std::size_t rank, int signal) const {
     kill(processes_[rank], signal);
+  }
+
+  /// Waits until every rank has called `tell_met`.
+  void wait_until_met() const {
+    for (std::size_t rank = 0; rank < processes_.size(); ++rank) {
+      char byte = 0;
+      ASSERT_EQ(read(met_[0], &byte, 1), 1);
+    }
+  }
+  static void tell_met(const RankSettings& settings) {
+    const int pipe_end = std::stoi(settings.attempt);
+    ASSERT_EQ(write(pipe_end, "m", 1), 1);
   }
 
   /// Waits for a rank's end: its exit code, or minus the signal that ended it.
@@ -117,6 +133,7 @@ class RankProcesses {
     return folder_ / ("rank-" + std::to_string(rank));
   }
 
+  int met_[2] = {-1, -1};
   TemporaryFolder folder_;
   std::vector<pid_t> processes_;
 };

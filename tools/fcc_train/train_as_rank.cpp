@@ -1,6 +1,5 @@
 #include "fcc_train/train_as_rank.h"
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -8,9 +7,11 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "common/interrupt.h"
 #include "fcc/config/write_config.h"
@@ -141,14 +142,17 @@ int train_as_rank(
   if (settings.rank != 0) {
     set_log_level(LogLevel::kError); // one log, of rank 0
   }
+  // Of NVLink; where a container lacks the rights to it, the ranks would hang.
+  setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
   const std::shared_ptr<Communicator> ranks =
       meet_ranks(settings, device_of_rank(config.engine, settings));
-  const LastResort last_resort(ranks);
+  auto last_resort = std::make_unique<LastResort>(ranks);
   try {
     return ended(run(config, ranks, options));
   } catch (const std::exception& error) {
     ranks->abort(error.what());
     keep_error(config, settings.rank, error.what());
+    [[maybe_unused]] const LastResort* kept = last_resort.release(); // watches the way out, too
     throw;
   }
 }
