@@ -19,8 +19,9 @@ MAY_INCLUDE = {
     "ops": {"core", "config"},
     "model": {"core", "config", "io", "ops"},
     "engine": {"core", "config", "ops", "model"},
+    "dist": {"core"},
     "optim": {"core", "config", "ops", "model"},
-    "train": {"core", "config", "io", "text", "data", "ops", "model", "engine", "optim"},
+    "train": {"core", "config", "io", "text", "data", "ops", "model", "engine", "dist", "optim"},
     "generate": {"core", "config", "io", "text", "ops", "model", "engine"},
     "eval": {"core", "config", "io", "text", "data", "ops", "model", "engine", "generate"},
 }

@@ -1,5 +1,8 @@
 // fcc-train: trains a model as a configuration file says.
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -17,11 +20,13 @@
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
+#include "fcc/dist/rank_settings.h"
 #include "fcc/io/files.h"
 #include "fcc/train/card.h"
 #include "fcc/train/resume.h"
 #include "fcc/train/trainer.h"
 #include "fcc_train/dry_run.h"
+#include "fcc_train/train_as_rank.h"
 
 namespace {
 
@@ -33,6 +38,8 @@ struct Arguments {
   std::optional<std::string> resume;
   int interrupted_exit = 0;
   std::string card, shape;
+  std::optional<std::int64_t> num_ranks;
+  std::int64_t rank_timeout = 600;
   bool new_course = false;
   bool dry_run = false;
 
@@ -60,26 +67,37 @@ constexpr const char* kExamples =
     "checkpoint and exits with 0, or the code of --interrupted-exit; another one after a second\n"
     "ends at once. A reader of the log that goes away (| head) does not end the training.\n"
     "\n"
+    "Several GPUs: one process each, started by torchrun, srun or mpirun, or with RANK,\n"
+    "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; they share the rows of each batch.\n"
+    "\n"
     "Exit codes: 0 done, or stopped with a checkpoint (see --interrupted-exit), 1 a failure, 2 a "
     "wrong configuration or\n"
     "command line.";
 
-/// Returns the exit code.
+/// Logs how the run ended, and returns the exit code.
+int report_end(fcc::Trainer::End end, const fcc::RunConfig& config, const Arguments& arguments) {
+  if (end == fcc::Trainer::End::kStopped) {
+    fcc::log(
+        fcc::LogLevel::kInfo,
+        "stopped on a signal; the checkpoint is saved: go on with --resume auto");
+    return arguments.interrupted_exit;
+  }
+  fcc::log(
+      fcc::LogLevel::kInfo,
+      "done: the model is in " + (fs::path(config.output) / "final").string());
+  return 0;
+}
+
 int train(
     const fcc::RunConfig& config,
     const fcc::RunDirectory& directory,
     const Arguments& arguments) {
   const std::optional<fs::path> checkpoint = fcc::find_checkpoint(directory, arguments.resume);
   fcc::Trainer trainer(config, fcc::make_trainer_parts(config, checkpoint));
-  if (trainer.run(directory, checkpoint, fcc::tools::interrupted(), arguments.course()) ==
-      fcc::Trainer::End::kStopped) {
-    fcc::log(
-        fcc::LogLevel::kInfo,
-        "stopped on a signal; the checkpoint is saved: go on with --resume auto");
-    return arguments.interrupted_exit;
-  }
-  fcc::log(fcc::LogLevel::kInfo, "done: the model is in " + (directory.root() / "final").string());
-  return 0;
+  return report_end(
+      trainer.run(directory, checkpoint, fcc::tools::interrupted(), arguments.course()),
+      config,
+      arguments);
 }
 
 std::string card_names() {
@@ -98,6 +116,13 @@ void check_arguments(const Arguments& arguments) {
   if (arguments.new_course && !arguments.resume) {
     throw fcc::ConfigError("--new-course", "is for runs that go on: add --resume auto");
   }
+  if (arguments.num_ranks && !arguments.dry_run) {
+    throw fcc::ConfigError(
+        "--ranks",
+        "is for plans: add --dry-run",
+        std::to_string(*arguments.num_ranks),
+        "a run takes its ranks from torchrun, srun, mpirun or RANK and WORLD_SIZE");
+  }
   for (const auto& [option, value] :
        {std::pair("--for", &arguments.card), std::pair("--shape", &arguments.shape)}) {
     if (!value->empty() && !arguments.dry_run) {
@@ -107,6 +132,7 @@ void check_arguments(const Arguments& arguments) {
 }
 
 int train_or_plan(const Arguments& arguments) {
+  auto settings = fcc::read_rank_settings(fcc::tools::environment_variable);
   const auto config = fcc::read_config<fcc::RunConfig>(
       fcc::read_file(arguments.config), arguments.config, arguments.overrides);
   if (arguments.dry_run) {
@@ -116,7 +142,8 @@ int train_or_plan(const Arguments& arguments) {
          .resume = arguments.resume,
          .course = arguments.course(),
          .card = arguments.card,
-         .shape = arguments.shape});
+         .shape = arguments.shape,
+         .num_ranks = arguments.num_ranks.value_or(settings ? settings->size : 1)});
   }
   fcc::tools::outlive_readers();
   // Before data and weights are read: a signal in that time is no less a wish to stop and go on.
@@ -126,6 +153,15 @@ int train_or_plan(const Arguments& arguments) {
   if (config.model.path && fcc::is_same_path(config.output, *config.model.path)) {
     throw fcc::ConfigError(
         "output", "must not be model.path", config.output, "the model would be written over");
+  }
+  if (settings) {
+    settings->timeout = std::chrono::seconds(arguments.rank_timeout);
+    settings->silence = std::min(settings->silence, settings->timeout);
+    return fcc::tools::train_as_rank(
+        config,
+        *settings,
+        {.resume = arguments.resume, .course = arguments.course()},
+        [&](fcc::Trainer::End end) { return report_end(end, config, arguments); });
   }
   const fcc::RunDirectory directory(config.output);
   fcc::log_to_file((directory.root() / "log.txt").c_str());
@@ -183,6 +219,18 @@ int main(int argc, char** argv) {
          arguments.shape,
          "With --dry-run: the preset to plan with where model.path is not there")
       ->type_name("PRESET");
+  app.add_option(
+         "--ranks",
+         arguments.num_ranks,
+         "With --dry-run: the number of ranks (GPUs) that share the run; memory is then of each")
+      ->check(fcc::tools::whole_number(1, 65536))
+      ->type_name("N");
+  app.add_option(
+         "--rank-timeout",
+         arguments.rank_timeout,
+         "Of several ranks: seconds that one may wait for the others (600)")
+      ->check(fcc::tools::whole_number(1, 86400))
+      ->type_name("SECONDS");
   app.add_flag(
       "--dry-run",
       arguments.dry_run,

@@ -6,6 +6,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "fcc/core/error.h"
 
@@ -16,6 +17,11 @@ std::int64_t num_gpus() {
   return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
 }
 
+/// The first one, unless the process has chosen another one for itself.
+at::Device current_gpu() {
+  return c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
+}
+
 } // namespace
 
 c10::Device device_from_name(const std::string& name, const std::string& where) {
@@ -23,7 +29,10 @@ c10::Device device_from_name(const std::string& name, const std::string& where) 
     return at::kCPU;
   }
   if (name == "auto") {
-    return num_gpus() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+    return num_gpus() > 0 ? current_gpu() : at::Device(at::kCPU);
+  }
+  if (name == "cuda" && num_gpus() > 0) {
+    return current_gpu();
   }
   std::string index = name == "cuda" ? "0" : "";
   if (name.starts_with("cuda:")) {

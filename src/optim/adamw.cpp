@@ -238,6 +238,7 @@ std::int64_t adamw_scratch_bytes(std::int64_t count, ComputeDType dtype, at::Dev
 
 constinit const OptimizerMaker kAdamWMaker = {
     .kind = OptimKind::kAdamW,
+    .by_element = true,
     .plan = plan_adamw,
     .make = [](const OptimSection& config,
                FlatParameters& parameters,

@@ -11,6 +11,7 @@ namespace fcc {
 /// How a kind of optimizer is planned and made.
 struct OptimizerMaker {
   OptimKind kind;
+  bool by_element; ///< what an element becomes depends on that element alone
   OptimizerPlan (*plan)(
       const OptimSection& config,
       const FlatParameters& layout,

@@ -209,6 +209,7 @@ class Muon : public Optimizer {
 
 constinit const OptimizerMaker kMuonMaker = {
     .kind = OptimKind::kMuon,
+    .by_element = false,
     .plan = plan_muon,
     .make = [](const OptimSection& config, FlatParameters& parameters, const OptimizerPlan& plan)
         -> std::unique_ptr<Optimizer> { return std::make_unique<Muon>(config, parameters, plan); }};

@@ -1,5 +1,7 @@
 #include "fcc/optim/optimizer.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
@@ -29,7 +31,63 @@ ComputeDType dtype_of(const FlatParameters& parameters) {
   return narrow ? ComputeDType::kBFloat16 : ComputeDType::kFloat32;
 }
 
+/// Where `first` … lies among the values of `state`, whose ranges hold it.
+at::Tensor values_at(const OptimizerState& state, const FlatRange& wanted) {
+  std::int64_t before = 0;
+  for (const FlatRange& range : state.layout.ranges) {
+    if (wanted.first >= range.first && wanted.end <= range.end) {
+      return state.values.narrow(0, before + wanted.first - range.first, wanted.end - wanted.first);
+    }
+    before += range.end - range.first;
+  }
+  throw Error("optimizer", "a share of `" + state.layout.name + "` must lie in the whole state");
+}
+
 } // namespace
+
+FlatShares FlatShares::cut(std::int64_t trained, std::int64_t num_ranks) {
+  check(num_ranks >= 1, "FlatShares", "needs a rank at least");
+  constexpr std::int64_t kAlignment = 64; // elements: kernels read several at once
+  const std::int64_t part =
+      num_ranks == 1 ? trained : trained / num_ranks / kAlignment * kAlignment;
+  return {.num_ranks = num_ranks, .part = part, .trained = trained};
+}
+
+std::vector<FlatRange> FlatShares::of(std::int64_t rank) const {
+  std::vector<FlatRange> ranges;
+  if (part > 0) {
+    ranges.push_back({rank * part, (rank + 1) * part});
+  }
+  if (rank == 0 && num_ranks * part < trained) {
+    ranges.push_back({num_ranks * part, trained});
+  }
+  return ranges;
+}
+
+StateLayout shared_out(const StateLayout& layout, const std::vector<FlatRange>& ranges) {
+  StateLayout share{.name = layout.name, .ranges = {}};
+  for (const FlatRange& range : layout.ranges) {
+    for (const FlatRange& own : ranges) {
+      const FlatRange both{std::max(range.first, own.first), std::min(range.end, own.end)};
+      if (both.first < both.end) {
+        share.ranges.push_back(both);
+      }
+    }
+  }
+  return share;
+}
+
+void take_share(const OptimizerState& whole, const OptimizerState& share) {
+  for (std::size_t i = 0; i < share.layout.ranges.size(); ++i) {
+    share.range(i).copy_(values_at(whole, share.layout.ranges[i]));
+  }
+}
+
+void put_share(const OptimizerState& share, const OptimizerState& whole) {
+  for (std::size_t i = 0; i < share.layout.ranges.size(); ++i) {
+    values_at(whole, share.layout.ranges[i]).copy_(share.range(i));
+  }
+}
 
 std::int64_t StateLayout::numel() const {
   std::int64_t count = 0;
@@ -48,7 +106,7 @@ at::Tensor OptimizerState::range(std::size_t index) const {
 }
 
 Optimizer::Optimizer(FlatParameters& parameters, const OptimizerPlan& plan)
-    : parameters_(parameters) {
+    : parameters_(parameters), whole_(plan.whole) {
   for (const StateLayout& layout : plan.states) {
     states_.push_back({layout, at::zeros({layout.numel()}, parameters.master().options())});
   }
@@ -64,14 +122,41 @@ OptimizerPlan plan_optimizer(
     const OptimSection& config,
     const FlatParameters& layout,
     ComputeDType dtype,
-    at::DeviceType type) {
-  return maker_of(config.kind).plan(config, layout, dtype, type);
+    at::DeviceType type,
+    std::int64_t rank,
+    std::int64_t num_ranks) {
+  const OptimizerMaker& maker = maker_of(config.kind);
+  if (num_ranks > 1 && !maker.by_element) {
+    throw ConfigError(
+        "optim.kind",
+        "updates whole matrices, which cannot be shared out between ranks",
+        std::string(enum_name(config.kind)),
+        "use adamw, or one rank");
+  }
+  OptimizerPlan plan = maker.plan(config, layout, dtype, type);
+  plan.whole = plan.states;
+  if (num_ranks > 1) {
+    const FlatShares shares = FlatShares::cut(layout.regions().no_decay, num_ranks);
+    for (StateLayout& state : plan.states) {
+      state = shared_out(state, shares.of(rank));
+    }
+  }
+  return plan;
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimSection& config, FlatParameters& parameters) {
+std::unique_ptr<Optimizer> make_optimizer(
+    const OptimSection& config,
+    FlatParameters& parameters,
+    std::int64_t rank,
+    std::int64_t num_ranks) {
   check(parameters.grad().defined(), "make_optimizer", "needs parameters that are trained");
-  const OptimizerPlan plan =
-      plan_optimizer(config, parameters, dtype_of(parameters), parameters.master().device().type());
+  const OptimizerPlan plan = plan_optimizer(
+      config,
+      parameters,
+      dtype_of(parameters),
+      parameters.master().device().type(),
+      rank,
+      num_ranks);
   return maker_of(config.kind).make(config, parameters, plan);
 }
 

@@ -7,7 +7,7 @@
 
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
@@ -240,9 +240,13 @@ TrainerState load_trainer_state(const fs::path& directory) {
 void load_optimizer(const fs::path& directory, FlatParameters& parameters, Optimizer& optimizer) {
   const SafetensorsFile file(directory / kOptimizerFile);
   std::size_t num_read = 0;
-  for (OptimizerState& state : file_states(parameters.master(), optimizer.states())) {
-    const at::Tensor values = state.values;
-    state.values = at::zeros_like(values, values.options().device(at::kCPU));
+  std::vector<StateLayout> layouts = {master_state(parameters.master()).layout};
+  layouts.insert(layouts.end(), optimizer.whole_states().begin(), optimizer.whole_states().end());
+  const auto own = file_states(parameters.master(), optimizer.states());
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    const OptimizerState state{
+        layouts[i],
+        at::zeros({layouts[i].numel()}, parameters.master().options().device(at::kCPU))};
     for (const NamedTensor& named : named_state(parameters, state)) {
       const TensorView& stored = file.at(file_name(state, named.name));
       const DType dtype = file_dtype(named.tensor.scalar_type());
@@ -256,7 +260,7 @@ void load_optimizer(const fs::path& directory, FlatParameters& parameters, Optim
       std::memcpy(target.data_ptr(), stored.bytes.data(), stored.bytes.size());
       ++num_read;
     }
-    values.copy_(state.values);
+    take_share(state, own[i]);
   }
   if (num_read != file.tensors().size()) {
     throw FormatError(

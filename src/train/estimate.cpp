@@ -63,16 +63,21 @@ double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tok
   return B * T * (6 * products + N * 12 * keys * q);
 }
 
-RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor) {
+RunEstimate estimate_run(
+    const RunConfig& config,
+    const ModelConfig& model,
+    Processor processor,
+    std::int64_t num_ranks) {
   RunEstimate estimate;
+  estimate.num_ranks = num_ranks;
   estimate.parameters = parameter_counts(model);
-  const std::vector<StepShape> steps = longest_steps(config, model);
-  const OptimizerMemory optimizer =
-      optimizer_memory(config, model, processor == Processor::kCpu ? at::kCPU : at::kCUDA);
+  const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
+  const at::DeviceType device = processor == Processor::kCpu ? at::kCPU : at::kCUDA;
+  const OptimizerMemory optimizer = optimizer_memory(config, model, device, num_ranks);
   double flops = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
-    const auto rows = static_cast<double>(steps[i].batch);
+    const auto rows = static_cast<double>(steps[i].batch * num_ranks);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
     const std::int64_t length = stage_segment_length(config.train, i, segment_length_of(model));
@@ -100,14 +105,17 @@ RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Proc
       estimate.fullest_stage = name;
     }
   }
-  if (config.checkpoint.in_background && config.checkpoint.every > 0) {
+  // Several ranks gather what is saved in main memory, and copy that once more to go on meanwhile.
+  const bool copies = config.checkpoint.in_background && config.checkpoint.every > 0;
+  if (const std::int64_t num_copies = (copies ? 1 : 0) + (num_ranks > 1 ? 1 : 0)) {
     const bool wide = config.engine.dtype == ComputeDType::kFloat64;
     const bool narrow = config.engine.dtype == ComputeDType::kBFloat16;
     estimate.checkpoint_copy_bytes =
         estimate.parameters.total() * ((wide ? 8 : 4) + (narrow ? 2 : 0));
-    for (const MemoryItem& state : optimizer.states) {
+    for (const MemoryItem& state : optimizer_memory(config, model, device).states) {
       estimate.checkpoint_copy_bytes += state.bytes;
     }
+    estimate.checkpoint_copy_bytes *= num_copies;
   }
   estimate.flops_per_token = estimate.tokens() > 0 ? flops / estimate.tokens() : 0.0;
   return estimate;
@@ -123,7 +131,10 @@ std::string to_text(const RunEstimate& estimate) {
   text += row("head (0: tied)", grouped_text(counts.head));
   text += row("memory", grouped_text(counts.memory));
   text += row("total", grouped_text(counts.total()));
-  text += "memory at the fullest moment (" + estimate.fullest_stage + ")\n";
+  text += "memory at the fullest moment (" + estimate.fullest_stage + ")";
+  text += estimate.num_ranks == 1
+              ? "\n"
+              : ", of each of " + std::to_string(estimate.num_ranks) + " ranks\n";
   for (const MemoryItem& item : estimate.memory.items) {
     text += row(item.name, bytes_text(item.bytes));
   }

@@ -1,15 +1,19 @@
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include <ATen/Parallel.h>
 
 #include "fcc/config/problems.h"
+#include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/error_at.h"
 #include "fcc/core/log.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/train/curriculum.h"
+#include "fcc/train/ranks.h"
 #include "fcc/train/trainer.h"
 
 namespace fcc {
@@ -72,12 +76,13 @@ bool resets_memory(const RunConfig& config) {
 
 } // namespace
 
-std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model) {
+std::vector<StepShape>
+longest_steps(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
   std::vector<StepShape> steps;
   for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
     StepShape& step = steps.emplace_back();
-    step.batch = stage.batch_size.value_or(config.train.batch_size);
+    step.batch = stage.batch_size.value_or(config.train.batch_size) / num_ranks;
     step.num_segments = stage.segments.max();
     step.num_prefix_segments = stage.prefix_segments.max();
     step.segment_length = stage_segment_length(config.train, i, segment_length_of(model));
@@ -89,13 +94,18 @@ std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig&
   return steps;
 }
 
-OptimizerMemory
-optimizer_memory(const RunConfig& config, const ModelConfig& model, at::DeviceType device) {
+OptimizerMemory optimizer_memory(
+    const RunConfig& config,
+    const ModelConfig& model,
+    at::DeviceType device,
+    std::int64_t num_ranks) {
   const OptimizerPlan plan = plan_optimizer(
       config.optim,
       FlatParameters::layout(model, config.optim.freeze),
       config.engine.dtype,
-      device);
+      device,
+      /*rank=*/0, // whose share is the largest
+      num_ranks);
   const std::int64_t element = config.engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
   OptimizerMemory memory{.states = {}, .scratch_bytes = plan.scratch_bytes};
   for (const StateLayout& state : plan.states) {
@@ -104,16 +114,24 @@ optimizer_memory(const RunConfig& config, const ModelConfig& model, at::DeviceTy
   return memory;
 }
 
-EngineContext engine_context(const RunConfig& config, const ModelConfig& model) {
+EngineContext
+engine_context(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
   return {
       .model = model,
       .device = device_from_name(config.engine.device, "engine.device"),
       .documents_reset = resets_memory(config),
       .optimizer = optimizer_memory(
-          config, model, device_from_name(config.engine.device, "engine.device").type())};
+          config,
+          model,
+          device_from_name(config.engine.device, "engine.device").type(),
+          num_ranks)};
 }
 
-EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model, const Card& card) {
+EngineSection plan_run_engine(
+    const RunConfig& config,
+    const ModelConfig& model,
+    const Card& card,
+    std::int64_t num_ranks) {
   EngineSection engine = config.engine;
   const std::int64_t budget = card.planned_bytes();
   if (engine.memory_gib && *engine.memory_gib * 0x1p30 > static_cast<double>(budget)) {
@@ -124,18 +142,19 @@ EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model,
       {.model = model,
        .device = at::kCPU, // not looked at
        .documents_reset = resets_memory(config),
-       .optimizer = optimizer_memory(config, model, at::kCUDA),
+       .optimizer = optimizer_memory(config, model, at::kCUDA, num_ranks),
        .planned = card.processor},
-      longest_steps(config, model),
+      longest_steps(config, model, num_ranks),
       budget);
 }
 
-EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model) {
-  const EngineContext context = engine_context(config, model);
+EngineSection
+resolve_run_engine(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
+  const EngineContext context = engine_context(config, model, num_ranks);
   EngineSection engine = resolve_engine(
       config.engine,
       context,
-      longest_steps(config, model),
+      longest_steps(config, model, num_ranks),
       config.engine.memory_gib ? 0 : available_memory_bytes(context.device));
   const auto refusal = fused_refusal(context);
   if (context.device.is_cuda() && config.engine.execution == Execution::kAuto && refusal) {
@@ -165,14 +184,27 @@ std::string engine_line(const EngineSection& engine, c10::Device device) {
   return line;
 }
 
+namespace {
+
+/// `auto` looks at the memory that is free, which may differ: all take what rank 0 found.
+EngineSection engine_of_all(Communicator& ranks, const EngineSection& own) {
+  return ranks.size() == 1
+             ? own
+             : read_config<EngineSection>(gather_texts(ranks, write_config(own)).front(), "rank 0");
+}
+
+} // namespace
+
 TrainerParts make_trainer_parts(
     const RunConfig& config,
-    const std::optional<std::filesystem::path>& checkpoint) {
+    const std::optional<std::filesystem::path>& checkpoint,
+    std::shared_ptr<Communicator> ranks) {
+  check_rows_divide(config, ranks->size());
   const ModelConfig model = resolve_model_config(config.model, checkpoint);
   refuse_lengths_of_learned_memory(config, model);
   TrainerParts parts;
   parts.data = open_run_data(config, model, checkpoint);
-  parts.engine = resolve_run_engine(config, model);
+  parts.engine = engine_of_all(*ranks, resolve_run_engine(config, model, ranks->size()));
   const bool draws = !checkpoint && !config.model.path;
   parts.parameters = std::make_unique<FlatParameters>(
       model,
@@ -185,6 +217,7 @@ TrainerParts make_trainer_parts(
     load_weights(*parts.parameters, *config.model.path);
   }
   parts.executor = make_executor(*parts.parameters, parts.engine);
+  parts.ranks = std::move(ranks);
   return parts;
 }
 

@@ -129,23 +129,58 @@ Trainer::End Trainer::run(
     const std::optional<fs::path>& checkpoint,
     const std::atomic<bool>& stop,
     Course course) {
-  require_replaceable(directory.root() / "final"); // before hours of work for it
-  directory.remove_leftovers();
-  if (checkpoint) {
-    restore(*checkpoint, course);
-    log(LogLevel::kInfo,
-        "going on from " + checkpoint->string() + ", step " +
-            std::to_string(curriculum_.state().step));
-    for (const fs::path& aside : directory.set_later_aside(curriculum_.state().step)) {
+  check(parts_.ranks->is_first(), "Trainer::run", "is for rank 0; the others run beside it");
+  return run_as(&directory, checkpoint, stop, course);
+}
+
+Trainer::End Trainer::run_beside(
+    const std::optional<fs::path>& checkpoint,
+    const std::atomic<bool>& stop,
+    Course course) {
+  check(!parts_.ranks->is_first(), "Trainer::run_beside", "is for the ranks but the first");
+  return run_as(nullptr, checkpoint, stop, course);
+}
+
+void Trainer::go_on_from(const RunDirectory* directory, const fs::path& checkpoint, Course course) {
+  restore(checkpoint, course);
+  const std::int64_t step = curriculum_.state().step;
+  log(LogLevel::kInfo, "going on from " + checkpoint.string() + ", step " + std::to_string(step));
+  if (directory != nullptr) {
+    for (const fs::path& aside : directory->set_later_aside(step)) {
       log(LogLevel::kWarning, "a later checkpoint was set aside: " + aside.string());
     }
   }
-  log(LogLevel::kInfo, engine_line(config_.engine, parts_.parameters->master().device()));
-  write_file_atomic(directory.root() / "config.json", write_config(config_));
-  if (!checkpoint && config_.model.path) {
-    log_import(*config_.model.path, *parts_.parameters, config_, parts_.data);
+}
+
+bool Trainer::any_rank(bool value) const {
+  return sum_over_ranks(*parts_.ranks, {value ? 1.0 : 0.0}).front() > 0;
+}
+
+Trainer::End Trainer::run_as(
+    const RunDirectory* directory,
+    const std::optional<fs::path>& checkpoint,
+    const std::atomic<bool>& stop,
+    Course course) {
+  const bool writes = directory != nullptr;
+  if (writes) {
+    require_replaceable(directory->root() / "final"); // before hours of work for it
+    directory->remove_leftovers();
   }
-  MetricsLog metrics(directory.root(), curriculum_.state().step, config_.log.tensorboard);
+  if (checkpoint) {
+    go_on_from(directory, *checkpoint, course);
+  }
+  std::optional<MetricsLog> metrics;
+  if (writes) {
+    const std::int64_t num_ranks = parts_.ranks->size();
+    log(LogLevel::kInfo,
+        engine_line(config_.engine, parts_.parameters->master().device()) +
+            (num_ranks > 1 ? ", on each of " + std::to_string(num_ranks) + " ranks" : ""));
+    write_file_atomic(directory->root() / "config.json", write_config(config_));
+    if (!checkpoint && config_.model.path) {
+      log_import(*config_.model.path, *parts_.parameters, config_, parts_.data);
+    }
+    metrics.emplace(directory->root(), curriculum_.state().step, config_.log.tensorboard);
+  }
   PaceMeter meter(config_.train, segment_length_of(parts_.parameters->config()));
   meter.restart(tokens_seen_);
   const at::Device device = parts_.parameters->master().device();
@@ -154,29 +189,31 @@ Trainer::End Trainer::run(
     const std::int64_t step = curriculum_.state().step;
     const std::vector<ValidationReport> reports = validate();
     if (!reports.empty()) {
-      for (const ValidationReport& report : reports) {
-        log(LogLevel::kInfo, validation_line(step, report));
+      if (writes) {
+        for (const ValidationReport& report : reports) {
+          log(LogLevel::kInfo, validation_line(step, report));
+        }
+        metrics->write(step, reports);
+        save_if_best(*directory, reports);
       }
-      metrics.write(step, reports);
-      save_if_best(directory, reports);
       curriculum_.observe(reports);
     }
   };
   // Only what is written, read back and found whole may push an older one out.
   std::int64_t saved_step = checkpoint ? curriculum_.state().step : -1;
   const auto write = [&](const CheckpointData& data, std::int64_t step, bool prune) {
-    const fs::path path = directory.checkpoint(step);
+    const fs::path path = directory->checkpoint(step);
     save(path, data);
     verify_checkpoint(path);
     saved_step = step;
     if (prune) {
-      directory.prune_checkpoints(config_.checkpoint.keep_last, step);
+      directory->prune_checkpoints(config_.checkpoint.keep_last, step);
     }
     log(LogLevel::kInfo, "checkpoint " + path.string());
   };
   const auto keep_log = [&] {
-    metrics.sync(); // a resumed run finds the lines of every step up to its checkpoint
-    if (const fs::path file = directory.root() / "log.txt"; fs::exists(file)) {
+    metrics->sync(); // a resumed run finds the lines of every step up to its checkpoint
+    if (const fs::path file = directory->root() / "log.txt"; fs::exists(file)) {
       sync_to_disk(file);
     }
   };
@@ -195,15 +232,19 @@ Trainer::End Trainer::run(
   CheckpointData copied;
   Background saving; // after what it writes from
   const auto save_on_the_way = [&] {
-    tell_if_it_fails([&] { saving.finish(); }); // before the next copy is made
+    tell_if_it_fails([&] { saving.finish(); });    // before the next copy is made
+    const CheckpointData data = checkpoint_data(); // of all ranks
+    if (!writes) {
+      return;
+    }
     tell_if_it_fails([&] {
       keep_log();
       const std::int64_t step = curriculum_.state().step;
       if (config_.checkpoint.in_background) {
-        checkpoint_data().copy_to(copied);
+        data.copy_to(copied);
         saving.start([&write, &copied, step] { write(copied, step, /*prune=*/true); });
       } else {
-        write(checkpoint_data(), step, /*prune=*/true);
+        write(data, step, /*prune=*/true);
       }
     });
   };
@@ -211,7 +252,7 @@ Trainer::End Trainer::run(
   bool is_save_due = false;
   std::int64_t skipped_in_a_row = 0,
                segment_length = segment_length_of(parts_.parameters->config());
-  while (!finished() && !stop) {
+  while (!finished() && !any_rank(stop)) {
     const StepReport report = step();
     if (report.segment_length != segment_length) {
       segment_length = report.segment_length;
@@ -224,7 +265,9 @@ Trainer::End Trainer::run(
       pace = meter.measure(curriculum_, tokens_seen_, device);
       log(report.skipped ? LogLevel::kWarning : LogLevel::kInfo, progress_line(report, *pace));
     }
-    metrics.write(report, pace);
+    if (writes) {
+      metrics->write(report, pace);
+    }
     skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
     refuse_too_many_skipped(config_.train, skipped_steps_, skipped_in_a_row);
     if (is_due(report.step, config_.train.validate_every) || finished()) {
@@ -240,19 +283,24 @@ Trainer::End Trainer::run(
     }
   }
   tell_if_it_fails([&] { saving.finish(); });
-  keep_log();
-  if (saved_step != curriculum_.state().step) {
-    write(checkpoint_data(), curriculum_.state().step, /*prune=*/skipped_in_a_row == 0);
+  if (any_rank(writes && saved_step != curriculum_.state().step)) {
+    const CheckpointData data = checkpoint_data();
+    if (writes) {
+      keep_log();
+      write(data, curriculum_.state().step, /*prune=*/skipped_in_a_row == 0);
+    }
+  } else if (writes) {
+    keep_log();
   }
-  if (!finished()) {
-    return End::kStopped;
+  if (finished() && writes) {
+    save_final_model(
+        directory->root() / "final",
+        *parts_.parameters,
+        *parts_.data.tokenizer,
+        config_.data.tokenizer);
   }
-  save_final_model(
-      directory.root() / "final",
-      *parts_.parameters,
-      *parts_.data.tokenizer,
-      config_.data.tokenizer);
-  return End::kFinished;
+  parts_.ranks->barrier(); // whoever ends has ended well
+  return finished() ? End::kFinished : End::kStopped;
 }
 
 } // namespace fcc

@@ -6,6 +6,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
@@ -15,23 +16,66 @@
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/micro_batch.h"
+#include "fcc/train/ranks.h"
 #include "fcc/train/resume.h"
 
 namespace fcc {
-/// What the micro-batches of a step add up to; the tensors are [] float64 on the device.
+/// What the micro-batches of a step add up to. The tensors are [] float64 on the device, of this
+/// rank's rows; the numbers are of all ranks.
 struct Trainer::StepSums {
   at::Tensor loss;    ///< Σ coefficient × cross-entropy
   at::Tensor all;     ///< Σ cross-entropy over the counted targets
   at::Tensor answers; ///< Σ cross-entropy over the counted targets of answers
   double num_targets = 0;
   double num_answer_targets = 0;
+  double num_padding = 0;
 };
+
+namespace {
+
+/// Σ over the ranks, in their order, of numbers that lie on a device; read back.
+std::vector<double> read_sums(Communicator& ranks, const at::Tensor& numbers) {
+  const at::Tensor all = at::empty({ranks.size() * numbers.numel()}, numbers.options());
+  ranks.all_gather(numbers, all);
+  ranks.wait_for_device();
+  const at::Tensor values = all.cpu().view({ranks.size(), -1});
+  std::vector<double> sums(static_cast<std::size_t>(numbers.numel()), 0.0);
+  const double* value = values.const_data_ptr<double>();
+  for (std::int64_t rank = 0; rank < ranks.size(); ++rank) {
+    for (double& sum : sums) {
+      sum += *value++;
+    }
+  }
+  return sums;
+}
+
+/// Adds up over all ranks what the coefficients of a step divide by.
+LossCounts count_over_ranks(Communicator& ranks, const std::vector<Batch>& batches) {
+  LossCounts counts;
+  for (const Batch& batch : batches) {
+    count_targets(batch, counts);
+  }
+  std::vector<double> numbers = counts.per_segment;
+  numbers.push_back(counts.weight_sum);
+  numbers = sum_over_ranks(ranks, numbers);
+  counts.weight_sum = numbers.back();
+  numbers.pop_back();
+  counts.per_segment = std::move(numbers);
+  return counts;
+}
+
+} // namespace
 
 Trainer::Trainer(RunConfig config, TrainerParts parts)
     : config_(std::move(config)),
       requested_engine_(config_.engine),
       parts_(std::move(parts)),
-      optimizer_(make_optimizer(config_.optim, *parts_.parameters)),
+      shares_(FlatShares::cut(parts_.parameters->regions().no_decay, parts_.ranks->size())),
+      optimizer_(make_optimizer(
+          config_.optim,
+          *parts_.parameters,
+          parts_.ranks->rank(),
+          parts_.ranks->size())),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
   config_.data.tokenizer = parts_.data.tokenizer_config;
@@ -42,8 +86,6 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
 }
 
 StepReport Trainer::step() {
-  FlatParameters& parameters = *parts_.parameters;
-
   // 1. Draw how long this step's sequences are.
   take_segment_length();
   const BatchShape shape = curriculum_.draw_shape(segment_length_);
@@ -55,11 +97,11 @@ StepReport Trainer::step() {
   parts_.executor->clear_gradients();
   const StepSums sums = accumulate_gradients(batches);
 
+  sum_gradients();
+
   // 4. Read the losses and the gradient's norm, all at once.
-  const at::Tensor trained = parameters.grad().narrow(0, 0, parameters.regions().no_decay);
-  const at::Tensor figures =
-      at::stack({sums.loss, sums.all, sums.answers, squared_norm(trained)}).cpu();
-  const double* figure = figures.const_data_ptr<double>();
+  const std::vector<double> figure = read_sums(
+      *parts_.ranks, at::stack({sums.loss, sums.all, sums.answers, squared_norm_of_share()}));
 
   StepReport report;
   report.stage = stage_name(config_.train, curriculum_.state().stage);
@@ -77,13 +119,13 @@ StepReport Trainer::step() {
   report.lr = lr_plan_.rate(at.step, at.stage, at.step_in_stage);
   if (!report.skipped && counts) {
     optimizer_->step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
+    gather_weights();
   }
 
   // 6. Count the step.
-  std::int64_t num_tokens = 0, num_padding = 0;
+  std::int64_t num_tokens = 0;
   for (const Batch& batch : batches) {
-    num_tokens += static_cast<std::int64_t>(batch.ids.size());
-    num_padding += batch.num_padding;
+    num_tokens += static_cast<std::int64_t>(batch.ids.size()) * parts_.ranks->size();
   }
   tokens_seen_ += num_tokens;
   skipped_steps_ += report.skipped ? 1 : 0;
@@ -96,7 +138,7 @@ StepReport Trainer::step() {
   report.num_prefix_segments = shape.num_prefix_segments;
   report.segment_length = shape.segment_length;
   report.tokens_seen = tokens_seen_;
-  report.padded_share = static_cast<double>(num_padding) / static_cast<double>(num_tokens);
+  report.padded_share = sums.num_padding / static_cast<double>(num_tokens);
   return report;
 }
 
@@ -113,18 +155,18 @@ void Trainer::take_segment_length() {
 }
 
 std::vector<Batch> Trainer::draw_micro_batches(const BatchShape& shape) {
+  const Communicator& ranks = *parts_.ranks;
+  BatchShape own = shape;
+  own.batch_size /= ranks.size();
   std::vector<Batch> batches;
   for (std::int64_t i = 0; i < curriculum_.accumulate(); ++i) {
-    batches.push_back(stage_loader().next(shape));
+    batches.push_back(stage_loader().next(own, ranks.rank(), ranks.size()));
   }
   return batches;
 }
 
 Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batches) {
-  LossCounts counts;
-  for (const Batch& batch : batches) {
-    count_targets(batch, counts);
-  }
+  const LossCounts counts = count_over_ranks(*parts_.ranks, batches);
   const at::Tensor& master = parts_.parameters->master();
   const at::Tensor zero = at::zeros({}, master.options().dtype(at::kDouble));
   StepSums sums{.loss = zero.clone(), .all = zero.clone(), .answers = zero.clone()};
@@ -146,8 +188,53 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
         sums.num_answer_targets += batch.answer[i] != 0 && coefficients[i] != 0.0 ? 1.0 : 0.0;
       }
     }
+    sums.num_padding += static_cast<double>(batch.num_padding);
   }
+  const std::vector<double> all =
+      sum_over_ranks(*parts_.ranks, {sums.num_answer_targets, sums.num_padding});
+  sums.num_answer_targets = all[0];
+  sums.num_padding = all[1];
   return sums;
+}
+
+void Trainer::sum_gradients() {
+  Communicator& ranks = *parts_.ranks;
+  if (ranks.size() == 1) {
+    return;
+  }
+  const at::Tensor& grad = parts_.parameters->grad();
+  const std::int64_t part = shares_.part, shared = ranks.size() * part;
+  if (part > 0) {
+    ranks.reduce_scatter(grad.narrow(0, 0, shared), grad.narrow(0, ranks.rank() * part, part));
+  }
+  if (shared < shares_.trained) {
+    ranks.all_reduce(grad.narrow(0, shared, shares_.trained - shared));
+  }
+}
+
+at::Tensor Trainer::squared_norm_of_share() const {
+  const at::Tensor& grad = parts_.parameters->grad();
+  at::Tensor sum;
+  for (const FlatRange& range : shares_.of(parts_.ranks->rank())) {
+    const at::Tensor norm = squared_norm(grad.slice(0, range.first, range.end));
+    sum = sum.defined() ? sum + norm : norm;
+  }
+  return sum.defined() ? sum : at::zeros({}, grad.options().dtype(at::kDouble));
+}
+
+void Trainer::gather_weights() {
+  Communicator& ranks = *parts_.ranks;
+  if (ranks.size() == 1) {
+    return;
+  }
+  const at::Tensor& compute = parts_.parameters->compute();
+  const std::int64_t part = shares_.part, shared = ranks.size() * part;
+  if (part > 0) {
+    ranks.all_gather(compute.narrow(0, ranks.rank() * part, part), compute.narrow(0, 0, shared));
+  }
+  if (shared < shares_.trained) {
+    ranks.broadcast(compute.narrow(0, shared, shares_.trained - shared)); // rank 0's own
+  }
 }
 
 Loader& Trainer::stage_loader() {
@@ -160,7 +247,8 @@ std::vector<ValidationReport> Trainer::validate() {
   if (segment_length_ == 0) {
     take_segment_length();
   }
-  return parts_.data.validator->run(*parts_.executor, *parts_.parameters, segment_length_);
+  return parts_.data.validator->run(
+      *parts_.executor, *parts_.parameters, segment_length_, *parts_.ranks);
 }
 
 TrainerState Trainer::state() const {
@@ -183,11 +271,35 @@ TrainerState Trainer::state() const {
 }
 
 CheckpointData Trainer::checkpoint_data() const {
-  return {
-      .compute = parts_.parameters->compute(),
-      .master = parts_.parameters->master(),
+  const FlatParameters& parameters = *parts_.parameters;
+  Communicator& ranks = *parts_.ranks;
+  CheckpointData data{
+      .compute = parameters.compute(),
+      .master = parameters.master(),
       .optimizer = optimizer_->states(),
       .state = state()};
+  if (ranks.size() == 1) {
+    return data;
+  }
+  const auto on_cpu = parameters.master().options().device(at::kCPU);
+  if (!parameters.compute().is_same(parameters.master())) { // else all have gathered it
+    const OptimizerState every{{"master", {{0, data.master.numel()}}}, data.master};
+    OptimizerState share{shared_out(every.layout, shares_.of(ranks.rank())), {}};
+    share.values = at::empty({share.layout.numel()}, data.master.options());
+    take_share(every, share);
+    // What is frozen belongs to no one, and is alike everywhere.
+    OptimizerState whole{every.layout, {}};
+    whole.values = ranks.is_first() ? data.master.to(on_cpu, false, /*copy=*/true) : at::Tensor();
+    gather_shares(ranks, shares_, share, whole);
+    data.master = whole.values;
+  }
+  for (std::size_t i = 0; i < data.optimizer.size(); ++i) {
+    OptimizerState whole{optimizer_->whole_states()[i], {}};
+    whole.values = ranks.is_first() ? at::zeros({whole.layout.numel()}, on_cpu) : at::Tensor();
+    gather_shares(ranks, shares_, data.optimizer[i], whole);
+    data.optimizer[i] = std::move(whole);
+  }
+  return data;
 }
 
 void Trainer::save(const std::filesystem::path& directory, const CheckpointData& data) const {
@@ -196,8 +308,10 @@ void Trainer::save(const std::filesystem::path& directory, const CheckpointData&
 }
 
 void Trainer::adopt_engine(const EngineSection& saved) {
-  const EngineSection engine =
-      resume_engine(requested_engine_, saved, engine_context(config_, parts_.parameters->config()));
+  const EngineSection engine = resume_engine(
+      requested_engine_,
+      saved,
+      engine_context(config_, parts_.parameters->config(), parts_.ranks->size()));
   if (write_config(engine) != write_config(config_.engine)) {
     parts_.executor = make_executor(*parts_.parameters, engine);
     config_.engine = engine;

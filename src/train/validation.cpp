@@ -56,6 +56,22 @@ struct Tally {
       }
     }
   }
+
+  /// Adds the tallies of all ranks up.
+  void sum_over(Communicator& ranks) {
+    std::vector<Mean*> means = {&all, &answers, &certain_rows};
+    for (Mean& segment : segments) {
+      means.push_back(&segment);
+    }
+    std::vector<double> numbers;
+    for (const Mean* mean : means) {
+      numbers.insert(numbers.end(), {mean->sum, mean->count});
+    }
+    numbers = sum_over_ranks(ranks, numbers);
+    for (std::size_t i = 0; i < means.size(); ++i) {
+      *means[i] = {numbers[2 * i], numbers[2 * i + 1]};
+    }
+  }
 };
 
 /// Every counted target alike: validation reports plain means whatever the training's weights are.
@@ -92,10 +108,13 @@ Validator::Validator(
   }
 }
 
-std::vector<ValidationReport>
-Validator::run(Executor& executor, FlatParameters& parameters, std::int64_t segment_length) {
+std::vector<ValidationReport> Validator::run(
+    Executor& executor,
+    FlatParameters& parameters,
+    std::int64_t segment_length,
+    Communicator& ranks) {
   const BatchShape shape{
-      .batch_size = train_.batch_size,
+      .batch_size = train_.batch_size / ranks.size(),
       .num_segments = train_.validation_segments,
       .num_prefix_segments = 0,
       .segment_length = segment_length};
@@ -105,7 +124,7 @@ Validator::run(Executor& executor, FlatParameters& parameters, std::int64_t segm
     Tally tally;
     tally.segments.resize(static_cast<std::size_t>(shape.num_segments));
     for (std::int64_t i = 0; i < train_.validation_batches; ++i) {
-      Batch batch = source.loader.next(shape);
+      Batch batch = source.loader.next(shape, ranks.rank(), ranks.size());
       count_alike(batch);
       LossCounts counts;
       count_targets(batch, counts);
@@ -117,6 +136,7 @@ Validator::run(Executor& executor, FlatParameters& parameters, std::int64_t segm
       const at::Tensor losses = result.token_losses.to(at::kCPU, at::kDouble).contiguous();
       tally.add(batch, coefficients, losses.const_data_ptr<double>());
     }
+    tally.sum_over(ranks);
     ValidationReport report;
     report.dataset = source.name;
     report.mean_loss = tally.all.value().value_or(0.0);

@@ -19,6 +19,7 @@
 #include "fcc/train/estimate.h"
 #include "fcc/train/human_numbers.h"
 #include "fcc/train/memory_use.h"
+#include "fcc/train/ranks.h"
 #include "fcc/train/trainer.h"
 #include "fcc_train/missing_paths.h"
 
@@ -41,6 +42,7 @@ struct Plan {
   at::Device device = at::kCPU;
   Checkpoint checkpoint;
   std::optional<TrainerState> saved;
+  std::int64_t num_ranks = 1;
 };
 
 double seconds_since(Clock::time_point start) {
@@ -119,8 +121,17 @@ void print_time(
   const double flops = estimate.flops_per_token * first.tokens / static_cast<double>(first.steps);
   const double all = estimate.flops_per_token * work.tokens;
   std::printf("time (no validation, no saving)\n");
+  if (plan.card == nullptr && plan.num_ranks > 1) {
+    std::printf(
+        "  is measured by one process only: leave --ranks out, or name a card with --for\n");
+    return;
+  }
   if (plan.card != nullptr) {
-    print_range("the card's stated peak is", all, plan.card->bfloat16_tflops * 1e12, work);
+    print_range(
+        plan.num_ranks == 1 ? "the card's stated peak is" : "the cards' stated peak is",
+        all,
+        plan.card->bfloat16_tflops * 1e12 * static_cast<double>(plan.num_ranks),
+        work);
   } else if (!can_run || (flops > kMostFlops && plan.device.is_cpu())) {
     const double rate = product_rate(config.engine.dtype);
     std::printf(
@@ -189,13 +200,15 @@ void print_missing(const std::vector<MissingPath>& missing) {
 /// What the engine of a run, or of one that goes on, will be.
 EngineSection planned_engine(const Plan& plan, const RunConfig& config, const ModelConfig& model) {
   if (plan.card != nullptr) {
-    return plan_run_engine(config, model, *plan.card);
+    return plan_run_engine(config, model, *plan.card, plan.num_ranks);
   }
   if (plan.saved) {
     return resume_engine(
-        config.engine, engine_of_course(plan.saved->config), engine_context(config, model));
+        config.engine,
+        engine_of_course(plan.saved->config),
+        engine_context(config, model, plan.num_ranks));
   }
-  return resolve_run_engine(config, model);
+  return resolve_run_engine(config, model, plan.num_ranks);
 }
 
 /// Refuses a plan for a card that holds less than it needs, whatever the execution.
@@ -221,7 +234,9 @@ Curriculum::State position_of(const RunConfig& config, const TrainerState& saved
 } // namespace
 
 int dry_run(const RunConfig& config, const DryRunOptions& options) {
+  check_rows_divide(config, options.num_ranks);
   Plan plan;
+  plan.num_ranks = options.num_ranks;
   plan.card = options.card.empty() ? nullptr : &card_by_name(options.card);
   // A plan of a run that could not go on would only delay the bad news.
   plan.checkpoint = find_checkpoint(RunFiles(config.output), options.resume);
@@ -252,7 +267,7 @@ int dry_run(const RunConfig& config, const DryRunOptions& options) {
   const Processor processor = plan.card != nullptr
                                   ? plan.card->processor
                                   : processor_of(plan.device, resolved.engine, model);
-  RunEstimate estimate = estimate_run(resolved, model, processor);
+  RunEstimate estimate = estimate_run(resolved, model, processor, plan.num_ranks);
   if (config.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config.train.threads));
   }
@@ -282,7 +297,7 @@ int dry_run(const RunConfig& config, const DryRunOptions& options) {
         bytes_text(estimate.memory.total_bytes()).c_str(),
         bytes_text(plan.card->planned_bytes()).c_str());
   }
-  const bool can_run = missing.empty() && options.course == Course::kSame;
+  const bool can_run = missing.empty() && options.course == Course::kSame && plan.num_ranks == 1;
   print_time(plan, resolved, estimate, work_of(resolved, model, estimate, position), can_run);
   // With --for the plan is of another machine; without, this one could not run it.
   return missing.empty() || plan.card != nullptr ? 0 : 1;

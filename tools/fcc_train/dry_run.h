@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -12,8 +13,9 @@ struct DryRunOptions {
   std::string config; ///< the configuration's file: recipes beside it tell what makes a model
   std::optional<std::string> resume;
   Course course = Course::kSame;
-  std::string card;  ///< to plan for in place of this machine; empty: none
-  std::string shape; ///< preset to plan with where `model.path` is not there
+  std::string card;           ///< to plan for in place of this machine; empty: none
+  std::string shape;          ///< preset to plan with where `model.path` is not there
+  std::int64_t num_ranks = 1; ///< that share the run; memory is of each
 };
 
 /// Prints what a run, or one that goes on, would be and need; writes nothing. Some steps are

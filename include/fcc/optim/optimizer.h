@@ -17,10 +17,22 @@ struct FlatRange {
   std::int64_t first = 0, end = 0;
 };
 
+/// How the elements that are trained are shared out between ranks: equal parts, one after another,
+/// and what is left over, a few elements, goes to rank 0 as well.
+struct FlatShares {
+  std::int64_t num_ranks = 1;
+  std::int64_t part = 0;    ///< elements of each rank: rank r has [r·part, (r+1)·part)
+  std::int64_t trained = 0; ///< the end of the left-over [num_ranks·part, trained)
+
+  static FlatShares cut(std::int64_t trained, std::int64_t num_ranks);
+  std::vector<FlatRange> of(std::int64_t rank) const; ///< in order, none of them empty
+};
+
 /// What a state is called and which weights it is kept for.
 struct StateLayout {
-  std::string name;              ///< `exp_avg`: what its tensors are called by in files
-  std::vector<FlatRange> ranges; ///< of the flat buffer, in order; none of them cuts a weight
+  std::string name; ///< `exp_avg`: what its tensors are called by in files
+  /// Of the flat buffer, in order. Where the states are shared out, they may cut weights.
+  std::vector<FlatRange> ranges;
 
   std::int64_t numel() const; ///< elements of all ranges
 };
@@ -36,8 +48,9 @@ struct OptimizerState {
 
 /// What an optimizer keeps and needs, known without making it.
 struct OptimizerPlan {
-  std::vector<StateLayout> states;
-  std::int64_t scratch_bytes = 0; ///< the most that the temporaries of a step take
+  std::vector<StateLayout> states;     ///< of this rank
+  std::vector<StateLayout> whole = {}; ///< of all ranks together, state by state
+  std::int64_t scratch_bytes = 0;      ///< the most that the temporaries of a step take
 };
 
 /// Trains the weights of a flat buffer. All that an optimizer remembers from step to step is its
@@ -57,6 +70,10 @@ class Optimizer {
   /// In the order of the plan. The tensors are those that `step` updates.
   const std::vector<OptimizerState>& states() const {
     return states_;
+  }
+  /// The same states as one process would have them, which files hold.
+  const std::vector<StateLayout>& whole_states() const {
+    return whole_;
   }
   std::int64_t num_updates() const {
     return num_updates_;
@@ -80,11 +97,18 @@ class Optimizer {
 
   FlatParameters& parameters_;
   std::vector<OptimizerState> states_;
+  std::vector<StateLayout> whole_;
   std::int64_t num_updates_ = 0;
 };
 
-/// The optimizer that `config.kind` names. `parameters` outlives it.
-std::unique_ptr<Optimizer> make_optimizer(const OptimSection& config, FlatParameters& parameters);
+/// The optimizer that `config.kind` names, of rank `rank` of `num_ranks`: it updates the rank's
+/// share of the trained elements and keeps states for that alone. `parameters` outlives it. Errors:
+/// `ConfigError` for a kind whose updates cannot be shared out between ranks.
+std::unique_ptr<Optimizer> make_optimizer(
+    const OptimSection& config,
+    FlatParameters& parameters,
+    std::int64_t rank = 0,
+    std::int64_t num_ranks = 1);
 
 /// What `make_optimizer` would keep for a model of this layout (`FlatParameters::layout` will do)
 /// that computes in `dtype` on a device of `type`.
@@ -92,10 +116,19 @@ OptimizerPlan plan_optimizer(
     const OptimSection& config,
     const FlatParameters& layout,
     ComputeDType dtype,
-    at::DeviceType type);
+    at::DeviceType type,
+    std::int64_t rank = 0,
+    std::int64_t num_ranks = 1);
 
-/// Views of a state under the Hugging Face names of the weights that it is kept for, in the order
-/// of `FlatParameters::named`.
+/// The parts of `layout` that lie in `ranges` (in order).
+StateLayout shared_out(const StateLayout& layout, const std::vector<FlatRange>& ranges);
+
+/// Copies a rank's share out of a whole state, or into it. Any devices.
+void take_share(const OptimizerState& whole, const OptimizerState& share);
+void put_share(const OptimizerState& share, const OptimizerState& whole);
+
+/// Views of a whole state under the Hugging Face names of the weights that it is kept for, in the
+/// order of `FlatParameters::named`.
 std::vector<NamedTensor> named_state(const FlatParameters& layout, const OptimizerState& state);
 
 } // namespace fcc

@@ -35,7 +35,8 @@ struct RunEstimate {
   };
   ParameterCounts parameters;
   std::vector<Stage> stages;
-  std::int64_t checkpoint_copy_bytes = 0; ///< in main memory; 0: none is made
+  std::int64_t num_ranks = 1;
+  std::int64_t checkpoint_copy_bytes = 0; ///< in main memory (of rank 0); 0: none is made
   MemoryEstimate memory;      ///< of the step that takes most, by the execution that will run
   std::string fullest_stage;  ///< which that is
   double flops_per_token = 0; ///< forward and backward, the mean over all tokens
@@ -44,8 +45,13 @@ struct RunEstimate {
 };
 
 /// Sizes follow from the shapes alone: nothing is allocated. `config.engine` is resolved
-/// (`resolve_run_engine`).
-RunEstimate estimate_run(const RunConfig& config, const ModelConfig& model, Processor processor);
+/// (`resolve_run_engine`). Of several ranks the memory is that of one of them; tokens and
+/// parameters are those of the run.
+RunEstimate estimate_run(
+    const RunConfig& config,
+    const ModelConfig& model,
+    Processor processor,
+    std::int64_t num_ranks = 1);
 
 /// The estimate as a table for people.
 std::string to_text(const RunEstimate& estimate);

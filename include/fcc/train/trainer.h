@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fcc/config/run_config.h"
+#include "fcc/dist/communicator.h"
 #include "fcc/engine/engine_choice.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
@@ -25,28 +26,40 @@ namespace fcc {
 
 /// What a trainer works on; `executor` refers to `parameters`.
 struct TrainerParts {
+  std::shared_ptr<Communicator> ranks = single_process();
   RunData data;
   std::unique_ptr<FlatParameters> parameters;
   EngineSection engine; ///< resolved: how `executor` works
   std::unique_ptr<Executor> executor;
 };
 
-/// What the run's optimizer takes of the device's memory. Errors: `ConfigError` (optim.freeze).
-OptimizerMemory
-optimizer_memory(const RunConfig& config, const ModelConfig& model, at::DeviceType device);
+/// What the run's optimizer takes of the device's memory, on each of `num_ranks`.
+/// Errors: `ConfigError` (optim.freeze; a kind that several ranks cannot share).
+OptimizerMemory optimizer_memory(
+    const RunConfig& config,
+    const ModelConfig& model,
+    at::DeviceType device,
+    std::int64_t num_ranks = 1);
 
 /// What decides how a run can be executed. `model` outlives the result.
-EngineContext engine_context(const RunConfig& config, const ModelConfig& model);
+EngineContext
+engine_context(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks = 1);
 
-/// The longest micro-batch of each stage; a plain Llama's is one segment.
-std::vector<StepShape> longest_steps(const RunConfig& config, const ModelConfig& model);
+/// The longest micro-batch of each stage, on each of `num_ranks`; a plain Llama's is one segment.
+std::vector<StepShape>
+longest_steps(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks = 1);
 
 /// The engine of a run as it will be: every `auto` resolved by the run's model, its longest steps
 /// and the device's memory (see engine_choice.h). Errors: `ConfigError`.
-EngineSection resolve_run_engine(const RunConfig& config, const ModelConfig& model);
+EngineSection
+resolve_run_engine(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks = 1);
 
 /// The same for a card that need not be at hand; `memory_gib` counts where it is less.
-EngineSection plan_run_engine(const RunConfig& config, const ModelConfig& model, const Card& card);
+EngineSection plan_run_engine(
+    const RunConfig& config,
+    const ModelConfig& model,
+    const Card& card,
+    std::int64_t num_ranks = 1);
 
 /// Where and how a run is executed, for people: `cuda:0, bfloat16, execution fused, …`.
 std::string engine_line(const EngineSection& resolved, c10::Device device);
@@ -60,14 +73,21 @@ ModelConfig resolve_model_config(
 /// The parts that a configuration asks for; data before weights, which take longer. Where a
 /// `checkpoint` will be restored next, weights are zero until then, and it stands in for
 /// `model.path`, which need not be there any more.
-/// Errors: those of `open_run_data`, `resolve_run_engine` and `load_weights`.
+/// Every rank of `ranks` calls it.
+/// Errors: those of `open_run_data`, `resolve_run_engine`, `load_weights` and `check_rows_divide`.
 TrainerParts make_trainer_parts(
     const RunConfig& config,
-    const std::optional<std::filesystem::path>& checkpoint = {});
+    const std::optional<std::filesystem::path>& checkpoint = {},
+    std::shared_ptr<Communicator> ranks = single_process());
 
 /// Trains a model as a `RunConfig` says, step by step; everything that decides the next step is in
 /// its `TrainerState`, the parameters and the optimizer, so that a restored trainer goes on bit for
 /// bit (same machine, threads and versions).
+///
+/// Where there are several ranks, each has a trainer, and all call the same functions. A
+/// micro-batch's rows are cut over the ranks; gradients are summed into shares of the flat buffer,
+/// each rank updates its own share and keeps the optimizer's states for it, and all gather the
+/// weights. Reports, state and checkpoints are those of one process with the same configuration.
 class Trainer {
  public:
   /// Sets the number of CPU threads of the process (`train.threads`; 0 leaves torch's choice).
@@ -93,7 +113,8 @@ class Trainer {
   std::vector<ValidationReport> validate();
 
   TrainerState state() const;
-  /// What a checkpoint of this moment holds: the buffers that are trained, not copies of them.
+  /// What a checkpoint of this moment holds: the buffers that are trained, not copies of them; of
+  /// several ranks, gathered on the CPU of rank 0 (the others call it as well, and get the state).
   CheckpointData checkpoint_data() const;
   /// May run on another thread, with a copy of the data, while training goes on.
   void save(const std::filesystem::path& directory, const CheckpointData& data) const;
@@ -114,12 +135,32 @@ class Trainer {
       const std::atomic<bool>& stop,
       Course course = Course::kSame);
 
+  /// The same on the ranks but the first, which writes for all. A `stop` on one rank stops all.
+  End run_beside(
+      const std::optional<std::filesystem::path>& checkpoint,
+      const std::atomic<bool>& stop,
+      Course course = Course::kSame);
+
  private:
   struct StepSums;
+
+  /// `directory`: null where nothing is written.
+  End run_as(
+      const RunDirectory* directory,
+      const std::optional<std::filesystem::path>& checkpoint,
+      const std::atomic<bool>& stop,
+      Course course);
+  void
+  go_on_from(const RunDirectory* directory, const std::filesystem::path& checkpoint, Course course);
+  bool any_rank(bool value) const;
 
   std::vector<Batch> draw_micro_batches(const BatchShape& shape);
   StepSums accumulate_gradients(const std::vector<Batch>& batches);
   Loader& stage_loader();
+  void sum_gradients();
+  /// Σ g² over this rank's share, [] float64 on the device.
+  at::Tensor squared_norm_of_share() const;
+  void gather_weights();
   /// Gives model and executor the length of segments of the stage that the run stands in.
   void take_segment_length();
 
@@ -129,6 +170,7 @@ class Trainer {
   RunConfig config_;               ///< resolved
   EngineSection requested_engine_; ///< before that
   TrainerParts parts_;
+  FlatShares shares_;
   std::unique_ptr<Optimizer> optimizer_;
   LrPlan lr_plan_;
   Curriculum curriculum_;

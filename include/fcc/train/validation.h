@@ -6,6 +6,7 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/data/loader.h"
+#include "fcc/dist/communicator.h"
 #include "fcc/engine/executor.h"
 #include "fcc/model/parameters.h"
 #include "fcc/train/metrics.h"
@@ -23,9 +24,13 @@ class Validator {
       DocumentMarks marks,
       const std::shared_ptr<const Tokenizer>& tokenizer);
 
-  /// One report a data set. Forward passes only.
-  std::vector<ValidationReport>
-  run(Executor& executor, FlatParameters& parameters, std::int64_t segment_length);
+  /// One report a data set, alike on all ranks, which share the rows of each batch. Forward passes
+  /// only.
+  std::vector<ValidationReport> run(
+      Executor& executor,
+      FlatParameters& parameters,
+      std::int64_t segment_length,
+      Communicator& ranks);
 
  private:
   struct Source {

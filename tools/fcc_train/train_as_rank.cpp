@@ -1,0 +1,160 @@
+#include "fcc_train/train_as_rank.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/interrupt.h"
+#include "fcc/config/write_config.h"
+#include "fcc/core/error.h"
+#include "fcc/core/log.h"
+#include "fcc/train/ranks.h"
+
+namespace fcc::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Ends the process some seconds after a rank has failed, whatever its main thread waits for: a
+/// GPU's queue that the rank will never fill, or a library's threads.
+class LastResort {
+ public:
+  explicit LastResort(std::shared_ptr<Communicator> ranks)
+      : ranks_(std::move(ranks)), thread_([this] { watch(); }) {}
+  ~LastResort() {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  LastResort(const LastResort&) = delete;
+  LastResort& operator=(const LastResort&) = delete;
+
+ private:
+  void watch() {
+    std::unique_lock lock(mutex_);
+    while (!ranks_->failure()) {
+      if (changed_.wait_for(lock, std::chrono::milliseconds(500), [this] { return over_; })) {
+        return;
+      }
+    }
+    if (!changed_.wait_for(lock, std::chrono::seconds(8), [this] { return over_; })) {
+      std::fprintf(
+          stderr,
+          "fcc-train: error: rank %lld: all ranks must go on together; got %s\n",
+          static_cast<long long>(ranks_->rank()),
+          ranks_->failure().value_or("a failure").c_str());
+      std::_Exit(1);
+    }
+  }
+
+  std::shared_ptr<Communicator> ranks_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+/// The checkpoint that rank 0 finds; every rank reads the same.
+std::optional<fs::path> agreed_checkpoint(
+    Communicator& ranks,
+    const RunDirectory* directory,
+    const std::optional<std::string>& resume) {
+  std::string found;
+  if (directory != nullptr) {
+    found = find_checkpoint(*directory, resume).value_or("").string();
+  }
+  found = gather_texts(ranks, found).front();
+  return found.empty() ? std::nullopt : std::optional<fs::path>(found);
+}
+
+std::string lines_of(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const std::string& text : texts) {
+    lines += text + "\n";
+  }
+  return lines;
+}
+
+Trainer::End run(
+    const RunConfig& config,
+    const std::shared_ptr<Communicator>& ranks,
+    const RankOptions& options) {
+  check_ranks_agree(
+      *ranks,
+      {{"the version of the program", FCC_VERSION ", " FCC_BUILD_KIND},
+       {"the configuration", write_config(config)},
+       {"--resume and --new-course",
+        options.resume.value_or("none") + (options.course == Course::kNew ? ", new course" : "")}});
+  std::optional<RunDirectory> directory;
+  if (ranks->is_first()) {
+    directory.emplace(config.output);
+    log_to_file((directory->root() / "log.txt").c_str());
+  }
+  const RunDirectory* const written = directory ? &*directory : nullptr;
+  const auto checkpoint = agreed_checkpoint(*ranks, written, options.resume);
+  TrainerParts parts = make_trainer_parts(config, checkpoint, ranks);
+  check_ranks_agree(
+      *ranks,
+      {{"the tokenizer", parts.data.tokenizer->hash()},
+       {"the data", lines_of(parts.data.fingerprints)}});
+  Trainer trainer(config, std::move(parts));
+  return directory ? trainer.run(*directory, checkpoint, interrupted(), options.course)
+                   : trainer.run_beside(checkpoint, interrupted(), options.course);
+}
+
+/// Where someone looks who wonders what a rank died of.
+void keep_error(const RunConfig& config, std::int64_t rank, const char* error) {
+  if (rank == 0) {
+    log_to_file_only(LogLevel::kError, error);
+    return;
+  }
+  std::error_code ignored;
+  fs::create_directories(config.output, ignored);
+  std::ofstream(fs::path(config.output) / ("rank-" + std::to_string(rank) + ".txt"), std::ios::app)
+      << error << '\n';
+}
+
+} // namespace
+
+std::optional<std::string> environment_variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+int train_as_rank(
+    const RunConfig& config,
+    const RankSettings& settings,
+    const RankOptions& options,
+    const std::function<int(Trainer::End)>& ended) {
+  check_rows_divide(config, settings.size);
+  if (settings.rank != 0) {
+    set_log_level(LogLevel::kError); // one log, of rank 0
+  }
+  // Of NVLink; where a container lacks the rights to it, the ranks would hang.
+  setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
+  const std::shared_ptr<Communicator> ranks =
+      meet_ranks(settings, device_of_rank(config.engine, settings));
+  auto last_resort = std::make_unique<LastResort>(ranks);
+  try {
+    return ended(run(config, ranks, options));
+  } catch (const std::exception& error) {
+    ranks->abort(error.what());
+    keep_error(config, settings.rank, error.what());
+    [[maybe_unused]] const LastResort* kept = last_resort.release(); // watches the way out, too
+    throw;
+  }
+}
+
+} // namespace fcc::tools
