@@ -2,13 +2,13 @@
 # Passes every check of the project: set-up, build, format, include order, all tests, and a program
 # that links the installed library. Tests that need a GPU say that they were skipped.
 #
-# usage: scripts/test.sh [PRESET]     (release, the default: GPU code where CUDA is there; cpu; asan)
+# usage: scripts/test.sh [PRESET]     (release, the default: GPU code where CUDA is there; cpu; asan; tsan)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
 build=build/$preset
 
-if [ "$preset" = cpu ] || [ "$preset" = asan ]; then scripts/setup.sh --cpu; else scripts/setup.sh; fi
+case $preset in cpu | asan | tsan) scripts/setup.sh --cpu ;; *) scripts/setup.sh ;; esac
 scripts/check_includes.py
 scripts/check_format.sh
 cmake --preset "$preset" -DFCC_BUILD_TESTS=ON -DFCC_BUILD_TOOLS=ON

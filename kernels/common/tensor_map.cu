@@ -37,7 +37,7 @@ const Encoder& encoder() {
   return found;
 }
 
-// A dimension of one element is never stepped over; any legal stride serves.
+// A dimension of one element is never stepped over; any legal stride will do.
 cuuint64_t stride_bytes(int size, int64_t stride) {
   constexpr cuuint64_t kSmallest = 16;
   return size <= 1 ? kSmallest : static_cast<cuuint64_t>(stride * kElementBytes);

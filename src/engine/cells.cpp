@@ -177,13 +177,13 @@ CellGradients place_cell_gradients(
 }
 
 void forward_cells(
-    const CellShape& shape,
-    const StackWeights& weights,
-    const RotaryTables& rotary,
-    const Attention& attention,
+    const CellStack& stack,
     const CellBlock& block,
     at::Tensor out,
     Placement scratch) {
+  const CellShape& shape = stack.shape;
+  const StackWeights& weights = stack.weights;
+  const RotaryTables& rotary = stack.rotary;
   const Diagonal& diagonal = block.diagonal;
   const CellActivations& kept = block.activations;
   const std::int64_t cells = diagonal.num_cells, rows = shape.rows();
@@ -218,7 +218,7 @@ void forward_cells(
   }
 
   // o = softmax(q·kᵀ/√E + mask)·v, Y = X + o·Wo
-  attention.forward(
+  stack.attention->forward(
       attention_input(shape, block), heads_of(shape, kept.attention, 0, shape.heads), kept.lse);
   linear_forward(kept.attention, layers_of(weights.o_proj, diagonal), block.x, kept.mid);
 
@@ -230,49 +230,48 @@ void forward_cells(
 }
 
 void backward_cells(
-    const CellShape& shape,
-    const StackWeights& weights,
-    const RotaryTables& rotary,
-    const Attention& attention,
+    const CellStack& stack,
     const CellBlock& block,
-    const at::Tensor& grad_out,
-    const GradTarget& x,
-    const GradTarget& memory,
-    const CellGradients& waiting,
-    const StackWeights& grads,
+    const BlockGradients& gradients,
     Placement scratch) {
+  const CellShape& shape = stack.shape;
+  const StackWeights& weights = stack.weights;
+  const StackWeights& grads = stack.grads;
+  const RotaryTables& rotary = stack.rotary;
+  const CellGradients& deferred = gradients.deferred;
   const Diagonal& diagonal = block.diagonal;
   const CellActivations& kept = block.activations;
   const auto [grad_normed, grad_attention] =
       backward_scratch(shape, diagonal.num_cells, kept.mid.scalar_type(), scratch);
 
   // MLP: dh, then d(gate, up) in place, then dz
-  linear_backward_input(grad_out, layers_of(weights.down_proj, diagonal), {waiting.mlp_hidden});
-  swiglu_backward_in_place(waiting.mlp_hidden, kept.gate_up);
+  linear_backward_input(
+      gradients.out, layers_of(weights.down_proj, diagonal), {deferred.mlp_hidden});
+  swiglu_backward_in_place(deferred.mlp_hidden, kept.gate_up);
   linear_backward_input(kept.gate_up, layers_of(weights.gate_up_proj, diagonal), {grad_normed});
   rms_norm_backward(
       grad_normed,
       kept.mid,
       layers_of(weights.post_attention_layernorm, diagonal),
       shape.eps,
-      grad_out,
-      {waiting.mid},
+      gradients.out,
+      {deferred.mid},
       layers_of(grads.post_attention_layernorm, diagonal));
 
   // Attention: do, then dq dk dv for the current part and dk dv for the memory
-  linear_backward_input(waiting.mid, layers_of(weights.o_proj, diagonal), {grad_attention});
+  linear_backward_input(deferred.mid, layers_of(weights.o_proj, diagonal), {grad_attention});
   const std::int64_t q = shape.q_width(), half = shape.kv_width() / 2;
   CellAttentionGrads attention_grads{
-      heads_of(shape, waiting.qkv, 0, shape.heads),
-      heads_of(shape, waiting.qkv, q, shape.groups),
-      heads_of(shape, waiting.qkv, q + half, shape.groups),
+      heads_of(shape, deferred.qkv, 0, shape.heads),
+      heads_of(shape, deferred.qkv, q, shape.groups),
+      heads_of(shape, deferred.qkv, q + half, shape.groups),
       {},
       {}};
   if (block.memory.defined()) {
-    attention_grads.k_mem = heads_of(shape, waiting.kv_memory, 0, shape.groups);
-    attention_grads.v_mem = heads_of(shape, waiting.kv_memory, half, shape.groups);
+    attention_grads.k_mem = heads_of(shape, deferred.kv_memory, 0, shape.groups);
+    attention_grads.v_mem = heads_of(shape, deferred.kv_memory, half, shape.groups);
   }
-  attention.backward(
+  stack.attention->backward(
       attention_input(shape, block),
       heads_of(shape, kept.attention, 0, shape.heads),
       kept.lse,
@@ -281,15 +280,15 @@ void backward_cells(
 
   // Current part: back through RoPE, Wqkv and the norm, with Y's residual
   const at::Tensor qkv_proj = layers_of(weights.qkv_proj, diagonal);
-  rope_in_place(waiting.qkv, shape.heads + shape.groups, rotary.cos, rotary.sin, /*inverse=*/true);
-  linear_backward_input(waiting.qkv, qkv_proj, {grad_normed});
+  rope_in_place(deferred.qkv, shape.heads + shape.groups, rotary.cos, rotary.sin, /*inverse=*/true);
+  linear_backward_input(deferred.qkv, qkv_proj, {grad_normed});
   rms_norm_backward(
       grad_normed,
       block.x,
       layers_of(weights.input_layernorm, diagonal),
       shape.eps,
-      waiting.mid,
-      x,
+      deferred.mid,
+      gradients.x,
       layers_of(grads.input_layernorm, diagonal));
 
   // Memory part
@@ -298,32 +297,33 @@ void backward_cells(
   }
   if (rotary.cos_memory.defined()) {
     rope_in_place(
-        waiting.kv_memory, shape.groups, rotary.cos_memory, rotary.sin_memory, /*inverse=*/true);
+        deferred.kv_memory, shape.groups, rotary.cos_memory, rotary.sin_memory, /*inverse=*/true);
   }
   const at::Tensor norm = memory_norm_weight(shape.memory_norm, weights);
   if (!norm.defined()) {
-    linear_backward_input(waiting.kv_memory, kv_rows(shape, qkv_proj), memory);
+    linear_backward_input(deferred.kv_memory, kv_rows(shape, qkv_proj), gradients.memory);
     return;
   }
-  linear_backward_input(waiting.kv_memory, kv_rows(shape, qkv_proj), {grad_normed});
+  linear_backward_input(deferred.kv_memory, kv_rows(shape, qkv_proj), {grad_normed});
   rms_norm_backward(
       grad_normed,
       block.memory,
       layers_of(norm, diagonal),
       shape.eps,
       {},
-      memory,
+      gradients.memory,
       layers_of(memory_norm_weight(shape.memory_norm, grads), diagonal));
 }
 
 void weight_gradients(
-    const CellShape& shape,
-    const StackWeights& weights,
+    const CellStack& stack,
     std::int64_t layer,
     const LayerRows& rows,
-    const StackWeights& grads,
     GradInput mode,
     Placement scratch) {
+  const CellShape& shape = stack.shape;
+  const StackWeights& weights = stack.weights;
+  const StackWeights& grads = stack.grads;
   const at::Tensor normed = product_scratch(shape, rows.x.size(0), rows.x.scalar_type(), scratch);
   const auto norm = [&](const at::Tensor& source, const at::Tensor& weight) {
     rms_norm_forward(source.unsqueeze(0), weight.slice(0, layer, layer + 1), shape.eps, normed);
@@ -333,7 +333,7 @@ void weight_gradients(
     return {stacked.select(0, layer), mode};
   };
   if (grads.down_proj.defined()) {
-    linear_backward_weight(rows.grad_out, rows.waiting.mlp_hidden, target(grads.down_proj));
+    linear_backward_weight(rows.grad_out, rows.deferred.mlp_hidden, target(grads.down_proj));
   }
   if (grads.gate_up_proj.defined()) {
     linear_backward_weight(
@@ -342,17 +342,17 @@ void weight_gradients(
         target(grads.gate_up_proj));
   }
   if (grads.o_proj.defined()) {
-    linear_backward_weight(rows.waiting.mid, rows.activations.attention, target(grads.o_proj));
+    linear_backward_weight(rows.deferred.mid, rows.activations.attention, target(grads.o_proj));
   }
   if (!grads.qkv_proj.defined()) {
     return;
   }
   const GradTarget qkv_proj = target(grads.qkv_proj);
-  linear_backward_weight(rows.waiting.qkv, norm(rows.x, weights.input_layernorm), qkv_proj);
+  linear_backward_weight(rows.deferred.qkv, norm(rows.x, weights.input_layernorm), qkv_proj);
   if (rows.memory.defined()) {
     const at::Tensor weight = memory_norm_weight(shape.memory_norm, weights);
     linear_backward_weight(
-        rows.waiting.kv_memory,
+        rows.deferred.kv_memory,
         weight.defined() ? norm(rows.memory, weight) : rows.memory,
         {qkv_proj.grad.slice(0, shape.q_width()), GradInput::kAccumulate});
   }

@@ -8,9 +8,6 @@
 namespace fcc {
 namespace {
 
-constexpr std::size_t kMostRecorded = 8;
-constexpr int kFirstReplay = 3; // libraries choose and load their kernels on first use
-
 std::int64_t ticks_per_layer(Schedule schedule) {
   return schedule == Schedule::kWavefront ? 1 : 0;
 }
@@ -63,7 +60,7 @@ Chunk::Chunk(
   Placement placement(arena);
   buffers_ = place_buffers(plan_, num_segments, keep, dtype, placement);
   if (keep == Keep::kActivations) {
-    waiting_ = place_cell_gradients(plan_.shape, window_, plan_.has_memory, workspace);
+    deferred_ = place_cell_gradients(plan_.shape, window_, plan_.has_memory, workspace);
   }
 }
 
@@ -228,7 +225,7 @@ CellBlock Chunk::block_of(const Diagonal& diagonal) const {
   return block;
 }
 
-CellGradients Chunk::waiting_of(const Diagonal& diagonal) const {
+CellGradients Chunk::deferred_of(const Diagonal& diagonal) const {
   const std::int64_t slot = tick_of(diagonal) % window_;
   const auto cells = [&](const at::Tensor& kept) { // [N, W, R, …] → [C, R, …]
     return kept.defined() ? kept.select(1, slot).slice(
@@ -236,62 +233,36 @@ CellGradients Chunk::waiting_of(const Diagonal& diagonal) const {
                           : kept;
   };
   return {
-      cells(waiting_.qkv),
-      cells(waiting_.kv_memory),
-      cells(waiting_.mid),
-      cells(waiting_.mlp_hidden)};
-}
-
-void Chunk::run(const Course& course, const std::function<void()>& work) {
-  if (plan_.graph_pool == nullptr || !WorkGraph::supports(buffers_.grid.device())) {
-    work();
-    return;
-  }
-  const auto same = [&](const Recorded& each) { return each.course == course; };
-  auto found = std::find_if(recorded_.begin(), recorded_.end(), same);
-  if (found == recorded_.end()) {
-    if (recorded_.size() == kMostRecorded) {
-      recorded_.erase(recorded_.begin());
-    }
-    recorded_.push_back({course});
-    found = recorded_.end() - 1;
-  }
-  std::rotate(found, found + 1, recorded_.end()); // used last: last
-  found = recorded_.end() - 1;
-  ++found->num_uses;
-  if (found->num_uses < kFirstReplay) {
-    work();
-    return;
-  }
-  if (!found->graph.recorded()) {
-    found->graph.record(work, *plan_.graph_pool);
-  }
-  found->graph.replay();
+      cells(deferred_.qkv),
+      cells(deferred_.kv_memory),
+      cells(deferred_.mid),
+      cells(deferred_.mlp_hidden)};
 }
 
 void Chunk::forward(const ChunkMemory& memory) {
   write_visibility(memory);
-  run({.backward = false, .visibility = visibility_}, [this] { forward_diagonals(); });
+  launches_.run(
+      {.backward = false, .visibility = visibility_},
+      buffers_.grid.device(),
+      plan_.graph_pool,
+      [this] { forward_diagonals(); });
 }
 
 void Chunk::forward_diagonals() {
   for (const Diagonal& diagonal : order_) {
     forward_cells(
-        plan_.shape,
-        plan_.weights,
-        plan_.rotary,
-        *plan_.attention,
+        plan_,
         block_of(diagonal),
         diagonal_view(buffers_.grid, diagonal, 1, first_column_),
         Placement(buffers_.scratch));
   }
 }
 
-void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut) {
+void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& detached) {
   const at::Tensor target =
       diagonal_view(buffers_.grad_grid, diagonal, memory_layer_, first_column_ - 1);
   for (std::int64_t cell = 0; cell < diagonal.num_cells; ++cell) {
-    if (!cut[static_cast<std::size_t>(diagonal.segment(cell))]) {
+    if (!detached[static_cast<std::size_t>(diagonal.segment(cell))]) {
       target.select(0, cell).add_(buffers_.grad_memory.select(0, cell));
     }
   }
@@ -306,17 +277,17 @@ void Chunk::backward(
   if (receives) {
     buffers_.grad_memory_out.copy_(grad_memory_out);
   }
-  const Course course{
+  const LaunchKey key{
       .backward = true,
       .visibility = visibility_,
-      .cut = memory.cut,
+      .detached = memory.detached,
       .receives_gradient = receives,
       .weight_mode = weight_mode};
-  run(course, [&] { backward_diagonals(course); });
+  launches_.run(key, buffers_.grid.device(), plan_.graph_pool, [&] { backward_diagonals(key); });
 }
 
-void Chunk::backward_diagonals(const Course& course) {
-  const std::vector<bool>& cut = course.cut;
+void Chunk::backward_diagonals(const LaunchKey& key) {
+  const std::vector<bool>& detached = key.detached;
   const std::int64_t layers = plan_.shape.num_layers;
   // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and
   // from the memory of cell (n-1, s+1), on the same diagonal, after it. In any other order the
@@ -331,7 +302,7 @@ void Chunk::backward_diagonals(const Course& course) {
   }
   const auto receive = [&](std::int64_t row) { // the gradient of the memory out, in grid row `row`
     const std::int64_t layer = row - memory_layer_;
-    if (course.receives_gradient && layer >= 0 && layer < layers) {
+    if (key.receives_gradient && layer >= 0 && layer < layers) {
       buffers_.grad_grid.select(0, row)
           .select(0, num_segments_ - 1 + first_column_)
           .add_(buffers_.grad_memory_out.select(0, layer));
@@ -344,35 +315,32 @@ void Chunk::backward_diagonals(const Course& course) {
 
   for (auto diagonal = order_.rbegin(); diagonal != order_.rend(); ++diagonal) {
     const CellBlock block = block_of(*diagonal);
-    // A cut segment's memory gets no gradient (bptt_segments), while the weights that read it do.
-    bool some_cut = false;
-    for (std::int64_t cell = 0; cell < diagonal->num_cells && !cut.empty(); ++cell) {
-      some_cut = some_cut || cut[static_cast<std::size_t>(diagonal->segment(cell))];
+    // A detached memory gets no gradient (bptt_segments), while the weights that read it do.
+    bool any_detached = false;
+    for (std::int64_t cell = 0; cell < diagonal->num_cells && !detached.empty(); ++cell) {
+      any_detached = any_detached || detached[static_cast<std::size_t>(diagonal->segment(cell))];
     }
     GradTarget to_memory;
     if (block.memory.defined()) {
       to_memory =
-          some_cut
+          any_detached
               ? GradTarget{buffers_.grad_memory.slice(0, 0, diagonal->num_cells)}
               : GradTarget{
                     diagonal_view(buffers_.grad_grid, *diagonal, memory_layer_, first_column_ - 1),
                     GradInput::kAccumulate};
     }
     backward_cells(
-        plan_.shape,
-        plan_.weights,
-        plan_.rotary,
-        *plan_.attention,
+        plan_,
         block,
-        diagonal_view(buffers_.grad_grid, *diagonal, 1, first_column_),
-        {diagonal_view(buffers_.grad_grid, *diagonal, 0, first_column_),
-         adds ? GradInput::kAccumulate : GradInput::kOverwrite},
-        to_memory,
-        waiting_of(*diagonal),
-        plan_.grads,
+        {.out = diagonal_view(buffers_.grad_grid, *diagonal, 1, first_column_),
+         .x =
+             {diagonal_view(buffers_.grad_grid, *diagonal, 0, first_column_),
+              adds ? GradInput::kAccumulate : GradInput::kOverwrite},
+         .memory = to_memory,
+         .deferred = deferred_of(*diagonal)},
         Placement(buffers_.scratch));
-    if (block.memory.defined() && some_cut) {
-      add_memory_gradient(*diagonal, cut);
+    if (block.memory.defined() && any_detached) {
+      add_memory_gradient(*diagonal, detached);
     }
     // The last segment's cell has just written X's gradient: the next chunk's part comes on top.
     if (!adds && diagonal->first_segment == num_segments_ - 1) {
@@ -381,7 +349,7 @@ void Chunk::backward_diagonals(const Course& course) {
     const auto next = diagonal + 1;
     const std::int64_t tick = tick_of(*diagonal);
     if (tick % window_ == 0 && (next == order_.rend() || tick_of(*next) != tick)) {
-      add_weight_gradients(tick, course.weight_mode);
+      add_weight_gradients(tick, key.weight_mode);
     }
   }
 }
@@ -398,7 +366,7 @@ void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
     const auto kept = [&](const at::Tensor& by_segment) {
       return rows_of(layer_of(by_segment, n), first, last - first);
     };
-    const auto waited = [&](const at::Tensor& by_slot) {
+    const auto by_layer = [&](const at::Tensor& by_slot) {
       return rows_of(layer_of(by_slot, n), first + shift, last - first);
     };
     const auto grid_rows = [&](const at::Tensor& grid, std::int64_t layer, std::int64_t column) {
@@ -413,15 +381,14 @@ void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
     rows.activations.attention = kept(buffers_.activations.attention);
     rows.activations.mid = kept(buffers_.activations.mid);
     rows.activations.gate_up = kept(buffers_.activations.gate_up);
-    rows.waiting = {
-        waited(waiting_.qkv),
-        waited(waiting_.kv_memory),
-        waited(waiting_.mid),
-        waited(waiting_.mlp_hidden)};
+    rows.deferred = {
+        by_layer(deferred_.qkv),
+        by_layer(deferred_.kv_memory),
+        by_layer(deferred_.mid),
+        by_layer(deferred_.mlp_hidden)};
     // The backward pass meets the last segment first: only its round may overwrite.
     const GradInput round_mode = last == num_segments_ ? mode : GradInput::kAccumulate;
-    weight_gradients(
-        plan_.shape, plan_.weights, n, rows, plan_.grads, round_mode, Placement(buffers_.scratch));
+    weight_gradients(plan_, n, rows, round_mode, Placement(buffers_.scratch));
   }
 }
 

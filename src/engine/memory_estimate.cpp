@@ -144,9 +144,9 @@ std::int64_t product_scratch(const Sizes& sizes, std::int64_t num_segments) {
   if (!sizes.cpu) {
     return 0;
   }
-  const std::int64_t waiting = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
+  const std::int64_t deferred = gradient_width(shape, sizes.plan.has_memory) * shape.num_layers;
   const std::int64_t rows = std::min(
-      num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / waiting);
+      num_segments * shape.rows(), Chunk::workspace_elements(sizes.plan, num_segments) / deferred);
   const std::int64_t norm = rows * shape.width * 3 * sizes.wide;
   const std::int64_t widened =
       sizes.element == sizes.wide ? 0 : rows * (2 * shape.mlp_width + shape.width) * sizes.wide;
@@ -200,13 +200,13 @@ MemoryEstimate estimate_fused_memory(
         {"memory between chunks", border * (on_host ? 3 : num_chunks + (num_chunks > 1 ? 2 : 0))});
   }
 
-  const std::int64_t waiting = Chunk::workspace_elements(sizes.plan, chunk);
+  const std::int64_t deferred = Chunk::workspace_elements(sizes.plan, chunk);
   const std::int64_t logits =
       sizes.kernels ? head_chunk_tokens(tokens, sizes.vocab, sizes.kernels) * sizes.vocab : 0;
   estimate.items.push_back(
-      {logits > waiting ? "workspace: logits, then waiting gradients"
-                        : "workspace: waiting gradients",
-       std::max(waiting, logits) * sizes.element});
+      {logits > deferred ? "workspace: logits, then deferred gradients"
+                         : "workspace: deferred gradients",
+       std::max(deferred, logits) * sizes.element});
 
   // After the pass, while the chunk waits for the next, where kernels do not serve: pieces of the
   // gradient in float64; then the optimizer's temporaries.

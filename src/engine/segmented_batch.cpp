@@ -72,7 +72,7 @@ void hide_before_documents(
 ChunkMemory SegmentedBatch::memory_of(std::int64_t first, std::int64_t count) const {
   ChunkMemory part;
   part.visible.assign(memory.visible.begin() + first, memory.visible.begin() + first + count);
-  part.cut.assign(memory.cut.begin() + first, memory.cut.begin() + first + count);
+  part.detached.assign(memory.detached.begin() + first, memory.detached.begin() + first + count);
   return part;
 }
 
@@ -87,14 +87,14 @@ SegmentedBatch cut_into_segments(
     bool has_first_memory,
     const std::optional<std::int64_t>& bptt_segments) {
   const std::int64_t rows = batch.ids.size(0);
-  SegmentedBatch cut;
-  cut.total = batch.ids.size(1);
-  cut.ids = by_segment(batch.ids, length, 0);
-  cut.targets = by_segment(batch.targets, length, -100);
-  cut.coefficients = by_segment(batch.coefficients, length, 0.0);
-  const auto segments = static_cast<std::size_t>(cut.num_segments());
+  SegmentedBatch segmented;
+  segmented.total = batch.ids.size(1);
+  segmented.ids = by_segment(batch.ids, length, 0);
+  segmented.targets = by_segment(batch.targets, length, -100);
+  segmented.coefficients = by_segment(batch.coefficients, length, 0.0);
+  const auto segments = static_cast<std::size_t>(segmented.num_segments());
 
-  auto& visible = cut.memory.visible;
+  auto& visible = segmented.memory.visible;
   visible.assign(segments, std::vector<bool>(static_cast<std::size_t>(rows), true));
   visible[0] = first_visible(rows, state, has_first_memory);
   if (batch.segment_starts_document.defined()) {
@@ -105,12 +105,12 @@ SegmentedBatch cut_into_segments(
         visible);
   }
 
-  cut.memory.cut.assign(segments, false);
+  segmented.memory.detached.assign(segments, false);
   const std::int64_t first = batch.num_prefix_segments;
-  for (std::int64_t s = first + 1; bptt_segments && s < cut.num_segments(); ++s) {
-    cut.memory.cut[static_cast<std::size_t>(s)] = (s - first) % *bptt_segments == 0;
+  for (std::int64_t s = first + 1; bptt_segments && s < segmented.num_segments(); ++s) {
+    segmented.memory.detached[static_cast<std::size_t>(s)] = (s - first) % *bptt_segments == 0;
   }
-  return cut;
+  return segmented;
 }
 
 } // namespace fcc

@@ -30,7 +30,7 @@ struct SegmentedBatch {
 ///
 /// Who sees memory: every segment but the first of a row, unless something precedes it
 /// (`state`, or a first memory), and those that begin a document. The gradient
-/// into memory is cut every `bptt_segments` from the first segment with gradient on.
+/// into memory stops every `bptt_segments` from the first segment with gradient on.
 /// Errors: documents inside a row are for models without a first memory; a plain Llama has one
 /// segment.
 SegmentedBatch cut_into_segments(

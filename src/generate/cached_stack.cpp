@@ -72,7 +72,7 @@ void CachedStack::set_memory(const at::Tensor& memory, const RopeTable& table) {
 
 void CachedStack::mask_cached(const at::Tensor& present) {
   num_masked_ = num_cached_;
-  // Masks for rows that differ are dearer: most states have a memory in every row.
+  // Masks for rows that differ cost more: most states have a memory in every row.
   present_ = present.defined() && !present.all().item<bool>() ? present : at::Tensor();
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 /// [C, B, rows, heads, E] → [C, B, heads, rows, E] in the sum's dtype.
 at::Tensor heads_first(const at::Tensor& x) {
-  return x.to(wide_type(x.scalar_type())).transpose(2, 3);
+  return x.to(accumulate_type(x.scalar_type())).transpose(2, 3);
 }
 
 /// Queries by group: [C, B, L, H, E] → [C, B, G, (H/G)·L, E].

@@ -110,7 +110,7 @@ CrossEntropyResult sweep(
   }
   const at::NoGradGuard no_grad;
   const std::int64_t M = hidden.size(0);
-  const at::ScalarType wide = wide_type(hidden.scalar_type());
+  const at::ScalarType wide = accumulate_type(hidden.scalar_type());
   const std::int64_t chunk = options.chunk_tokens > 0
                                  ? options.chunk_tokens
                                  : head_chunk_tokens(M, weight.size(0), /*with_kernels=*/false);

@@ -84,7 +84,7 @@ AttentionMask make_attention_mask(
     return mask; // the kernels align it themselves
   }
   const at::TensorOptions floating =
-      options.dtype(wide_type(c10::typeMetaToScalarType(options.dtype()))); // as the scores
+      options.dtype(accumulate_type(c10::typeMetaToScalarType(options.dtype()))); // as the scores
   const double hidden = -std::numeric_limits<double>::infinity();
   mask.bias =
       at::full({num_queries, num_memory + num_queries}, hidden, floating).triu(num_memory + 1);

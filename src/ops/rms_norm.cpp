@@ -83,7 +83,7 @@ void rms_norm_backward(
     kernel_ops::rms_norm_backward(grad_out, x, weight, eps, residual, grad_x, grad_weight);
     return;
   }
-  const auto dtype = wide_type(x.scalar_type());
+  const auto dtype = accumulate_type(x.scalar_type());
   const at::Tensor wide = x.to(dtype);
   const at::Tensor root = inverse_root(wide, eps); // [C, R, 1]
   const at::Tensor normed = wide * root;           // x̂ [C, R, D]

@@ -114,7 +114,7 @@ void rope_in_place(
     kernel_ops::rope_in_place(x, heads, cos, sin, inverse);
     return;
   }
-  const auto dtype = wide_type(x.scalar_type());
+  const auto dtype = accumulate_type(x.scalar_type());
   const std::int64_t length = cos.size(0), half = cos.size(1), rows = x.size(1);
   // [C, R/L, L, heads, 2, E/2]: only views, whatever the strides of cells and rows.
   const at::Tensor pairs = x.slice(2, 0, heads * 2 * half)

@@ -34,7 +34,7 @@ void swiglu_forward(const at::Tensor& gate_up, at::Tensor out) {
     kernel_ops::swiglu_forward(gate_up, out);
     return;
   }
-  const auto dtype = wide_type(gate_up.scalar_type());
+  const auto dtype = accumulate_type(gate_up.scalar_type());
   const auto halves = gate_up.chunk(2, -1); // 2 × [C, R, F]
   out.copy_(at::silu(halves[0].to(dtype)) * halves[1].to(dtype));
 }
@@ -44,7 +44,7 @@ void swiglu_backward_in_place(at::Tensor hidden, at::Tensor gate_up) {
     kernel_ops::swiglu_backward(hidden, gate_up);
     return;
   }
-  const auto dtype = wide_type(gate_up.scalar_type());
+  const auto dtype = accumulate_type(gate_up.scalar_type());
   const auto halves = gate_up.chunk(2, -1);
   const at::Tensor gate = halves[0].to(dtype), up = halves[1].to(dtype);
   const at::Tensor grad = hidden.to(dtype);

@@ -97,7 +97,7 @@ bool is_tiktoken(const fs::path& file) {
          std::all_of(line.begin() + static_cast<std::ptrdiff_t>(space) + 1, line.end(), is_digit);
 }
 
-/// The kind of a tokenizer file whose kind nobody told.
+/// The kind of a tokenizer file whose kind is not given.
 TokenizerKind detect(const fs::path& file) {
   if (file.extension() == ".json") {
     return TokenizerKind::kHuggingFace;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include <ATen/core/Tensor.h>
@@ -44,6 +45,15 @@ CellShape cell_shape_of(const ModelConfig& model, std::int64_t batch, std::int64
 struct RotaryTables {
   at::Tensor cos, sin;
   at::Tensor cos_memory, sin_memory;
+};
+
+/// A stack as its cells see it.
+struct CellStack {
+  CellShape shape;
+  StackWeights weights; ///< compute dtype
+  StackWeights grads;   ///< float32 or float64; undefined tensors where nothing trains
+  RotaryTables rotary;
+  std::shared_ptr<const Attention> attention = nullptr; ///< null in a stack that is only measured
 };
 
 /// What the backward pass reads of the forward pass: [N, S, R, …] for a chunk, [C, R, …] for the
@@ -106,45 +116,40 @@ std::int64_t scratch_bytes(
 /// One block forward (arXiv 2405.04620, eq. 14-16; docs/method.md): writes `out`
 /// [C, R, D] and the block's activations.
 void forward_cells(
-    const CellShape& shape,
-    const StackWeights& weights,
-    const RotaryTables& rotary,
-    const Attention& attention,
+    const CellStack& stack,
     const CellBlock& block,
     at::Tensor out,
     Placement scratch);
 
-/// One block backward: from grad_out [C, R, D] to the gradients of its input and of its memory
-/// (undefined where the block has none), the gradients of the norms' weights (added to `grads`),
-/// and `waiting`, what the weight products need.
+/// The gradients of one block: of its output, given, and where those of its inputs go.
+struct BlockGradients {
+  at::Tensor out;         ///< [C, R, D]
+  GradTarget x;           ///< [C, R, D]
+  GradTarget memory;      ///< [C, R, D]; undefined where the block has none
+  CellGradients deferred; ///< what the weight products need
+};
+
+/// One block backward: writes the gradients of its inputs and those that the weight products need,
+/// and adds those of the norms' weights to the stack's.
 void backward_cells(
-    const CellShape& shape,
-    const StackWeights& weights,
-    const RotaryTables& rotary,
-    const Attention& attention,
+    const CellStack& stack,
     const CellBlock& block,
-    const at::Tensor& grad_out,
-    const GradTarget& x,
-    const GradTarget& memory,
-    const CellGradients& waiting,
-    const StackWeights& grads,
+    const BlockGradients& gradients,
     Placement scratch);
 
 /// The rows of one layer over neighbouring segments, [rows, …] each.
 struct LayerRows {
   at::Tensor x, memory, grad_out; ///< D; memory undefined: none
   CellActivations activations;    ///< gate_up: its gradient by now; lse is not read
-  CellGradients waiting;
+  CellGradients deferred;
 };
 
 /// The products that were put off: the gradient of every matrix of layer `layer` over `rows`,
-/// summed in the dtype of `grads`; `mode`: whether they are added to what is there.
+/// summed in the dtype of the stack's gradients; `mode`: whether they are added to what is there.
 void weight_gradients(
-    const CellShape& shape,
-    const StackWeights& weights,
+    const CellStack& stack,
     std::int64_t layer,
     const LayerRows& rows,
-    const StackWeights& grads,
     GradInput mode,
     Placement scratch);
 

@@ -1,24 +1,17 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "fcc/engine/cells.h"
-#include "fcc/ops/work_graph.h"
+#include "fcc/engine/launch_recorder.h"
 
 namespace fcc {
 
 /// What stays the same for every chunk of a run: the stack, where its gradients go, the schedule.
-struct ChunkPlan {
-  CellShape shape;
-  StackWeights weights; ///< compute dtype
-  StackWeights grads;   ///< float32 or float64; undefined tensors where nothing trains
-  RotaryTables rotary;
-  std::shared_ptr<const Attention> attention = nullptr; ///< null in a plan that is only measured
+struct ChunkPlan : CellStack {
   Schedule schedule = Schedule::kWavefront;
   MemorySource memory_source = MemorySource::kOutput;
   bool has_memory = true; ///< false: plain Llama, no memory column and no memory products
@@ -26,19 +19,19 @@ struct ChunkPlan {
   /// and writing the gradient (docs/performance.md).
   std::int64_t weight_product_rows = 8192;
   /// Given: a chunk's launches are replayed as CUDA graphs from their third use on.
-  const WorkGraphPool* graph_pool = nullptr;
+  const CudaGraphPool* graph_pool = nullptr;
 };
 
 /// Segments of a chunk where at most `most` of `num_segments` fit in one: as few chunks as can be,
 /// about equally long. The last of them, which is not computed twice, is then as long as can be.
 std::int64_t even_chunk_segments(std::int64_t num_segments, std::int64_t most);
 
-/// Which memories a chunk's segments see, and where their gradient is cut.
+/// Which memories a chunk's segments see, and where their gradient stops.
 struct ChunkMemory {
   /// [S][B], host: does segment s of row b see the memory before it? Empty: all do.
   std::vector<std::vector<bool>> visible;
   /// [S], host: is the gradient into the memory before segment s dropped? Empty: never.
-  std::vector<bool> cut;
+  std::vector<bool> detached;
 };
 
 /// A chunk of S segments as a function (X0, memory in) → (X_N, memory out) with its backward pass
@@ -123,23 +116,18 @@ class Chunk {
     CellActivations activations;
     at::Tensor scratch;     ///< bytes: temporaries of a diagonal, of weight products
     at::Tensor visible;     ///< [S, B] bool, last segment first: a diagonal's cells are neighbours
-    at::Tensor grad_memory; ///< [N, R, D]: of one diagonal where some of it is cut
+    at::Tensor grad_memory; ///< [N, R, D]: of one diagonal where some of it is detached
     at::Tensor grad_memory_out; ///< [N, R, D]: what `backward` was given
   };
   /// What decides which launches a pass consists of.
-  struct Course {
+  struct LaunchKey {
     bool backward = false;
     Visibility visibility = Visibility::kAll;
-    std::vector<bool> cut = {};
+    std::vector<bool> detached = {};
     bool receives_gradient = false;
     GradInput weight_mode = GradInput::kAccumulate;
 
-    bool operator==(const Course&) const = default;
-  };
-  struct Recorded {
-    Course course;
-    int num_uses = 0;
-    WorkGraph graph = {};
+    bool operator==(const LaunchKey&) const = default;
   };
 
   static Buffers place_buffers(
@@ -149,15 +137,14 @@ class Chunk {
       at::ScalarType dtype,
       Placement& placement);
   void write_visibility(const ChunkMemory& memory);
-  void run(const Course& course, const std::function<void()>& work);
   void forward_diagonals();
-  void backward_diagonals(const Course& course);
+  void backward_diagonals(const LaunchKey& key);
 
   std::int64_t tick_of(const Diagonal& diagonal) const;
   CellBlock block_of(const Diagonal& diagonal) const;
-  CellGradients waiting_of(const Diagonal& diagonal) const;
+  CellGradients deferred_of(const Diagonal& diagonal) const;
   at::Tensor memory_layers(const at::Tensor& grid, std::int64_t segment) const;
-  void add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& cut);
+  void add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& detached);
   void add_weight_gradients(std::int64_t first_tick, GradInput mode);
 
   ChunkPlan plan_;
@@ -169,9 +156,9 @@ class Chunk {
   std::int64_t window_;          ///< W, ticks between two rounds of weight products
   std::vector<Diagonal> order_;
   Buffers buffers_;
-  CellGradients waiting_;
+  CellGradients deferred_;
   Visibility visibility_ = Visibility::kAll;
-  std::vector<Recorded> recorded_;
+  LaunchRecorder<LaunchKey> launches_;
 };
 
 } // namespace fcc

@@ -58,7 +58,7 @@ class FusedExecutor : public Executor {
   GradInput weight_mode_ = GradInput::kAccumulate;
   RotaryTables rotary_; ///< of the length that came last
   bool rotary_with_memory_ = false;
-  WorkGraphPool graph_pool_;
+  CudaGraphPool graph_pool_;
   std::unique_ptr<ChunkCache> chunks_;
 };
 

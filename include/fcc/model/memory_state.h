@@ -19,7 +19,7 @@ struct MemoryState {
   /// them to go on with it; nothing for the model. Undefined: not told.
   at::Tensor last_ids;
 
-  /// The same values cut from the graph.
+  /// The same values detached from the graph.
   MemoryState detach() const;
 };
 

@@ -13,7 +13,7 @@ namespace fcc {
 
 /// Options of a reference pass that are not part of the model.
 struct ReferenceOptions {
-  std::optional<std::int64_t> bptt_segments; ///< cut the graph before segments k, 2k, …
+  std::optional<std::int64_t> bptt_segments; ///< detach the memory before segments k, 2k, …
   AttentionBackend attention = AttentionBackend::kReference;
   at::Tensor segment_starts_document; ///< [B, S] bool; undefined: none
 };

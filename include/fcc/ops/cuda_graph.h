@@ -8,13 +8,13 @@
 namespace fcc {
 
 /// Memory for the temporaries of recorded work, shared by graphs that never run at the same time.
-class WorkGraphPool {
+class CudaGraphPool {
  public:
-  WorkGraphPool();
-  ~WorkGraphPool();
+  CudaGraphPool();
+  ~CudaGraphPool();
 
  private:
-  friend class WorkGraph;
+  friend class CudaGraph;
   struct Handle;
   std::unique_ptr<Handle> handle_;
 };
@@ -25,12 +25,12 @@ class WorkGraphPool {
 /// The work must do the same each time: the same shapes, the same addresses of what it reads and
 /// writes beyond its own temporaries, no copy to or from pageable host memory, no wait for the
 /// device.
-class WorkGraph {
+class CudaGraph {
  public:
-  WorkGraph();
-  ~WorkGraph();
-  WorkGraph(WorkGraph&& other) noexcept;
-  WorkGraph& operator=(WorkGraph&& other) noexcept;
+  CudaGraph();
+  ~CudaGraph();
+  CudaGraph(CudaGraph&& other) noexcept;
+  CudaGraph& operator=(CudaGraph&& other) noexcept;
 
   /// Can work on `device` be recorded? False on a CPU and in a build without GPU code.
   static bool supports(const c10::Device& device);
@@ -38,7 +38,7 @@ class WorkGraph {
   /// Runs `work` so that it is recorded and not executed. Its temporaries lie in `pool`, where they
   /// keep their place as long as a graph of the pool lives.
   /// Errors: what `work` throws; `Error` where the device refuses the recording.
-  void record(const std::function<void()>& work, const WorkGraphPool& pool);
+  void record(const std::function<void()>& work, const CudaGraphPool& pool);
 
   bool recorded() const {
     return recording_ != nullptr;

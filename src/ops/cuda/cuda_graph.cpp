@@ -1,4 +1,4 @@
-#include "fcc/ops/work_graph.h"
+#include "fcc/ops/cuda_graph.h"
 
 #include <exception>
 #include <optional>
@@ -23,31 +23,31 @@ struct PoolIdentity {
 
 } // namespace
 
-struct WorkGraphPool::Handle {
+struct CudaGraphPool::Handle {
   std::weak_ptr<PoolIdentity> identity;
   /// The one that all recordings are made on (the default stream records nothing): free memory of
   /// the pool goes to the stream that had it before, and to no other.
   std::optional<c10::cuda::CUDAStream> stream;
 };
 
-WorkGraphPool::WorkGraphPool() : handle_(std::make_unique<Handle>()) {}
-WorkGraphPool::~WorkGraphPool() = default;
+CudaGraphPool::CudaGraphPool() : handle_(std::make_unique<Handle>()) {}
+CudaGraphPool::~CudaGraphPool() = default;
 
-struct WorkGraph::Recording {
+struct CudaGraph::Recording {
   std::shared_ptr<PoolIdentity> pool;
   at::cuda::CUDAGraph graph;
 };
 
-WorkGraph::WorkGraph() = default;
-WorkGraph::~WorkGraph() = default;
-WorkGraph::WorkGraph(WorkGraph&&) noexcept = default;
-WorkGraph& WorkGraph::operator=(WorkGraph&&) noexcept = default;
+CudaGraph::CudaGraph() = default;
+CudaGraph::~CudaGraph() = default;
+CudaGraph::CudaGraph(CudaGraph&&) noexcept = default;
+CudaGraph& CudaGraph::operator=(CudaGraph&&) noexcept = default;
 
-bool WorkGraph::supports(const c10::Device& device) {
+bool CudaGraph::supports(const c10::Device& device) {
   return device.is_cuda();
 }
 
-void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& pool) {
+void CudaGraph::record(const std::function<void()>& work, const CudaGraphPool& pool) {
   auto recording = std::make_unique<Recording>();
   recording->pool = pool.handle_->identity.lock();
   if (recording->pool == nullptr) {
@@ -82,8 +82,8 @@ void WorkGraph::record(const std::function<void()>& work, const WorkGraphPool& p
   recording_ = std::move(recording);
 }
 
-void WorkGraph::replay() const {
-  check(recording_ != nullptr, "WorkGraph::replay", "nothing was recorded");
+void CudaGraph::replay() const {
+  check(recording_ != nullptr, "CudaGraph::replay", "nothing was recorded");
   recording_->graph.replay();
 }
 
