@@ -63,8 +63,8 @@ class KeptOperand {
   uint32_t values_[kInRegisters ? kSteps : 1][4];
 };
 
-/// The two tensors of a streamed tile as operands. One descriptor is used for both of a tensor's uses,
-/// along E and along its rows.
+/// The two tensors of a streamed tile as operands. One descriptor is used for both of a tensor's
+/// uses, along E and along its rows.
 template <class Traits>
 class TileOperands {
  public:

@@ -162,8 +162,8 @@ AttentionForward AttentionByCells::forward_rows(
   check_rows(q, k, options);
   AttentionForward result;
   result.out = at::empty(q.sizes(), q.options());
-  result.lse =
-      at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(accumulate_type(q.scalar_type())));
+  result.lse = at::empty(
+      {q.size(0), q.size(2), q.size(1)}, q.options().dtype(accumulate_type(q.scalar_type())));
   forward(
       cell_of(readable(q), readable(k), readable(v), options.present),
       result.out.unsqueeze(0),
