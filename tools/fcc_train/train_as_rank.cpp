@@ -18,6 +18,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/train/ranks.h"
+#include "fcc/version.h"
 
 namespace fcc::tools {
 namespace {
@@ -93,7 +94,7 @@ Trainer::End run(
     const RankOptions& options) {
   check_ranks_agree(
       *ranks,
-      {{"the version of the program", FCC_VERSION ", " FCC_BUILD_KIND},
+      {{"the version of the program", std::string(version()) + ", " + FCC_BUILD_KIND},
        {"the configuration", write_config(config)},
        {"--resume and --new-course",
         options.resume.value_or("none") + (options.course == Course::kNew ? ", new course" : "")}});
