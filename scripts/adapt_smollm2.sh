@@ -65,12 +65,13 @@ fi
   --set "output=$run" --set "train.seed=$seed"
 
 sweep() { # NAME ARGUMENTS: into FOLDER/NAME
-  "$bin/fcc-eval" passkey --model "$run/final" --output "$run/$1" "${@:2}"
+  "$bin/fcc-eval" passkey --model "$run/final" --config configs/adapt/smollm2_135m.json \
+    --output "$run/$1" "${@:2}"
 }
 depths=0,0.25,0.5,0.75,1
-sweep passkey --digits 5 --segments 1,2,3,4,6,8,12,16,24,32,64,128 --depths $depths
-sweep passkey_off_grid --digits 5 --lengths 700,1300,2222,4444,9000,16700 --depths $depths
-sweep passkey_long --digits 5 --segments 256,512,1024,2048 --depths $depths --trials 4 --batch-size 4
+sweep passkey --segments 1,2,3,4,6,8,12,16,24,32,64,128 --depths $depths
+sweep passkey_off_grid --lengths 700,1300,2222,4444,9000,16700 --depths $depths
+sweep passkey_long --segments 256,512,1024,2048 --depths $depths --trials 4 --batch-size 4
 sweep single_1 --task single-1 --segments 2,4,8,16,32 --depths $depths
 sweep single_2 --task single-2 --haystack "$held_out" --segments 2,4,8,16,32 --depths $depths
 sweep single_3 --task single-3 --haystack "$held_out" --segments 2,4,8,16,32 --depths $depths

@@ -253,6 +253,10 @@ Trainer::End Trainer::run_as(
   std::int64_t skipped_in_a_row = 0,
                segment_length = segment_length_of(parts_.parameters->config());
   while (!finished() && !any_rank(stop)) {
+    const auto stage = static_cast<std::size_t>(curriculum_.state().stage);
+    if (stage_segment_length(config_.train, stage, segment_length) != segment_length) {
+      tell_if_it_fails([&] { saving.finish(); }); // what is being written says the old length
+    }
     const StepReport report = step();
     if (report.segment_length != segment_length) {
       segment_length = report.segment_length;

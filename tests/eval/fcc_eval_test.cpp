@@ -127,7 +127,8 @@ TEST_F(FccEval, PasskeyTakesTheTaskFromARunConfig) {
     "data": {"tokenizer": {"type": "bytes"},
       "train": [{"type": "passkey", "digits": 2, "filler": "so on", "question": "Key:",
       "needle": "Key: {key}.", "intro": "Find it."}]},
-    "train": {"stages": [{"steps": 1, "segments": [2, 4]}]}
+    "train": {"stages": [{"steps": 1, "segments": 7, "segment_length": 16},
+      {"steps": 1, "segments": [2, 4], "segment_length": 64}]}
   })";
   const std::string output = folder_ / "short";
   const ProgramResult result = run_on_model(
@@ -137,6 +138,33 @@ TEST_F(FccEval, PasskeyTakesTheTaskFromARunConfig) {
   EXPECT_EQ(report.at("settings").at("digits"), "2");
   EXPECT_EQ(report.at("settings").at("filler"), "so on");
   EXPECT_EQ(report.at("trained_length_tokens"), 4 * 64);
+}
+
+TEST_F(FccEval, PasskeyTakesTasksWordingsAndRealTextByName) {
+  std::ofstream(folder_ / "text.txt") << std::string(50, 'x') + ". The end of it.\n";
+  const std::string cell = " --lengths 1000 -n 2 --depths 0.5 -o ";
+  const std::string real = "--task single-2 --haystack " + (folder_ / "text.txt") + cell;
+  const ProgramResult result = run_on_model("passkey", real + (folder_ / "single"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(result.out.starts_with("tokens")) << "1,000 tokens are no whole segments";
+  const json report = json::parse(content_of((folder_ / "single") + "/passkey.json"));
+  EXPECT_EQ(report.at("task"), "single-2");
+  EXPECT_EQ(report.at("settings").at("keys"), "1");
+  EXPECT_EQ(report.at("cells")[0].at("interval").size(), 2u);
+
+  const ProgramResult needles =
+      run_on_model("passkey", "--keys 3 --values words --template radio" + cell + (folder_ / "r"));
+  ASSERT_EQ(needles.exit_code, 0) << needles.err;
+  const json radio = json::parse(content_of((folder_ / "r") + "/passkey.json"));
+  EXPECT_EQ(radio.at("task"), "needle");
+  EXPECT_EQ(radio.at("settings").at("values"), "word");
+
+  const std::string out = cell + (folder_ / "refused");
+  refused(run_on_model("passkey", "--task single-2" + out), "--haystack");
+  refused(run_on_model("passkey", "--task passkey --keys 2" + out), "--keys");
+  refused(run_on_model("passkey", "--keys 2 --template passkey" + out), "{name}");
+  refused(run_on_model("passkey", "--task nonsense" + out), "multi-query");
+  refused(run_on_model("passkey", "--task needle --hops 2" + out), "--hops");
 }
 
 TEST_F(FccEval, PerplexityComparesWithTheMemoryCut) {

@@ -159,7 +159,10 @@ TEST(NeedleTask, OfFourKeysGivesAQuarterToWhoDoesNotKnowWhichIsAskedFor) {
     const SweepSample sample = sample_of(*task, trial);
     const std::string prompt = bytes()->decode(sample.prompt);
     right += task->count_right(
-        sample, said(sample, " " + value_of_needle(prompt, static_cast<std::size_t>(trial % 4))));
+        sample,
+        said(
+            sample,
+            std::string(" ") + value_of_needle(prompt, static_cast<std::size_t>(trial % 4))));
   }
   EXPECT_NEAR(static_cast<double>(right) / kMany, 0.25, 0.07);
 }
@@ -190,6 +193,19 @@ TEST(NeedleTask, StandsBehindAWholeSentence) {
     ASSERT_NE(needle, std::string::npos);
     EXPECT_TRUE(prompt[needle - 1] == '\n' || prompt[needle - 1] == '.')
         << prompt.substr(needle - 9);
+  }
+}
+
+TEST(NeedleTask, StandsAnywhereInAMillionTokens) {
+  const auto task = make_sweep_task(config_of("single-1"), bytes(), false);
+  for (const double depth : {0.0, 0.5, 1.0}) {
+    Random random(1);
+    const std::int64_t length = 1 << 20;
+    const SweepSample sample = task->make(length, depth, random);
+    EXPECT_EQ(static_cast<std::int64_t>(sample.prompt.size()) + sample.answer_tokens, length);
+    const std::string prompt = bytes()->decode(sample.prompt);
+    const auto at = static_cast<double>(prompt.find(sample.values.front()));
+    EXPECT_NEAR(at / static_cast<double>(length), depth, 1e-3);
   }
 }
 

@@ -33,6 +33,7 @@ class ImportCheck : public test::TrainProgram {
     config_.model.path = (folder_ / "first/final").string();
     config_.train.stages[0].segment_length = 11;
     config_.train.stages.resize(1);
+    config_.train.stages[0].segments = IntDistribution::fixed(3);
   }
   void edit_model(const std::string& key, const nlohmann::json& value) const {
     const fs::path file = fs::path(*config_.model.path) / "config.json";

@@ -32,12 +32,15 @@ RunConfig recipe(const std::string& name) {
 TEST(Recipes, FitACardWith80GigabytesByTheEstimate) {
   const Card& card = card_by_name("h100-80gb");
   std::size_t num_recipes = 0;
-  for (const auto& entry : fs::directory_iterator(kFolder)) {
+  for (const auto& entry : fs::recursive_directory_iterator(kFolder)) {
     if (entry.path().extension() != ".json") {
       continue;
     }
     ++num_recipes;
-    const std::string name = entry.path().filename().string();
+    const std::string name = entry.path().lexically_relative(kFolder).string();
+    if (name == "adapt/smollm2_135m.json") {
+      continue; // of a shape that is no preset
+    }
     RunConfig config = recipe(name);
     const ModelConfig model = resolve_model_config(config.model);
     try {
@@ -49,7 +52,7 @@ TEST(Recipes, FitACardWith80GigabytesByTheEstimate) {
     const RunEstimate estimate = estimate_run(config, model, card.processor);
     EXPECT_LE(estimate.memory.total_bytes(), card.planned_bytes()) << name;
   }
-  EXPECT_GE(num_recipes, 9U);
+  EXPECT_GE(num_recipes, 11U);
 }
 
 TEST(Recipes, AreRefusedByACardThatIsTooSmall) {

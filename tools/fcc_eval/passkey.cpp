@@ -18,6 +18,7 @@
 #include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
+#include "fcc/train/curriculum.h"
 #include "fcc_eval/commands.h"
 
 namespace fcc::tools {
@@ -134,15 +135,18 @@ void add_options(CLI::App& app, Options& options) {
 // What a run's configuration tells of the task.
 struct TrainedTask {
   DatasetConfig dataset;
-  std::int64_t segments = 0; ///< the most that gradients went through
+  std::int64_t tokens = 0; ///< the most that gradients went through
 };
 
-TrainedTask task_of_run(const std::string& config_file) {
+// `length` is the model's tokens a segment, where stages have none of their own.
+TrainedTask task_of_run(const std::string& config_file, std::int64_t length) {
   const RunConfig run = read_config<RunConfig>(read_file(config_file), config_file);
   TrainedTask task;
   std::vector<DatasetConfig> all = run.data.train;
-  for (const StageConfig& stage : run.train.stages) {
-    task.segments = std::max(task.segments, stage.segments.max());
+  for (std::size_t i = 0; i < run.train.stages.size(); ++i) {
+    const StageConfig& stage = run.train.stages[i];
+    task.tokens =
+        std::max(task.tokens, stage.segments.max() * stage_segment_length(run.train, i, length));
     if (stage.data) {
       all.insert(all.end(), stage.data->begin(), stage.data->end());
     }
@@ -272,7 +276,7 @@ int run(Options options, bool segments_given) {
   options.sweep.log = options.output + "/cells.jsonl";
 
   const TrainedTask trained =
-      options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file);
+      options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file, L);
   const SweepTaskConfig task_config = task_of(options, trained, *model.tokenizer);
   const auto task =
       make_sweep_task(task_config, model.tokenizer, model.tokenizer_policy.begins_with_bos());
@@ -283,10 +287,10 @@ int run(Options options, bool segments_given) {
   options.sweep.identity.merge(task->identity());
   PasskeyReportOptions report{
       .model = model_name(options.model), .task = task_config.task, .segment_length = L};
-  const std::int64_t trained_segments =
-      options.trained_segments > 0 ? options.trained_segments : trained.segments;
-  if (trained_segments > 0 && L > 0) {
-    report.trained_length_tokens = trained_segments * L;
+  const std::int64_t trained_tokens =
+      options.trained_segments > 0 ? options.trained_segments * L : trained.tokens;
+  if (trained_tokens > 0 && L > 0) {
+    report.trained_length_tokens = trained_tokens;
   }
 
   const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
