@@ -18,7 +18,6 @@ Without --sample every operation of every run meets every fault: hours. Needs th
 import argparse
 import concurrent.futures
 import errno
-import filecmp
 import json
 import os
 import pathlib
