@@ -105,7 +105,12 @@ if [ "$kind" = cuda ]; then
 fi
 if [ "$parquet" = yes ]; then
   # Where the wheel cannot be had, the build goes on without Parquet, and says so.
-  (unpack "$here/wheels/parquet.txt" parquet.complete "$arrow") ||
+  set +e # not `||`, inside which a failure would be passed over
+  (set -e; unpack "$here/wheels/parquet.txt" parquet.complete "$arrow")
+  fetched=$?
+  set -e
+  if [ "$fetched" != 0 ]; then
     say "Arrow C++ could not be fetched: builds will read no Parquet files"
+  fi
 fi
 say "ready ($kind): LibTorch in $torch"
