@@ -227,6 +227,8 @@ TEST_F(Program, DryRunNamesAllPathsThatAreNotThereAndGoesOn) {
   tokens.path = (folder_ / "absent.safetensors").string();
   config.data.train = {tokens};
   config.data.validation = {tokens};
+  config.train.stages[1].data = {tokens};
+  config.train.stages[1].until.reset();
   const std::string file = config_file(config);
   const Process process = start({file, "--dry-run"});
   EXPECT_EQ(process.wait(), 1);
@@ -243,6 +245,7 @@ TEST_F(Program, DryRunNamesAllPathsThatAreNotThereAndGoesOn) {
         "for all steps"}) {
     EXPECT_NE(output.find(part), std::string::npos) << part << "\n" << output;
   }
+  EXPECT_EQ(output.find("train.stages.1.data.0.path: "), std::string::npos) << "named already";
   const Process planned = start({file, "--dry-run", "--for", "h100-80gb"});
   EXPECT_EQ(planned.wait(), 0) << planned.output();
   EXPECT_NE(planned.output().find("\"execution\": \"fused\""), std::string::npos);

@@ -57,7 +57,7 @@ missing_paths(const RunConfig& config, const fs::path& recipes, bool has_checkpo
   std::vector<MissingPath> missing;
   const auto look = [&](const std::string& key, const std::string& path, std::string maker) {
     const bool is_known = std::any_of(missing.begin(), missing.end(), [&](const MissingPath& each) {
-      return each.path == path; // stages often share a file
+      return each.path == path && each.maker == maker; // stages often share a file
     });
     if (!is_known && !fs::exists(path)) {
       missing.push_back({key, path, std::move(maker)});
