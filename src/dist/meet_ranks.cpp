@@ -60,9 +60,11 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> open_gloo(
     const StorePointer& store) {
   using Gloo = c10d::ProcessGroupGloo;
   const bool one_machine = settings.address == "localhost" || settings.address == "127.0.0.1";
-  auto options = one_machine ? Gloo::Options::create(settings.timeout)
-                             : Gloo::Options::create_default(settings.timeout);
-  options->timeout = settings.timeout;
+  // Later than the ranks' own timeout, which says who waited for whom.
+  const auto timeout = settings.timeout + std::chrono::seconds(30);
+  auto options =
+      one_machine ? Gloo::Options::create(timeout) : Gloo::Options::create_default(timeout);
+  options->timeout = timeout;
   if (one_machine) { // a name of the machine that leads elsewhere does no harm then
     options->devices.push_back(Gloo::createDeviceForHostname("127.0.0.1"));
   }

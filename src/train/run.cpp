@@ -144,8 +144,8 @@ Trainer::End Trainer::run_beside(
 void Trainer::go_on_from(const RunDirectory* directory, const fs::path& checkpoint, Course course) {
   restore(checkpoint, course);
   const std::int64_t step = curriculum_.state().step;
-  log(LogLevel::kInfo, "going on from " + checkpoint.string() + ", step " + std::to_string(step));
   if (directory != nullptr) {
+    log(LogLevel::kInfo, "going on from " + checkpoint.string() + ", step " + std::to_string(step));
     for (const fs::path& aside : directory->set_later_aside(step)) {
       log(LogLevel::kWarning, "a later checkpoint was set aside: " + aside.string());
     }
@@ -265,7 +265,7 @@ Trainer::End Trainer::run_as(
               std::to_string(segment_length) + " tokens (stage " + report.stage + ')');
     }
     std::optional<Pace> pace;
-    if (is_due(report.step, config_.log.every) || finished() || report.skipped) {
+    if (writes && (is_due(report.step, config_.log.every) || finished() || report.skipped)) {
       pace = meter.measure(curriculum_, tokens_seen_, device);
       log(report.skipped ? LogLevel::kWarning : LogLevel::kInfo, progress_line(report, *pace));
     }

@@ -54,7 +54,7 @@ RunConfig run_of(const std::filesystem::path& output) {
   RunConfig config = tiny_run(output);
   config.train.batch_size = 4;
   config.engine.dtype = ComputeDType::kFloat64;
-  config.optim.clip = 0.3;
+  config.optim.clip = 0.05;
   config.data.validation = config.data.train;
   config.train.validate_every = 0;
   config.train.stages[0].steps = 6;
@@ -158,7 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
     Cases,
     DataParallel,
     ::testing::ValuesIn(kCases),
-    [](const ::testing::TestParamInfo<Case>& info) { return info.param.name; });
+    [](const ::testing::TestParamInfo<Case>& each) { return each.param.name; });
 
 TEST(DataParallelRuns, OfOneSizeAreBitEqualAndSoAreAllRanks) {
   const test::TemporaryFolder folder;

@@ -26,6 +26,7 @@ class RankProgram : public TrainProgram {
   }
   TrainProcess start_rank(const Variables& set, std::vector<std::string> arguments) {
     const std::string name = "output-" + std::to_string(num_started_++) + ".txt";
+    write(name, ""); // there is something to read from the start
     return TrainProcess(folder_ / name, std::move(arguments), [&set] {
       for (const auto& [variable, value] : set) {
         setenv(variable.c_str(), value.c_str(), 1);

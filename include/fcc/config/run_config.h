@@ -114,7 +114,7 @@ struct StageConfig {
   IntDistribution segments = IntDistribution::fixed(1); ///< segments with gradient, drawn each step
   IntDistribution prefix_segments = IntDistribution::fixed(0); ///< before them, without gradient
   std::optional<std::int64_t> segment_length;     ///< L from this stage on; absent: as before it
-  std::optional<std::int64_t> batch_size;         ///< rows a micro-batch and rank
+  std::optional<std::int64_t> batch_size;         ///< rows a micro-batch, of all ranks
   std::optional<std::int64_t> accumulate;         ///< micro-batches a step
   std::optional<double> lr;                       ///< peak of this stage
   std::optional<std::vector<DatasetConfig>> data; ///< in place of data.train
@@ -122,7 +122,7 @@ struct StageConfig {
 
 struct TrainSection {
   std::int64_t seed = 0;
-  std::int64_t batch_size = 1; ///< rows a micro-batch and rank
+  std::int64_t batch_size = 1; ///< rows a micro-batch, of all ranks
   std::int64_t accumulate = 1; ///< micro-batches a step
   std::vector<StageConfig> stages;
   std::int64_t validate_every = 0; ///< steps; 0: only at the end

@@ -222,7 +222,9 @@ void visit(Visitor& v, StageConfig& c) {
   v.field(
       "batch_size",
       c.batch_size,
-      {.doc = "Rows of a micro-batch and rank; null: train.batch_size.", .min = 1, .max = 1 << 20});
+      {.doc = "Rows of a micro-batch, of all ranks; null: train.batch_size.",
+       .min = 1,
+       .max = 1 << 20});
   v.field(
       "accumulate",
       c.accumulate,
@@ -237,7 +239,7 @@ void visit(Visitor& v, TrainSection& c) {
   v.field(
       "batch_size",
       c.batch_size,
-      {.doc = "Rows of a micro-batch and rank.", .min = 1, .max = 1 << 20});
+      {.doc = "Rows of a micro-batch, of all ranks.", .min = 1, .max = 1 << 20});
   v.field(
       "accumulate", c.accumulate, {.doc = "Micro-batches of a step.", .min = 1, .max = 1 << 20});
   v.field(

@@ -24,7 +24,7 @@ struct RankSettings {
   std::string attempt; ///< keeps a restart apart from what the run before it left
   std::chrono::milliseconds timeout = std::chrono::minutes(10); ///< of one collective operation
   /// A rank that gives no sign of life for so long is taken for gone.
-  std::chrono::milliseconds silence = std::chrono::seconds(15);
+  std::chrono::milliseconds silence = std::chrono::seconds(10);
 };
 
 /// The value of an environment variable; none: not set.
