@@ -1,55 +1,164 @@
 #!/usr/bin/env python3
-"""Compares a model directory under libfcc with the same directory under Hugging Face transformers:
-greedy continuations token by token, in float32 and with full attention.
+"""Compares a model directory under libfcc with the same directory under Hugging Face transformers, in float32.
 
-usage: scripts/compare_with_transformers.py MODEL [--build build/cpu] [--tokens 200] [--prompt TEXT]...
+    scripts/compare_with_transformers.py MODEL... [--build build/cpu] [--lengths 1,17,500] [--tokens 200]
 
-MODEL is a plain Llama's directory (fcc-convert ... --fcc none). Needs torch and transformers.
-Exits with 1 where the texts differ.
+MODEL: a plain Llama, or a model with segments and memory (its code is written beside a copy, as
+`fcc-convert convert --remote-code` does). Compared are
+
+  logits   of random tokens, at each length: the largest difference
+  loss     of the same tokens
+  greedy   --tokens tokens after a text, without stopping at an end token, and with
+  batch    prompts of unequal lengths, padded on the left, against each alone (models with memory)
+  state    saved here and continued by fcc-generate, and the other way round (models with memory)
+
+Needs torch, transformers (4.57 or later) and safetensors, and the programs fcc-convert, fcc-generate and
+fcc_logits of the build. Exits 1 where logits differ by more than --tolerance or anything else by more than 1e-6.
 """
 
 import argparse
+import json
+import os
+import pathlib
 import subprocess
 import sys
+import tempfile
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
-PROMPTS = [
-    "The",
-    "The capital of France is",
-    "Once upon a time there was a king who had three daughters, and the youngest of them",
-]
+PROMPT = "The memory of a segment is what each layer left behind for the one before it. "
 
 
+class Comparison:
+    def __init__(self, directory, options, folder):
+        self.options, self.folder, self.failed = options, folder, False
+        self.directory = str(directory)
+        self.has_memory = bool(json.loads(pathlib.Path(directory, "config.json").read_text()).get("fcc"))
+        if self.has_memory:
+            self.directory = str(folder / "model")
+            self.program("fcc-convert", "convert", directory, self.directory, "--remote-code")
+        self.model = AutoModelForCausalLM.from_pretrained(
+            self.directory, trust_remote_code=self.has_memory, dtype=torch.float32).eval()
+
+    def program(self, name, *arguments):
+        path = pathlib.Path(self.options.build) / ("bin" if "-" in name else "tests") / name
+        result = subprocess.run([path, *map(str, arguments)], capture_output=True)
+        if result.returncode != 0:
+            sys.exit(f"{name}: {result.stderr.decode()}")
+        return result.stdout
+
+    def say(self, what, good, text):
+        self.failed |= not good
+        print(f"  {'ok    ' if good else 'DIFFER'} {what}: {text}", flush=True)
+
+    def logits(self, length):
+        vocabulary = self.model.config.vocab_size
+        ids = torch.randint(0, vocabulary, (1, length), generator=torch.Generator().manual_seed(length))
+        save_file({"ids": ids}, self.folder / "ids")
+        self.program("fcc_logits", self.directory, self.folder / "ids", self.folder / "logits")
+        ours = load_file(self.folder / "logits")
+        output = self.model(input_ids=ids, labels=ids if length > 1 else None)
+        worst = (output.logits - ours["logits"]).abs().max().item()
+        self.say(f"logits of {length} tokens", worst < self.options.tolerance, f"{worst:.1e}")
+        if length > 1:
+            difference = abs(output.loss.item() - ours["loss"].item())
+            self.say(f"loss of {length} tokens", difference < 1e-6 * max(1, output.loss.item()), f"{difference:.1e}")
+
+    def continued(self, ids, count, **options):
+        out = self.model.generate(ids, max_new_tokens=count, do_sample=False, pad_token_id=0,
+                                  attention_mask=torch.ones_like(ids), **options)
+        return out[0, ids.shape[1] :].tolist()
+
+    def libfcc(self, *arguments):
+        return self.program("fcc-generate", "--model", self.directory, "--temperature", 0, "--dtype", "float32",
+                            "--hide-prompt", "--quiet", *arguments)
+
+    def ids_of(self, text):
+        if not pathlib.Path(self.directory, "tokenizer.json").exists():  # bytes
+            return torch.tensor([list(text.encode())])
+        from transformers import AutoTokenizer
+        return AutoTokenizer.from_pretrained(self.directory)(text, return_tensors="pt")["input_ids"]
+
+    def bytes_of(self, ids):
+        if not pathlib.Path(self.directory, "tokenizer.json").exists():
+            return bytes(i for i in ids if i < 256)
+        from transformers import AutoTokenizer
+        return AutoTokenizer.from_pretrained(self.directory).decode(ids, skip_special_tokens=True).encode()
+
+    def greedy(self, ids):
+        count, end = self.options.tokens, self.model.generation_config.eos_token_id
+        theirs = self.continued(ids, count, eos_token_id=None)
+        ours = self.libfcc("--prompt", PROMPT, "--max-tokens", count, "--ignore-eos")
+        self.say(f"{len(theirs)} greedy tokens", ours.rstrip(b"\n") == self.bytes_of(theirs).rstrip(b"\n"), repr(ours[:40]))
+        # With the end where the likeliest token stands 20 tokens on, so that there is one to stop at.
+        name, path = "generation_config.json", pathlib.Path(self.directory)
+        if not self.has_memory:
+            return
+        kept = path.joinpath(name).read_text()
+        path.joinpath("manifest.json").unlink(missing_ok=True)
+        chosen = next((t for t in theirs[20:] if t not in theirs[:20]), None)
+        if chosen is not None:
+            path.joinpath(name).write_text(json.dumps({"eos_token_id": [end, chosen]}))
+            stopped = self.continued(ids, count, eos_token_id=[end, chosen])[:-1]
+            ours = self.libfcc("--prompt", PROMPT, "--max-tokens", count)
+            self.say(f"stops after {len(stopped)} tokens", ours.rstrip(b"\n") == self.bytes_of(stopped).rstrip(b"\n"), "at an end token")
+            path.joinpath(name).write_text(kept)
+
+    def batch(self, ids):
+        lengths = [ids.shape[1], 1, 5, ids.shape[1] // 2]
+        rows = torch.zeros(len(lengths), ids.shape[1], dtype=torch.long)
+        mask = torch.zeros_like(rows)
+        for row, length in enumerate(lengths):
+            rows[row, -length:], mask[row, -length:] = ids[0, :length], 1
+        together = self.model.generate(rows, attention_mask=mask, max_new_tokens=self.options.tokens, do_sample=False,
+                                       eos_token_id=None, pad_token_id=0)[:, ids.shape[1] :].tolist()
+        alone = [self.continued(ids[:, :length], self.options.tokens, eos_token_id=None) for length in lengths]
+        self.say(f"batch of prompts of {lengths} tokens", together == alone, "as each alone")
+
+    def state(self, ids):
+        count = self.options.tokens
+        whole = self.continued(ids, 2 * count, eos_token_id=None)
+        state = self.model.new_state()
+        first = self.continued(ids, count, eos_token_id=None, state=state)
+        self.model(torch.tensor([first[-1:]]), state=state)
+        self.model.save_state(state, self.folder / "here")
+        ours = self.libfcc("--load-state", self.folder / "here", "--max-tokens", count, "--ignore-eos")
+        self.say("state of transformers in libfcc", ours.rstrip(b"\n") == self.bytes_of(whole[count:]).rstrip(b"\n"), "goes on alike")
+        self.libfcc("--prompt", PROMPT, "--max-tokens", count, "--ignore-eos", "--save-state", self.folder / "there")
+        state = self.model.load_state(self.folder / "there")
+        next_id = self.model.next_logits(state).argmax(-1, keepdim=True) if state.last_hidden is not None else None
+        if next_id is not None:
+            rest = [next_id.item(), *self.continued(next_id, count - 1, eos_token_id=None, state=state)]
+            self.say("state of libfcc in transformers", rest == whole[count:], "goes on alike")
+
+
+@torch.no_grad()
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--build", default="build/cpu")
+    parser.add_argument("--lengths", default="1,17,500")
     parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--prompt", action="append")
-    arguments = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
-    differ = 0
-    for prompt in arguments.prompt or PROMPTS:
-        ids = tokenizer(prompt, return_tensors="pt")
-        with torch.no_grad():
-            out = model.generate(**ids, max_new_tokens=arguments.tokens, do_sample=False,
-                                 eos_token_id=None)
-        new = out[0, ids["input_ids"].shape[1] :]
-        theirs = tokenizer.decode(new, skip_special_tokens=True)
-        ours = subprocess.run(
-            [f"{arguments.build}/bin/fcc-generate", "--model", arguments.model, "--prompt", prompt,
-             "--temperature", "0", "--max-tokens", str(arguments.tokens), "--dtype", "float32", "--hide-prompt",
-             "--ignore-eos"],
-            check=True, capture_output=True, text=True).stdout
-        same = ours.strip() == theirs.strip()
-        differ += not same
-        print(f"{'equal ' if same else 'DIFFER'}  {len(new)} tokens after {ids['input_ids'].shape[1]}: {prompt!r}")
-        if not same:
-            print(f"  transformers: {theirs!r}\n  libfcc:       {ours!r}")
-    sys.exit(1 if differ else 0)
+    parser.add_argument("--tolerance", type=float, default=1e-4)
+    options = parser.parse_args()
+    failed = False
+    for directory in options.models:
+        print(directory, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            comparison = Comparison(pathlib.Path(directory), options, pathlib.Path(folder))
+            for length in map(int, options.lengths.split(",")):
+                comparison.logits(length)
+            ids = comparison.ids_of(PROMPT)
+            comparison.greedy(ids)
+            if comparison.has_memory:
+                comparison.batch(ids)
+                comparison.state(ids)
+            failed |= comparison.failed
+    sys.exit(1 if failed else 0)
 
 
 main()

@@ -43,6 +43,7 @@ struct GgufArguments {
   std::optional<FccConfig> fcc;
   std::int64_t max_shard_bytes = std::int64_t{5} << 30;
   bool with_tokenizer = true;
+  bool remote_code = false; ///< as `add_remote_code`
 };
 
 /// Writes the model of a GGUF file as a Hugging Face directory; the configuration of the result.
@@ -64,6 +65,13 @@ void append_as(
 void write_new_weight(
     const TensorHeader& header,
     const std::function<void(std::span<const std::byte>)>& append);
+
+/// Writes the Python code of a model with memory beside it, and says so in its `config.json`, so
+/// that transformers run it with `trust_remote_code=True`.
+void add_remote_code(const std::filesystem::path& directory);
+
+/// Errors: `ConfigError` of `--remote-code` on a plain Llama, which needs none.
+void require_memory(const ModelConfig& config);
 
 /// Checks size and hash of every file if the directory has a `manifest.json`; whether it has.
 bool verify_if_manifest(const std::filesystem::path& directory);

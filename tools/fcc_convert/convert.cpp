@@ -27,7 +27,7 @@ namespace {
 struct Arguments {
   std::string input, output, dtype, fcc;
   std::uint64_t max_shard_bytes = std::uint64_t{5} << 30;
-  bool overwrite = false, no_tokenizer = false;
+  bool overwrite = false, no_tokenizer = false, remote_code = false;
 };
 
 std::optional<DType> dtype_of(const std::string& name) {
@@ -92,8 +92,9 @@ std::string config_text(const ModelFiles& model, const ModelConfig& config, DTyp
   JsonValue root = parse_json_without_duplicates(model_config_json(config, dtype), "config.json");
   const fs::path path = model.directory / "config.json";
   const JsonValue old = parse_json_without_duplicates(read_file(path), path.string());
-  // Other spellings of what the new text says under its own keys.
-  constexpr std::array<std::string_view, 3> kReplaced{"fcc", "dtype", "rope_parameters"};
+  // Other spellings of what the new text says under its own keys, and code that is not copied.
+  constexpr std::array<std::string_view, 4> kReplaced{
+      "fcc", "dtype", "rope_parameters", "auto_map"};
   for (const JsonMember& member : *old.as<JsonValue::Object>()) {
     const bool is_replaced =
         std::find(kReplaced.begin(), kReplaced.end(), member.key) != kReplaced.end();
@@ -168,6 +169,12 @@ int run_convert_gguf(const Arguments& arguments) {
   gguf.fcc = target_config({}, arguments.fcc).fcc;
   gguf.max_shard_bytes = static_cast<std::int64_t>(arguments.max_shard_bytes);
   gguf.with_tokenizer = !arguments.no_tokenizer;
+  gguf.remote_code = arguments.remote_code;
+  if (gguf.remote_code) {
+    ModelConfig config;
+    config.fcc = gguf.fcc;
+    require_memory(config);
+  }
   print_result(arguments, convert_gguf(gguf), gguf.dtype);
   std::printf("\n");
   return 0;
@@ -186,6 +193,9 @@ int run_convert(const Arguments& arguments) {
   const ModelFiles model = open_model(arguments.input);
   require_model_type(arguments.input);
   const ModelConfig config = target_config(model.config, arguments.fcc);
+  if (arguments.remote_code) {
+    require_memory(config);
+  }
   const auto fresh = check_weights(config, model.weights, arguments.input);
   verify_if_manifest(arguments.input); // the copy's own manifest must not vouch for damage
 
@@ -217,6 +227,9 @@ int run_convert(const Arguments& arguments) {
   write_file_atomic(output.path() / "config.json", config_text(model, config, config_dtype));
   copy_companions(model.directory, output.path());
   add_token_ids(output.path());
+  if (arguments.remote_code) {
+    add_remote_code(output.path());
+  }
   output.commit();
 
   print_result(arguments, config, config_dtype);
@@ -269,6 +282,12 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
       ->type_name("JSON|none");
   command->add_flag(
       "--no-tokenizer", arguments->no_tokenizer, "Leave the tokenizer of a GGUF file out");
+  command->add_flag(
+      "--remote-code",
+      arguments->remote_code,
+      "Write the model's Python code beside it: transformers then run its segments and memory, "
+      "with "
+      "trust_remote_code=True (docs/transformers.md)");
   command->add_flag(
       "--overwrite",
       arguments->overwrite,

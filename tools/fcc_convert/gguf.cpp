@@ -115,6 +115,9 @@ ModelConfig convert_gguf(const GgufArguments& arguments) {
   for (const auto& [name, content] : tokenizer) {
     write_file_atomic(output.path() / name, content);
   }
+  if (arguments.remote_code) {
+    add_remote_code(output.path());
+  }
   output.commit();
   return config;
 }

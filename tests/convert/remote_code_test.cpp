@@ -1,0 +1,91 @@
+// fcc-convert convert --remote-code: what is written beside a model, and that transformers then
+// compute what libfcc does.
+
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+
+#include "fcc/io/atomic_directory.h"
+#include "fcc/io/files.h"
+#include "generate/program_helpers.h"
+
+namespace fcc {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace fcc::test;
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+class RemoteCode : public ::testing::Test {
+ protected:
+  ProgramResult convert(const std::string& from, const std::string& to, const std::string& more) {
+    return run_fcc(folder_, "fcc-convert", "convert " + from + " " + (folder_ / to) + " " + more);
+  }
+
+  ProgramFolder folder_;
+};
+
+TEST_F(RemoteCode, IsWrittenBesideTheWeightsAndLeavesTheModelWhatItIsToLibfcc) {
+  const std::string model =
+      save_tiny_model(folder_, "model", tiny_config(Architecture::kCondensation));
+  ASSERT_EQ(convert(model, "remote", "--remote-code").exit_code, 0);
+  const std::string remote = folder_ / "remote";
+  verify_manifest(remote);
+  for (const char* name : {"configuration_fcc.py", "modeling_fcc.py", "state_fcc.py"}) {
+    EXPECT_EQ(
+        content_of(remote + "/" + name),
+        content_of(std::string(FCC_SOURCE_DIR) + "/tools/fcc_convert/transformers/" + name));
+  }
+  const std::string config = content_of(remote + "/config.json");
+  EXPECT_TRUE(contains(config, "\"model_type\": \"fcc\"")) << config;
+  EXPECT_TRUE(contains(config, "\"AutoModelForCausalLM\": \"modeling_fcc.FccForCausalLM\""));
+  // A state of the one continues in the other: they are one model.
+  const std::string state = folder_ / "state", more = " --max-tokens 9 --ignore-eos -q";
+  const std::string save = " --prompt ab --save-state " + state + more;
+  EXPECT_EQ(run_fcc(folder_, "fcc-generate", "--model " + model + save).exit_code, 0);
+  const std::string load = " --load-state " + state + more;
+  EXPECT_EQ(run_fcc(folder_, "fcc-generate", "--model " + remote + load).exit_code, 0);
+
+  ASSERT_EQ(convert(remote, "again", "").exit_code, 0);
+  EXPECT_EQ(content_of(folder_ / "again/config.json"), content_of(model + "/config.json"));
+  EXPECT_FALSE(fs::exists(folder_ / "again/modeling_fcc.py"));
+  EXPECT_EQ(convert(model, "remote", "--remote-code --overwrite").exit_code, 0);
+}
+
+TEST_F(RemoteCode, OfAPlainLlamaIsRefused) {
+  const std::string llama = save_tiny_model(folder_, "llama", tiny_config(Architecture::kLlama));
+  const ProgramResult result = convert(llama, "remote", "--remote-code");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_TRUE(contains(result.err, "plain Llama")) << result.err;
+  EXPECT_FALSE(fs::exists(folder_ / "remote"));
+  EXPECT_EQ(convert(llama, "b", "--remote-code --fcc '{\"segment_length\": 5}'").exit_code, 0);
+}
+
+TEST_F(RemoteCode, ComputesInTransformersWhatLibfccComputes) {
+  const char* chosen = std::getenv("FCC_PYTHON");
+  const std::string python = chosen != nullptr ? chosen : "python3";
+  const std::string probe =
+      python + " -c 'import torch, transformers, safetensors' > /dev/null 2>&1";
+  if (std::system(probe.c_str()) != 0) {
+    GTEST_SKIP() << python << " lacks torch or transformers: python3 -m venv VENV && VENV/bin/pip "
+                 << "install torch transformers, and set FCC_PYTHON=VENV/bin/python";
+  }
+  // The script proves every option; these three go through all of the code.
+  std::string models;
+  for (const NamedConfig& named : all_tiny_configs()) {
+    if (named.name == "norm_none" || named.name == "local_global" || named.name == "all_at_once") {
+      models += " " + save_tiny_model(folder_, named.name, named.config);
+    }
+  }
+  const std::string script = FCC_SOURCE_DIR "/scripts/compare_with_transformers.py";
+  const std::string command = "HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python + " " +
+                              script + " --build " FCC_BINARY_DIR " --lengths 1,23 --tokens 13" +
+                              models + " > " + (folder_ / "log") + " 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0) << content_of(folder_ / "log");
+}
+
+} // namespace
+} // namespace fcc
