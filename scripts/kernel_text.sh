@@ -5,7 +5,7 @@
 #
 #   scripts/kernel_text.sh FOLDER [PACKAGE]      (default package: linux-source-6.1)
 #
-# Writes FOLDER/train/*.txt and FOLDER/held_out/*.txt, about 45 MB and 3.5 MB. Needs apt, dpkg-deb,
+# Writes FOLDER/train/*.txt and FOLDER/held_out/*.txt, about 160 MB and 3.5 MB. Needs apt, dpkg-deb,
 # tar, xz and python3, and 1.5 GB of disk while it works.
 set -euo pipefail
 
