@@ -47,7 +47,8 @@ int main(int argc, char** argv) {
         add_perplexity_command,
         add_attention_map_command,
         add_summarize_command,
-        add_rouge_command}) {
+        add_rouge_command,
+        add_report_command}) {
     std::function<int()> run = add(app);
     commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
   }

@@ -16,6 +16,7 @@ std::function<int()> add_perplexity_command(CLI::App& app);
 std::function<int()> add_attention_map_command(CLI::App& app);
 std::function<int()> add_summarize_command(CLI::App& app);
 std::function<int()> add_rouge_command(CLI::App& app);
+std::function<int()> add_report_command(CLI::App& app);
 
 /// Makes a report's folder and refuses what `write_report` could not write, before the work for it.
 void prepare_report(const std::string& path);
