@@ -85,7 +85,7 @@ TEST_F(ReportPage, NamesWhatIsNoRunAndTheLineThatIsBroken) {
   const std::string run = make_run("broken", 2, 1e-3);
   std::ofstream(run + "/metrics.jsonl") << "{\"step\": 1}\n{\"step\"\n";
   result = report(run + " -o " + page);
-  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.exit_code, 1);
   EXPECT_NE(result.err.find("metrics.jsonl, line 2"), std::string::npos) << result.err;
   EXPECT_FALSE(std::filesystem::exists(page));
 }

@@ -90,7 +90,7 @@ Json pictures_of(const fs::path& run) {
 Json read_run(const std::string& directory) {
   const fs::path run = directory, metrics = run / "metrics.jsonl", config = run / "config.json";
   if (!fs::exists(metrics)) {
-    throw FormatError(
+    throw ConfigError(
         directory,
         "must be a run's directory, with metrics.jsonl",
         fs::exists(run) ? "none" : "nothing there");
