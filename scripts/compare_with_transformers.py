@@ -8,7 +8,7 @@ MODEL: a plain Llama, or a model with segments and memory (its code is written b
 
   logits   of random tokens, at each length: the largest difference
   loss     of the same tokens
-  greedy   --tokens tokens after a text, without stopping at an end token, and with
+  greedy   --tokens tokens after a text, without stopping at an end token, and with (0: logits and loss only)
   batch    prompts of unequal lengths, padded on the left, against each alone (models with memory)
   state    saved here and continued by fcc-generate, and the other way round (models with memory)
 
@@ -153,8 +153,9 @@ def main():
             for length in map(int, options.lengths.split(",")):
                 comparison.logits(length)
             ids = comparison.ids_of(PROMPT)
-            comparison.greedy(ids)
-            if comparison.has_memory:
+            if options.tokens > 0:
+                comparison.greedy(ids)
+            if options.tokens > 0 and comparison.has_memory:
                 comparison.batch(ids)
                 comparison.state(ids)
             failed |= comparison.failed
