@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/recall_words.h"
+#include "data/text_pieces.h"
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/data/token_file.h"
@@ -14,14 +15,6 @@
 
 namespace fcc {
 namespace {
-
-std::string replaced(std::string text, std::string_view mark, const std::string& by) {
-  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
-    text.replace(at, mark.size(), by);
-    at += by.size();
-  }
-  return text;
-}
 
 /// A fact told or asked for, as tokens, and where in the row it stands.
 struct Event {

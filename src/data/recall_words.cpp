@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "data/text_pieces.h"
 #include "fcc/core/random.h"
 
 namespace fcc {
@@ -44,15 +45,6 @@ std::string pseudo_word(Random& random) {
 std::string capitalized(std::string word) {
   word.front() = static_cast<char>(word.front() - 'a' + 'A');
   return word;
-}
-
-std::string draw_from(std::string_view alphabet, std::int64_t count, Random& random) {
-  std::string text;
-  for (std::int64_t i = 0; i < count; ++i) {
-    text += alphabet[static_cast<std::size_t>(
-        random.below(static_cast<std::int64_t>(alphabet.size())))];
-  }
-  return text;
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fcc/core/random.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
@@ -36,6 +37,15 @@ std::string replaced(std::string text, const std::string& mark, const std::strin
   for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
     text.replace(at, mark.size(), by);
     at += by.size();
+  }
+  return text;
+}
+
+std::string draw_from(std::string_view alphabet, std::int64_t count, Random& random) {
+  std::string text;
+  for (std::int64_t i = 0; i < count; ++i) {
+    text += alphabet[static_cast<std::size_t>(
+        random.below(static_cast<std::int64_t>(alphabet.size())))];
   }
   return text;
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace fcc {
 
+class Random;
 class Tokenizer;
 
 /// How rows that are made of texts join them: each text is tokenised apart, and begins with one
@@ -23,5 +26,8 @@ std::string trimmed(std::string text);
 
 /// `text` with every `mark` replaced.
 std::string replaced(std::string text, const std::string& mark, const std::string& by);
+
+/// `count` characters, each drawn from `alphabet`.
+std::string draw_from(std::string_view alphabet, std::int64_t count, Random& random);
 
 } // namespace fcc

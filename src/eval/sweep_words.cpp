@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "data/text_pieces.h"
 #include "fcc/core/random.h"
 
 namespace fcc {
@@ -23,15 +24,6 @@ constexpr std::array<std::string_view, 48> kNouns = {
     "farmer",  "ferry",   "finch",   "galaxy", "goblet",  "hedge",    "heron",  "igloo",
     "jungle",  "kitten",  "lizard",  "magnet", "mansion", "monument", "nephew", "outpost",
     "parrot",  "pebble",  "prairie", "puzzle", "rocket",  "scholar",  "turnip", "walnut"};
-
-std::string draw_from(std::string_view alphabet, std::int64_t count, Random& random) {
-  std::string text;
-  for (std::int64_t i = 0; i < count; ++i) {
-    text += alphabet[static_cast<std::size_t>(
-        random.below(static_cast<std::int64_t>(alphabet.size())))];
-  }
-  return text;
-}
 
 } // namespace
 

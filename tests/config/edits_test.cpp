@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <set>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "config/edits.h"
 #include "fcc/config/run_config.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/config/write_config.h"
@@ -44,30 +44,6 @@ std::string whole_config() {
       "run.json"));
 }
 
-/// Every insertion, substitution, deletion and swap of neighbours.
-std::vector<std::string> edits_of(const std::string& word) {
-  std::set<std::string> edits;
-  for (std::size_t i = 0; i <= word.size(); ++i) {
-    for (const char letter : std::string("abcdefghijklmnopqrstuvwxyz0123456789_-ABCXYZ")) {
-      edits.insert(word.substr(0, i) + letter + word.substr(i));
-      if (i < word.size()) {
-        edits.insert(word.substr(0, i) + letter + word.substr(i + 1));
-      }
-    }
-    if (i < word.size()) {
-      edits.insert(word.substr(0, i) + word.substr(i + 1));
-    }
-    if (i + 1 < word.size()) {
-      std::string swapped = word;
-      std::swap(swapped[i], swapped[i + 1]);
-      edits.insert(swapped);
-    }
-  }
-  edits.erase(word);
-  edits.erase("");
-  return {edits.begin(), edits.end()};
-}
-
 TEST(Edits, OfEveryKeyOfAWholeFileAreAnsweredByTheKeyAndNothingElse) {
   const std::string whole = whole_config();
   ASSERT_EQ(error_of(whole), "");
@@ -79,7 +55,8 @@ TEST(Edits, OfEveryKeyOfAWholeFileAreAnsweredByTheKeyAndNothingElse) {
     const std::string word = whole.substr(open + 1, close - open - 1);
     if (whole[close + 1] == ':') {
       ++num_keys;
-      for (const std::string& edit : edits_of(word)) {
+      for (const std::string& edit :
+           test::edits_of(word, "abcdefghijklmnopqrstuvwxyz0123456789_-ABCXYZ")) {
         if (++seen % kEvery != 0) {
           continue;
         }

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "config/edits.h"
 #include "fcc/config/run_config.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
@@ -101,31 +102,6 @@ TEST(Causes, AnEmptyListOfDataIsOneProblemForAllStages) {
       "--set data.train=[]: data.train: must hold a dataset for stages without data of their own");
 }
 
-/// Every string that one insertion, deletion, substitution or swap makes of `word`, some letters.
-std::vector<std::string> edits_of(const std::string& word) {
-  std::set<std::string> edits;
-  const std::string letters = "as1";
-  for (std::size_t i = 0; i <= word.size(); ++i) {
-    for (const char letter : letters) {
-      edits.insert(word.substr(0, i) + letter + word.substr(i));
-      if (i < word.size()) {
-        edits.insert(word.substr(0, i) + letter + word.substr(i + 1));
-      }
-    }
-    if (i < word.size()) {
-      edits.insert(word.substr(0, i) + word.substr(i + 1));
-    }
-    if (i + 1 < word.size()) {
-      std::string swapped = word;
-      std::swap(swapped[i], swapped[i + 1]);
-      edits.insert(swapped);
-    }
-  }
-  edits.erase(word);
-  edits.erase("");
-  return {edits.begin(), edits.end()};
-}
-
 TEST(Edits, OfOneCharacterAreNeverAcceptedAndNearlyAlwaysAnsweredByOneRightHint) {
   const std::string whole = kSmall;
   std::size_t num_edits = 0, num_right = 0, num_single = 0;
@@ -133,7 +109,7 @@ TEST(Edits, OfOneCharacterAreNeverAcceptedAndNearlyAlwaysAnsweredByOneRightHint)
     const std::size_t close = whole.find('"', open + 1);
     const std::string word = whole.substr(open + 1, close - open - 1);
     if (whole[close + 1] == ':') { // a key
-      for (const std::string& edit : edits_of(word)) {
+      for (const std::string& edit : test::edits_of(word, "as1")) {
         const std::string error = error_of(whole.substr(0, open + 1) + edit + whole.substr(close));
         EXPECT_FALSE(error.empty()) << word << " as " << edit;
         ++num_edits;
@@ -153,7 +129,7 @@ TEST(Edits, OfOneCharacterAreNeverAcceptedAndNearlyAlwaysAnsweredByOneRightHint)
 TEST(Edits, OfNamesOfValuesAreNeverAccepted) {
   const auto check = [](const std::string& key, const std::vector<std::string>& names) {
     for (const std::string& name : names) {
-      for (const std::string& edit : edits_of(name)) {
+      for (const std::string& edit : test::edits_of(name, "as1")) {
         const bool is_name = std::find(names.begin(), names.end(), edit) != names.end();
         EXPECT_TRUE(is_name || !error_of(kSmall, {key + "=" + edit}).empty()) << key << "=" << edit;
       }
