@@ -69,7 +69,8 @@ struct DatasetConfig {
   // recall (data/recall.h); templates and fillers default to built-in ones
   IntDistribution keys = IntDistribution::fixed(1);      ///< facts a row
   IntDistribution questions = IntDistribution::fixed(1); ///< questions a row
-  double text_share = 0.0; ///< share of rows whose filler is text of `path`
+  double composed_share = 0.0; ///< share of facts in wordings put together at random
+  double text_share = 0.0;     ///< share of rows whose filler is text of `path`
   std::optional<std::vector<RecallTemplate>> templates;
   std::optional<std::vector<std::string>> fillers; ///< one of them is repeated in a row
   // pairs

@@ -122,6 +122,13 @@ void visit(Visitor& v, DatasetConfig& c) {
   v.field("keys", c.keys, {.doc = "recall: facts in a row.", .min = 1, .max = 1024});
   v.field("questions", c.questions, {.doc = "recall: questions in a row.", .min = 1, .max = 1024});
   v.field(
+      "composed_share",
+      c.composed_share,
+      {.doc = "recall: share of the facts whose wording, subject and value are put together at "
+              "random; the others are `templates`.",
+       .min = 0,
+       .max = 1});
+  v.field(
       "text_share",
       c.text_share,
       {.doc = "recall: share of the rows whose filler is text of `path`; in the others one of "
