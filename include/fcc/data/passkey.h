@@ -18,18 +18,19 @@ class Tokenizer;
 ///
 /// Each piece is tokenised apart, so the filler is an endless stream of tokens that can be cut
 /// anywhere: a sample has exactly the length that is asked for, whatever the tokenizer
-/// (`filler_blocks` keeps the repeats whole: all but the first, or all, as the paper does). All pieces
-/// but the intro begin with one space, unless their text brings whitespace of its own or the
+/// (`filler_blocks` keeps the repeats whole: all but the first, or all, as the paper does). All
+/// pieces but the intro begin with one space, unless their text brings whitespace of its own or the
 /// tokenizer puts the space itself (SentencePiece's dummy prefix). So the answer has the tokens
 /// that the digits have after a word; where the question ends in whitespace it is the digits alone.
 ///
 /// Immutable; safe to share between threads.
 class PasskeyTask {
  public:
-  /// `intro`, `filler`, `filler_blocks`, `needle`, `question` and `digits` of `config` (texts default to the
-  /// paper's); `{key}` in the needle stands for the digits. `add_bos` puts the tokenizer's BOS
-  /// first. Errors: `ConfigError` on a needle without `{key}`, `{key}` elsewhere, an empty filler
-  /// or question, a tokenizer that cannot write the texts and digits, `add_bos` without a BOS.
+  /// `intro`, `filler`, `filler_blocks`, `needle`, `question` and `digits` of `config` (texts
+  /// default to the paper's); `{key}` in the needle stands for the digits. `add_bos` puts the
+  /// tokenizer's BOS first. Errors: `ConfigError` on a needle without `{key}`, `{key}` elsewhere,
+  /// an empty filler or question, a tokenizer that cannot write the texts and digits, `add_bos`
+  /// without a BOS.
   PasskeyTask(
       const DatasetConfig& config,
       std::shared_ptr<const Tokenizer> tokenizer,
