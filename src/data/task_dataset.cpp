@@ -7,6 +7,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/data/task.h"
+#include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
 
 namespace fcc {
@@ -22,6 +23,9 @@ TaskConfig task_of(const DatasetConfig& config, const Tokenizer& tokenizer) {
   TaskConfig task = task_config(*config.task, config.options.value_or(TaskOptions()));
   if (config.path) {
     stand_in_text(task, *config.path, tokenizer);
+    if (!config.path->ends_with(".safetensors")) {
+      task.haystack_name = sha256_hex_of_file(*config.path); // wherever the file is moved to
+    }
   }
   return task;
 }
