@@ -80,8 +80,8 @@ void check_whole(const fs::path& checkpoint) {
 void complete_datasets(Json& datasets) {
   for (Json& dataset : datasets) {
     const std::string type = dataset.value("type", "tokens");
-    const bool reads_file =
-        type != "passkey" && (type != "recall" || dataset.value("text_share", 0.0) > 0);
+    const bool reads_file = type != "passkey" && type != "task" &&
+                            (type != "recall" || dataset.value("text_share", 0.0) > 0);
     if (reads_file && !dataset.contains("path")) {
       dataset["path"] = "-";
     }

@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
+#include "data/haystack.h"
+#include "data/task_words.h"
+#include "data/tasks.h"
 #include "data/text_pieces.h"
-#include "eval/haystack.h"
-#include "eval/sweep_tasks.h"
-#include "eval/sweep_words.h"
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array<const char*, 3> kKinds = {"number", "word", "uuid"};
 
-const char* kind_of(const SweepTaskConfig& config) {
+const char* kind_of(const TaskConfig& config) {
   return kKinds.at(static_cast<std::size_t>(config.values));
 }
 
@@ -26,7 +26,7 @@ void require_mark(const std::string& what, const std::string& text, const std::s
   }
 }
 
-void check_config(const SweepTaskConfig& config) {
+void check_config(const TaskConfig& config) {
   const NeedleTemplate& texts = config.texts;
   require_mark("needle", texts.needle, "{key}");
   for (const std::string* text : {&texts.intro, &texts.question, &texts.questions}) {
@@ -41,48 +41,48 @@ void check_config(const SweepTaskConfig& config) {
     throw ConfigError(option, rule, std::to_string(value));
   };
   if (config.keys > 1) {
-    const char* hint = "where there are several keys: choose --template ruler";
+    const char* hint = "where there are several keys: choose template `ruler`";
     require_mark(std::string("needle ") + hint, texts.needle, "{name}");
     require_mark(std::string("question ") + hint, texts.question, "{name}");
   }
   constexpr std::int64_t kMostKeys = 1024, kMostDigits = 18;
   if (config.keys < 1 || config.keys > kMostKeys) {
-    refuse("--keys", "must lie in 1.." + std::to_string(kMostKeys), config.keys);
+    refuse("task option keys", "must lie in 1.." + std::to_string(kMostKeys), config.keys);
   }
   if (config.asked < 1 || config.asked > config.keys) {
     refuse(
-        "--asked",
+        "task option asked",
         "must lie in 1.." + std::to_string(config.keys) + ", the keys there are",
         config.asked);
   }
   if (config.values_per_key < 1 || config.values_per_key > kMostKeys) {
     refuse(
-        "--values-per-key", "must lie in 1.." + std::to_string(kMostKeys), config.values_per_key);
+        "task option values_per_key",
+        "must lie in 1.." + std::to_string(kMostKeys),
+        config.values_per_key);
   }
   if (config.digits < 1 || config.digits > kMostDigits) {
-    refuse("--digits", "must lie in 1.." + std::to_string(kMostDigits), config.digits);
+    refuse("task option digits", "must lie in 1.." + std::to_string(kMostDigits), config.digits);
   }
   if (config.asked * config.values_per_key > 1 && texts.questions.empty()) {
-    throw ConfigError("--template", "must have `questions`, which asks for several values at once");
+    throw ConfigError(
+        "task option template", "must have `questions`, which asks for several values at once");
   }
 }
 
-class NeedleTask final : public SweepTask {
+class NeedleTask final : public Task {
  public:
-  NeedleTask(
-      const SweepTaskConfig& config,
-      std::shared_ptr<const Tokenizer> tokenizer,
-      bool add_bos)
-      : SweepTask(tokenizer), config_(config), haystack_(config, std::move(tokenizer), add_bos) {}
+  NeedleTask(const TaskConfig& config, std::shared_ptr<const Tokenizer> tokenizer, bool add_bos)
+      : Task(tokenizer), config_(config), haystack_(config, std::move(tokenizer), add_bos) {}
 
-  SweepSample make(std::int64_t length_tokens, double depth, Random& random) const override {
+  TaskSample make(TaskLength length, double depth, Random& random) const override {
     std::vector<std::string> names, asked, values;
     std::vector<HaystackText> needles;
     for (std::int64_t k = 0; k < config_.keys; ++k) {
-      names.push_back(unlike(names, [&] { return draw_word_pair(random); }));
+      names.push_back(draw_unlike(names, [&] { return draw_word_pair(random); }));
       const bool is_asked = k < config_.asked;
       for (std::int64_t v = 0; v < config_.values_per_key; ++v) {
-        const std::string value = unlike(values, [&] { return draw_value(random); });
+        const std::string value = draw_unlike(values, [&] { return draw_value(random); });
         const bool is_first = k == 0 && v == 0;
         needles.push_back(
             {replaced(filled(config_.texts.needle, names.back()), "{key}", value),
@@ -97,13 +97,13 @@ class NeedleTask final : public SweepTask {
     values.resize(static_cast<std::size_t>(config_.asked * config_.values_per_key));
     const bool several = values.size() > 1;
     const std::string& question = several ? config_.texts.questions : config_.texts.question;
-    SweepSample sample = haystack_.write(
-        length_tokens,
-        filled(config_.texts.intro, ""),
-        std::move(needles),
-        filled(question, enumerated(asked)),
-        enumerated(values),
-        several ? kSlackTokens : 0,
+    TaskSample sample = haystack_.write(
+        length,
+        {.intro = filled(config_.texts.intro, ""),
+         .texts = std::move(needles),
+         .question = filled(question, enumerated(asked)),
+         .answer = enumerated(values),
+         .slack_tokens = several ? kSlackTokens : 0},
         random);
     sample.values = std::move(values);
     return sample;
@@ -122,22 +122,10 @@ class NeedleTask final : public SweepTask {
         {"question",
          config_.asked * config_.values_per_key > 1 ? config_.texts.questions
                                                     : config_.texts.question},
-        {"filler", config_.haystack.empty() ? config_.filler : config_.haystack_name}};
+        {"filler", filler_name(config_)}};
   }
 
  private:
-  template <typename Draw>
-  static std::string unlike(const std::vector<std::string>& others, Draw draw) {
-    constexpr int kMostDraws = 1000; // one digit has ten values
-    for (int i = 0; i < kMostDraws; ++i) {
-      std::string drawn = draw();
-      if (std::find(others.begin(), others.end(), drawn) == others.end()) {
-        return drawn;
-      }
-    }
-    throw ConfigError("--digits", "are too few for so many different values");
-  }
-
   std::string draw_value(Random& random) const {
     switch (config_.values) {
       case NeedleValue::kWords:
@@ -153,14 +141,14 @@ class NeedleTask final : public SweepTask {
     return replaced(replaced(text, "{kind}", kind_of(config_)), "{name}", name);
   }
 
-  SweepTaskConfig config_;
+  TaskConfig config_;
   Haystack haystack_;
 };
 
 } // namespace
 
-std::unique_ptr<SweepTask> make_needle_task(
-    const SweepTaskConfig& config,
+std::unique_ptr<Task> make_needle_task(
+    const TaskConfig& config,
     std::shared_ptr<const Tokenizer> tokenizer,
     bool add_bos) {
   check_config(config);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "fcc/eval/sweep_task.h"
+#include "fcc/data/task.h"
 
 namespace fcc {
 
@@ -15,27 +15,28 @@ struct HaystackText {
   double place = 0.0;
 };
 
-/// Writes prompts of needle tasks: texts among filler, to an exact number of tokens.
+/// What a task's sample says: texts to be told among filler, then a question and its answer.
+struct HaystackSample {
+  std::string intro;
+  std::vector<HaystackText> texts;
+  std::string question, answer;
+  std::int64_t slack_tokens = 0; ///< that the generated answer may take beyond the expected one
+};
+
+/// Writes the prompts of tasks: texts among filler, to an exact number of tokens.
 ///
 ///     [BOS] intro | filler … text … filler … text … filler | question
 class Haystack {
  public:
   /// `config.filler` or `config.haystack`. Errors: `ConfigError` on an empty filler, a task that
   /// needs real text and has none, `add_bos` without a BOS.
-  Haystack(const SweepTaskConfig& config, std::shared_ptr<const Tokenizer> tokenizer, bool add_bos);
+  Haystack(const TaskConfig& config, std::shared_ptr<const Tokenizer> tokenizer, bool add_bos);
 
-  /// The prompt that ends with `question` and leaves room for `answer`. Texts of lower place come
-  /// first, and of equal place in their order; each stands behind the end of a sentence where one
-  /// is near. `sample.answer_tokens` are those of `answer` and `slack` more.
+  /// The prompt that ends with the question, and the answer, of a length that lies within `length`
+  /// and is drawn from those that hold them. Texts of lower place come first, and of equal place in
+  /// their order; each stands behind the end of a sentence where one is near.
   /// Errors: `ConfigError` naming the length that is needed.
-  SweepSample write(
-      std::int64_t length_tokens,
-      const std::string& intro,
-      std::vector<HaystackText> texts,
-      const std::string& question,
-      const std::string& answer,
-      std::int64_t slack,
-      Random& random) const;
+  TaskSample write(TaskLength length, HaystackSample texts, Random& random) const;
 
  private:
   /// The nearest place at or before `place` where a sentence of the filler has ended.
@@ -44,7 +45,7 @@ class Haystack {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::string space_;
   std::vector<std::int32_t> filler_;
-  bool is_text_ = false;
+  bool is_text_ = false, length_is_distance_ = false;
   std::vector<std::int32_t> bos_;
   std::vector<char> ends_sentence_; ///< by id
 };

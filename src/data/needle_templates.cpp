@@ -5,7 +5,7 @@
 
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
-#include "fcc/eval/sweep_task.h"
+#include "fcc/data/task.h"
 #include "fcc/io/files.h"
 
 namespace fcc {
@@ -81,7 +81,7 @@ NeedleTemplate needle_template(const std::string& name_or_file) {
     names += std::string(each.name) + ", ";
   }
   if (!std::filesystem::exists(name_or_file)) {
-    throw ConfigError("--template", "must be " + names + "or a file", name_or_file);
+    throw ConfigError("template", "must be " + names + "or a file", name_or_file);
   }
   return read_config<NeedleTemplate>(read_file(name_or_file), name_or_file);
 }

@@ -1,4 +1,4 @@
-#include "eval/haystack.h"
+#include "data/haystack.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,23 +33,25 @@ std::vector<char> sentence_ends(const Tokenizer& tokenizer, std::span<const std:
 } // namespace
 
 Haystack::Haystack(
-    const SweepTaskConfig& config,
+    const TaskConfig& config,
     std::shared_ptr<const Tokenizer> tokenizer,
     bool add_bos)
     : tokenizer_(std::move(tokenizer)), space_(space_between_pieces(*tokenizer_)) {
   if (config.needs_haystack && config.haystack.empty()) {
     throw ConfigError(
-        "--haystack", "task `" + config.task + "` stands in real text: name a file of it");
+        std::string("task `") + config.task + "`",
+        "stands in real text: name a file of it (--haystack, or the dataset's path)");
   }
   is_text_ = !config.haystack.empty();
+  length_is_distance_ = config.length_is_distance;
   filler_ = is_text_ ? config.haystack : tokenizer_->encode(begun(space_, config.filler));
   if (filler_.empty()) {
-    throw ConfigError("--filler", "must give at least one token");
+    throw ConfigError("task filler", "must give at least one token");
   }
   ends_sentence_ = sentence_ends(*tokenizer_, filler_);
   if (add_bos) {
     if (!tokenizer_->bos_id()) {
-      throw ConfigError("passkey", "add_bos needs a tokenizer with a BOS", tokenizer_->kind());
+      throw ConfigError("task", "add_bos needs a tokenizer with a BOS", tokenizer_->kind());
     }
     bos_ = {*tokenizer_->bos_id()};
   }
@@ -66,43 +68,44 @@ std::size_t Haystack::behind_sentence(const std::vector<std::int32_t>& filler, s
   return place;
 }
 
-SweepSample Haystack::write(
-    std::int64_t length_tokens,
-    const std::string& intro,
-    std::vector<HaystackText> texts,
-    const std::string& question,
-    const std::string& answer,
-    std::int64_t slack,
-    Random& random) const {
-  const std::vector<std::int32_t> first = tokenizer_->encode(intro);
-  const std::vector<std::int32_t> last = tokenizer_->encode(begun(space_, question));
-  const bool apart = question.empty() || !is_space(question.back());
-  const std::vector<std::int32_t> said = tokenizer_->encode((apart ? space_ : "") + answer);
+TaskSample Haystack::write(TaskLength range, HaystackSample said, Random& random) const {
+  TaskSample sample;
+  const std::vector<std::int32_t> first = tokenizer_->encode(said.intro);
+  const std::vector<std::int32_t> last = tokenizer_->encode(begun(space_, said.question));
+  const bool apart = said.question.empty() || !is_space(said.question.back());
+  sample.answer = tokenizer_->encode((apart ? space_ : "") + said.answer);
+  std::vector<HaystackText>& texts = said.texts;
   std::stable_sort(texts.begin(), texts.end(), [](const HaystackText& a, const HaystackText& b) {
     return a.place < b.place;
   });
-  std::size_t needed = bos_.size() + first.size() + last.size() + said.size();
+  std::size_t needed = bos_.size() + first.size() + last.size() + sample.answer.size();
   std::vector<std::vector<std::int32_t>> told;
   for (const HaystackText& each : texts) {
     told.push_back(tokenizer_->encode(begun(space_, each.text)));
     needed += told.back().size();
   }
-  const auto length = static_cast<std::size_t>(length_tokens);
-  if (length_tokens < 0 || length < needed) {
+  const auto fixed = static_cast<std::int64_t>(needed);
+  if (length_is_distance_) {
+    range = {range.shortest_tokens + fixed, range.longest_tokens + fixed};
+  }
+  if (range.longest_tokens < fixed) {
     throw ConfigError(
-        "passkey",
-        "needles, question and answer need " + std::to_string(needed) + " tokens",
-        std::to_string(length_tokens) + " tokens",
+        "task",
+        std::string("what is told, question and answer need ") + std::to_string(needed) + " tokens",
+        std::to_string(range.longest_tokens) + " tokens",
         "use more or longer segments");
   }
-  std::vector<std::int32_t> filler(length - needed);
+  std::int64_t length = range.longest_tokens;
+  if (range.shortest_tokens < length) {
+    length -= random.below(length - std::max(range.shortest_tokens, fixed) + 1);
+  }
+  std::vector<std::int32_t> filler(static_cast<std::size_t>(length - fixed));
   const std::int64_t start = is_text_ ? random.below(static_cast<std::int64_t>(filler_.size())) : 0;
   for (std::size_t i = 0; i < filler.size(); ++i) {
     filler[i] = filler_[(static_cast<std::size_t>(start) + i) % filler_.size()];
   }
 
-  SweepSample sample;
-  sample.prompt.reserve(length);
+  sample.prompt.reserve(static_cast<std::size_t>(length));
   const auto append = [&](std::span<const std::int32_t> ids) {
     sample.prompt.insert(sample.prompt.end(), ids.begin(), ids.end());
   };
@@ -119,7 +122,7 @@ SweepSample Haystack::write(
   }
   append(std::span(filler).subspan(used));
   append(last);
-  sample.answer_tokens = static_cast<std::int64_t>(said.size()) + slack;
+  sample.answer_tokens = static_cast<std::int64_t>(sample.answer.size()) + said.slack_tokens;
   return sample;
 }
 

@@ -1,4 +1,4 @@
-#include "eval/sweep_words.h"
+#include "data/task_words.h"
 
 #include <array>
 #include <string_view>
@@ -36,6 +36,12 @@ std::string draw_word_pair(Random& random) {
   const auto adjective = static_cast<std::size_t>(random.below(kAdjectives.size()));
   const auto noun = static_cast<std::size_t>(random.below(kNouns.size()));
   return std::string(kAdjectives[adjective]) + "-" + std::string(kNouns[noun]);
+}
+
+std::string draw_plain_word(Random& random) {
+  const auto which = static_cast<std::size_t>(random.below(kAdjectives.size() + kNouns.size()));
+  return std::string(
+      which < kAdjectives.size() ? kAdjectives[which] : kNouns[which - kAdjectives.size()]);
 }
 
 std::string draw_uuid(Random& random) {
