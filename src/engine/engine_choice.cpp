@@ -73,10 +73,11 @@ ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes)
 }
 
 std::optional<ConfigError> fused_refusal(const EngineContext& context) {
-  if (context.model.arch() == Architecture::kLocalGlobal) {
+  const Architecture arch = context.model.arch();
+  if (arch != Architecture::kLlama && arch != Architecture::kCondensation) {
     return ConfigError(
         "engine.execution",
-        "`fused` does not serve the architecture local_global",
+        "`fused` does not serve the architecture " + std::string(enum_name(arch)),
         "fused",
         "use reference");
   }
@@ -100,6 +101,13 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
+  if (engine.bptt_segments && MemoryPolicy(context.model).stops_gradient()) {
+    throw ConfigError(
+        "engine.bptt_segments",
+        "has no meaning where model.fcc.memory_gradient is `stop`",
+        std::to_string(*engine.bptt_segments),
+        "leave it out: no gradient passes from a segment to the one before");
+  }
   if (engine.execution == Execution::kReference) {
     for (const std::string& key : fused_keys_in_use(engine)) {
       throw ConfigError(

@@ -116,7 +116,8 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
   const std::int64_t length = policy_.segment_length(batch.ids.size(1));
 
   Pass pass;
-  pass.batch = cut_into_segments(batch, length, state, policy_.has_first(), engine_.bptt_segments);
+  pass.batch = cut_into_segments(
+      batch, length, state, policy_.has_first(), policy_.bptt_segments(engine_.bptt_segments));
   const bool wide = weights_.norm.scalar_type() == at::kDouble;
   pass.token_losses = at::zeros(
       pass.batch.ids.sizes(), weights_.norm.options().dtype(wide ? at::kDouble : at::kFloat));

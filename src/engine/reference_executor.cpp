@@ -61,6 +61,7 @@ ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EngineSec
   make_leaves(&ReferenceWeights::local);
   make_leaves(&ReferenceWeights::layers);
   make_leaf(leaves_.norm, master.norm, grad.norm);
+  make_leaf(leaves_.memory_tokens, master.memory_tokens, grad.memory_tokens);
 }
 
 bool ReferenceExecutor::is_frozen(const at::Tensor& view) const {

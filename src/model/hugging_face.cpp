@@ -98,7 +98,7 @@ std::vector<std::string> check_weights(
     names.push_back(weight.name);
     if (files.contains(weight.name)) {
       check_weight(files.at(weight.name), weight, where);
-    } else if (is_one_of(memory_weights, weight.name)) {
+    } else if (is_one_of(memory_weights, weight.name) || weight.name == "model.memory_tokens") {
       fresh.push_back(weight.name);
     } else {
       throw FormatError(where, "lacks the weight " + weight.name);

@@ -113,6 +113,9 @@ std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& 
         add_memory(/*vectors=*/false);
       };
   top(&ModelWeights::embed_tokens, "model.embed_tokens.weight", {V, D});
+  if (config.arch() == Architecture::kRmt) {
+    top(&ModelWeights::memory_tokens, "model.memory_tokens", {config.fcc->num_memory_tokens, D});
+  }
   if (config.arch() == Architecture::kLocalGlobal) {
     stack("model.local_layers.", config.fcc->num_local_layers, {});
   }

@@ -22,16 +22,24 @@ struct StackWeights : MemoryWeights<at::Tensor> {
   at::Tensor post_attention_layernorm; ///< [N, D]
   at::Tensor gate_up_proj;             ///< [N, 2F, D]: rows of gate_proj, then up_proj
   at::Tensor down_proj;                ///< [N, D, F]
+
+  /// The weights of memory of layer n, without the dimension of layers.
+  MemoryWeights<at::Tensor> memory_of_layer(std::int64_t n) const {
+    return map<at::Tensor>([n](const at::Tensor& stacked) {
+      return stacked.defined() ? stacked.select(0, n) : stacked;
+    });
+  }
 };
 
 /// All weights of a model as views of one flat buffer (values, gradients or optimizer states
 /// alike).
 struct ModelWeights {
-  at::Tensor embed_tokens; ///< [V, D]
-  StackWeights local;      ///< local_global: the local stack; else undefined tensors
-  StackWeights layers;     ///< the (global) stack
-  at::Tensor norm;         ///< [D]
-  at::Tensor lm_head;      ///< [V, D]; the same view as embed_tokens when tied
+  at::Tensor embed_tokens;  ///< [V, D]
+  at::Tensor memory_tokens; ///< [m, D], rmt: what its first segment reads; else undefined
+  StackWeights local;       ///< local_global: the local stack; else undefined tensors
+  StackWeights layers;      ///< the (global) stack
+  at::Tensor norm;          ///< [D]
+  at::Tensor lm_head;       ///< [V, D]; the same view as embed_tokens when tied
 };
 
 /// One Hugging Face tensor as a view of a flat buffer (contiguous).
