@@ -158,6 +158,10 @@ bool is_equal(const TemplateValue& a, const TemplateValue& b) {
   if (!a || !b) {
     return !a && !b;
   }
+  if (as<std::string>(a) != nullptr || as<std::string>(b) != nullptr) {
+    return as<std::string>(a) != nullptr && as<std::string>(b) != nullptr &&
+           *as<std::string>(a) == *as<std::string>(b);
+  }
   return json_text(*a, 0) == json_text(*b, 0);
 }
 
