@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -52,7 +53,9 @@ std::string progress_line(const StepReport& report, const Pace& pace);
 /// Of more than 16 segments the line has the 1st, 2nd, 4th, … and the last.
 std::string validation_line(std::int64_t step, const ValidationReport& report);
 
-/// `metrics.jsonl` and the TensorBoard events of a run.
+/// `metrics.jsonl` and the TensorBoard events of a run. Each line has `time`, when it was written
+/// (seconds of Unix time), and `seconds`, what the run has taken so far without the pauses before
+/// it was resumed; neither ever falls, not even where a run goes back to a checkpoint.
 class MetricsLog {
  public:
   /// Cuts `metrics.jsonl` back to `first_step` (what a killed run wrote after its checkpoint) and
@@ -69,8 +72,12 @@ class MetricsLog {
   void sync();
 
  private:
-  void write_line(const std::string& line);
+  double seconds() const;
+  double time();
 
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  double seconds_before_ = 0; ///< what earlier processes of the run took
+  double last_time_ = 0;      ///< of the last line, Unix time
   std::unique_ptr<AppendBuffer> file_;
   std::unique_ptr<EventFile> events_;
 };
