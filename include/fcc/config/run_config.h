@@ -215,8 +215,9 @@ struct EngineSection {
   std::optional<std::int64_t> chunk_segments;   ///< fused: segments a chunk; null: by `activations`
   std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: what is free
   bool boundary_memory_on_host =
-      false;               ///< fused: memory between chunks waits in pinned host memory
-  bool cuda_graphs = true; ///< fused, GPU: a chunk's launches are recorded and replayed
+      false;                    ///< fused: memory between chunks waits in pinned host memory
+  bool cuda_graphs = true;      ///< fused, GPU: a chunk's launches are recorded and replayed
+  std::int64_t layer_ranks = 1; ///< fused: ranks that the layers are split over
 };
 
 struct CheckpointSection {

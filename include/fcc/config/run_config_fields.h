@@ -438,6 +438,12 @@ void visit(Visitor& v, EngineSection& c) {
       "cuda_graphs",
       c.cuda_graphs,
       {.doc = "fused, on a GPU: launches that repeat are recorded and replayed as CUDA graphs."});
+  v.field(
+      "layer_ranks",
+      c.layer_ranks,
+      {.doc = "fused: ranks that the layers are split over; every such group trains on rows of its "
+              "own.",
+       .min = 1});
 }
 
 template <typename Visitor>
