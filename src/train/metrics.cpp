@@ -222,6 +222,9 @@ void MetricsLog::sync() {
 
 void MetricsLog::write_line(const std::string& line) {
   file_->add(line + '\n');
+  if (observer_) {
+    observer_(line);
+  }
 }
 
 } // namespace fcc

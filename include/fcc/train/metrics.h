@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/train/tensorboard.h"
@@ -52,6 +54,9 @@ std::string progress_line(const StepReport& report, const Pace& pace);
 /// Of more than 16 segments the line has the 1st, 2nd, 4th, … and the last.
 std::string validation_line(std::int64_t step, const ValidationReport& report);
 
+/// Sees the lines of `metrics.jsonl` as they come: one JSON object each.
+using MetricsObserver = std::function<void(const std::string& line)>;
+
 /// `metrics.jsonl` and the TensorBoard events of a run.
 class MetricsLog {
  public:
@@ -59,6 +64,11 @@ class MetricsLog {
   /// goes on from there. Errors: `IoError`.
   MetricsLog(const std::filesystem::path& run_directory, std::int64_t first_step, bool tensorboard);
   ~MetricsLog();
+
+  /// Shows `observer` every later line, without its end, once it is written.
+  void observe(MetricsObserver observer) {
+    observer_ = std::move(observer);
+  }
 
   /// `pace` where it was just measured.
   void write(const StepReport& report, const std::optional<Pace>& pace);
@@ -73,6 +83,7 @@ class MetricsLog {
 
   std::unique_ptr<AppendBuffer> file_;
   std::unique_ptr<EventFile> events_;
+  MetricsObserver observer_;
 };
 
 } // namespace fcc
