@@ -15,8 +15,10 @@ set(FCC_HAVE_PYTHON FALSE)
 set(FCC_PYTHON_LACKS "")
 if(FCC_BUILD_PYTHON STREQUAL "AUTO" AND NOT FCC_BUILD_TESTS)
   set(FCC_PYTHON_LACKS "FCC_BUILD_TESTS or FCC_BUILD_PYTHON")
+elseif(FCC_BUILD_PYTHON STREQUAL "AUTO" AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  set(FCC_PYTHON_LACKS "a build without sanitizers, which Python itself would have to be built with")
 elseif(FCC_BUILD_PYTHON)
-  find_package(Python 3.9 QUIET COMPONENTS Interpreter Development.Module)
+  find_package(Python 3.11 QUIET COMPONENTS Interpreter Development.Module)
   if(NOT Python_Development.Module_FOUND)
     set(FCC_PYTHON_LACKS "Python's headers (python3-dev)")
   else()
@@ -40,3 +42,19 @@ else()
   set(FCC_PYTHON_LACKS "FCC_BUILD_PYTHON")
 endif()
 message(STATUS "Python package: ${FCC_HAVE_PYTHON}")
+
+# The one test of the package: python/tests, skipped with the reason where it cannot be built.
+function(fcc_add_python_test)
+  if(FCC_HAVE_PYTHON)
+    add_test(NAME Python.PackageDoesWhatItsTestsSay
+      COMMAND ${CMAKE_COMMAND} -E env --unset=PYTHONHOME
+        PYTHONPATH=${PROJECT_BINARY_DIR}/python:${FCC_PYTHON_TOOLS}
+        FCC_GENERATE=${PROJECT_BINARY_DIR}/bin/fcc-generate
+        ${Python_EXECUTABLE} -m pytest -q -p no:cacheprovider ${PROJECT_SOURCE_DIR}/python/tests)
+  else()
+    add_test(NAME Python.PackageDoesWhatItsTestsSay
+      COMMAND ${CMAKE_COMMAND} -E echo "skipped: the Python package needs ${FCC_PYTHON_LACKS}")
+    set_tests_properties(Python.PackageDoesWhatItsTestsSay PROPERTIES SKIP_REGULAR_EXPRESSION "skipped:")
+  endif()
+  set_tests_properties(Python.PackageDoesWhatItsTestsSay PROPERTIES LABELS python TIMEOUT 600)
+endfunction()

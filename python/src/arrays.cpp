@@ -57,9 +57,8 @@ template <typename... Framework>
 nb::object cast(const at::Tensor& tensor) {
   // The array owns a reference to the tensor.
   auto owner = std::make_unique<at::Tensor>(tensor);
-  nb::capsule capsule(owner.get(), [](void* held) noexcept {
-    delete static_cast<at::Tensor*>(held);
-  });
+  nb::capsule capsule(
+      owner.get(), [](void* held) noexcept { delete static_cast<at::Tensor*>(held); });
   owner.release(); // NOLINT(bugprone-unused-return-value)
   const auto dimensions = static_cast<std::size_t>(tensor.dim());
   const std::vector<std::size_t> shape(tensor.sizes().begin(), tensor.sizes().end());

@@ -64,7 +64,8 @@ ModelPointer load(
       kind);
 }
 
-/// X[0], …, X[N-1] and, after the final norm, X[N], each [B, T, D]; only the last where `last_only`.
+/// X[0], …, X[N-1] and, after the final norm, X[N], each [B, T, D]; only the last where
+/// `last_only`.
 std::vector<at::Tensor>
 hidden_states(const SharedModel& model, const at::Tensor& ids, bool last_only) {
   const LoadedModel& loaded = model.loaded();
@@ -100,8 +101,7 @@ nb::object logits(const SharedModel& model, const IdArray& array) {
     const at::NoGradGuard no_gradients;
     const at::Tensor hidden = hidden_states(model, ids, /*last_only=*/true).back();
     const LoadedModel& loaded = model.loaded();
-    result =
-        at::empty({ids.size(0), ids.size(1), loaded.config().vocab_size}, hidden.options());
+    result = at::empty({ids.size(0), ids.size(1), loaded.config().vocab_size}, hidden.options());
     for (std::int64_t first = 0; first < ids.size(1); first += kTokensAtOnce) {
       const std::int64_t count = std::min(kTokensAtOnce, ids.size(1) - first);
       result.narrow(1, first, count)
@@ -163,8 +163,7 @@ void bind_model(nb::module_& module) {
       .def_prop_ro("dtype", [](const SharedModel& self) {
         return std::string(enum_name(self.loaded().dtype));
       });
-  module.def(
-      "load", &load, "directory"_a, "device"_a, "dtype"_a, "tokenizer"_a.none(), "arrays"_a);
+  module.def("load", &load, "directory"_a, "device"_a, "dtype"_a, "tokenizer"_a.none(), "arrays"_a);
 }
 
 } // namespace fcc::python

@@ -157,17 +157,19 @@ class Stream {
   }
 
   void keep_last(const at::Tensor& ids) { // [B, t]
-    constexpr std::int64_t kLastIds = 8; // more than any tokenizer looks back
+    constexpr std::int64_t kLastIds = 8;  // more than any tokenizer looks back
     const at::Tensor all = last_ids_.defined() ? at::cat({last_ids_, ids}, 1) : ids;
-    last_ids_ = all.narrow(1, std::max<std::int64_t>(0, all.size(1) - kLastIds),
-                           std::min(kLastIds, all.size(1)))
+    last_ids_ = all.narrow(
+                       1,
+                       std::max<std::int64_t>(0, all.size(1) - kLastIds),
+                       std::min(kLastIds, all.size(1)))
                     .clone();
   }
 
   ModelPointer model_;
   std::int64_t batch_size_;
   TokenStream stream_;
-  at::Tensor last_ids_; ///< [B, k] int64 on the CPU, k <= 8; undefined: none
+  at::Tensor last_ids_;      ///< [B, k] int64 on the CPU, k <= 8; undefined: none
   mutable std::mutex mutex_; ///< a stream is one place in a text: threads take turns
 };
 
@@ -214,7 +216,10 @@ void bind_state(nb::module_& module) {
           "path"_a,
           "Writes a file that `read_state`, `Model.stream` and fcc-generate's --load-state read.");
   module.def(
-      "read_state", &read_state, "path"_a, "The state in a file that a stream or fcc-generate saved.");
+      "read_state",
+      &read_state,
+      "path"_a,
+      "The state in a file that a stream or fcc-generate saved.");
 }
 
 } // namespace
@@ -245,7 +250,10 @@ void bind_stream(nb::module_& module) {
   nb::class_<Stream>(module, "Stream")
       .def(
           "__init__",
-          [](Stream* self, ModelPointer model, std::int64_t batch_size, std::optional<State> state) {
+          [](Stream* self,
+             ModelPointer model,
+             std::int64_t batch_size,
+             std::optional<State> state) {
             without_gil([&] { new (self) Stream(std::move(model), batch_size, state); });
           },
           "model"_a,
@@ -264,7 +272,9 @@ void bind_stream(nb::module_& module) {
             const at::Tensor logits = without_gil([&] { return self.logits(); });
             return to_array(logits, self.model().array_kind());
           })
-      .def("has_logits", [](const Stream& self) { return without_gil([&] { return self.has_logits(); }); })
+      .def(
+          "has_logits",
+          [](const Stream& self) { return without_gil([&] { return self.has_logits(); }); })
       .def(
           "draw",
           [](const Stream& self, const Sampler& sampler) {
@@ -280,8 +290,12 @@ void bind_stream(nb::module_& module) {
           "ends"_a)
       .def("fork", [](const Stream& self) { return without_gil([&] { return self.fork(); }); })
       .def("state", [](const Stream& self) { return without_gil([&] { return self.state(); }); })
-      .def("last_ids", [](const Stream& self) { return without_gil([&] { return self.last_ids(); }); })
-      .def("num_tokens", [](const Stream& self) { return without_gil([&] { return self.num_tokens(); }); })
+      .def(
+          "last_ids",
+          [](const Stream& self) { return without_gil([&] { return self.last_ids(); }); })
+      .def(
+          "num_tokens",
+          [](const Stream& self) { return without_gil([&] { return self.num_tokens(); }); })
       .def_prop_ro("batch_size", &Stream::batch_size);
 }
 

@@ -17,7 +17,8 @@ namespace {
 namespace nb = nanobind;
 using namespace nb::literals;
 
-std::vector<std::int32_t> encode(const PolicedTokenizer& self, const nb::object& text, bool special) {
+std::vector<std::int32_t>
+encode(const PolicedTokenizer& self, const nb::object& text, bool special) {
   const std::string bytes = text_bytes(text);
   const nb::gil_scoped_release no_gil;
   std::vector<std::int32_t> ids;

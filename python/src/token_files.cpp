@@ -36,9 +36,8 @@ nb::object read(const TokenFile& file, std::int64_t begin, std::int64_t end) {
     ids = std::make_unique<std::vector<std::int32_t>>(static_cast<std::size_t>(end - begin));
     file.read(begin, *ids);
   }
-  const nb::capsule owner(ids.get(), [](void* held) noexcept {
-    delete static_cast<std::vector<std::int32_t>*>(held);
-  });
+  const nb::capsule owner(
+      ids.get(), [](void* held) noexcept { delete static_cast<std::vector<std::int32_t>*>(held); });
   std::vector<std::int32_t>* held = ids.release();
   return nb::cast(
       nb::ndarray<nb::numpy, std::int32_t, nb::ndim<1>>(held->data(), {held->size()}, owner));
@@ -126,8 +125,10 @@ void bind_token_files(nb::module_& module) {
             self.verify();
           })
       .def_prop_ro("vocab_size", [](const TokenFile& self) { return self.info().vocab_size; })
-      .def_prop_ro("tokenizer_kind", [](const TokenFile& self) { return self.info().tokenizer_kind; })
-      .def_prop_ro("tokenizer_hash", [](const TokenFile& self) { return self.info().tokenizer_hash; })
+      .def_prop_ro(
+          "tokenizer_kind", [](const TokenFile& self) { return self.info().tokenizer_kind; })
+      .def_prop_ro(
+          "tokenizer_hash", [](const TokenFile& self) { return self.info().tokenizer_hash; })
       .def_prop_ro("add_bos", [](const TokenFile& self) { return self.info().add_bos; })
       .def_prop_ro("add_eos", [](const TokenFile& self) { return self.info().add_eos; });
   nb::class_<TokenWriter>(module, "TokenWriter")

@@ -51,7 +51,8 @@ class Run {
   /// Trains until the end or a stop, and tells whether it was the end. `on_line` gets every line of
   /// metrics.jsonl; false stops the run. What it raises, and Ctrl-C on the main thread, does so too
   /// and comes up again once the checkpoint is written.
-  bool run(const std::optional<std::string>& resume, bool new_course, bool verbose, nb::object on_line) {
+  bool
+  run(const std::optional<std::string>& resume, bool new_course, bool verbose, nb::object on_line) {
     const nb::gil_scoped_release no_gil;
     const LogToStandardError level(verbose);
     const RunDirectory directory(config_.output);
