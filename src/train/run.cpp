@@ -183,6 +183,7 @@ Trainer::End Trainer::run_as(
       log_import(*config_.model.path, *parts_.parameters, config_, parts_.data);
     }
     metrics.emplace(directory->root(), curriculum_.state().step, config_.log.tensorboard);
+    metrics->observe(metrics_observer_);
   }
   PaceMeter meter(config_.train, segment_length_of(parts_.parameters->config()));
   meter.restart(tokens_seen_);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/config/run_config.h"
@@ -136,6 +137,12 @@ class Trainer {
   /// the course (or that no new course may make), `FormatError`.
   void restore(const std::filesystem::path& directory, Course course = Course::kSame);
 
+  /// Shows `observer` every line that a later `run` writes to `metrics.jsonl`, on the thread that
+  /// runs. What it throws ends the run, without a checkpoint; null: no more.
+  void observe_metrics(MetricsObserver observer) {
+    metrics_observer_ = std::move(observer);
+  }
+
   enum class End { kFinished, kStopped };
 
   /// Steps until the last stage ends or `stop` is set, from `checkpoint` on if there is one, with
@@ -195,6 +202,7 @@ class Trainer {
   std::int64_t tokens_seen_ = 0;
   std::vector<CourseChange> course_changes_;
   std::optional<double> best_validation_;
+  MetricsObserver metrics_observer_;
   std::int64_t segment_length_ = 0; ///< of the last step; 0 before the first
 };
 
