@@ -87,6 +87,7 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
   if (!is_recall) {
     refuse("keys", dataset.keys == defaults.keys, "`recall`");
     refuse("questions", dataset.questions == defaults.questions, "`recall`");
+    refuse("composed_share", dataset.composed_share == defaults.composed_share, "`recall`");
     refuse("text_share", dataset.text_share == defaults.text_share, "`recall`");
     refuse("templates", !dataset.templates, "`recall`");
     refuse("fillers", !dataset.fillers, "`recall`");

@@ -177,6 +177,7 @@ std::string course_of_config(const std::string& resolved_json) {
   }
   if (json.contains("engine")) {
     json["engine"].erase("cuda_graphs"); // recorded or not, the launches are the same
+    json["engine"].erase("layer_ranks"); // wherever the layers are
     if (json["engine"].value("kernels", "auto") == "auto") {
       json["engine"].erase("kernels"); // checkpoints from before the key existed lack it
     }

@@ -107,7 +107,8 @@ struct DatasetConfig {
   // recall (data/recall.h); templates and fillers default to built-in ones
   IntDistribution keys = IntDistribution::fixed(1);      ///< facts a row
   IntDistribution questions = IntDistribution::fixed(1); ///< questions a row
-  double text_share = 0.0; ///< share of rows whose filler is text of `path`
+  double composed_share = 0.0; ///< share of facts in wordings put together at random
+  double text_share = 0.0;     ///< share of rows whose filler is text of `path`
   std::optional<std::vector<RecallTemplate>> templates;
   std::optional<std::vector<std::string>> fillers; ///< one of them is repeated in a row
   // pairs
@@ -214,8 +215,9 @@ struct EngineSection {
   std::optional<std::int64_t> chunk_segments;   ///< fused: segments a chunk; null: by `activations`
   std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: what is free
   bool boundary_memory_on_host =
-      false;               ///< fused: memory between chunks waits in pinned host memory
-  bool cuda_graphs = true; ///< fused, GPU: a chunk's launches are recorded and replayed
+      false;                    ///< fused: memory between chunks waits in pinned host memory
+  bool cuda_graphs = true;      ///< fused, GPU: a chunk's launches are recorded and replayed
+  std::int64_t layer_ranks = 1; ///< fused: ranks that the layers are split over
 };
 
 struct CheckpointSection {

@@ -162,6 +162,13 @@ void visit(Visitor& v, DatasetConfig& c) {
   v.field("keys", c.keys, {.doc = "recall: facts in a row.", .min = 1, .max = 1024});
   v.field("questions", c.questions, {.doc = "recall: questions in a row.", .min = 1, .max = 1024});
   v.field(
+      "composed_share",
+      c.composed_share,
+      {.doc = "recall: share of the facts whose wording, subject and value are put together at "
+              "random; the others are `templates`.",
+       .min = 0,
+       .max = 1});
+  v.field(
       "text_share",
       c.text_share,
       {.doc = "recall: share of the rows whose filler is text of `path`; in the others one of "
@@ -431,6 +438,12 @@ void visit(Visitor& v, EngineSection& c) {
       "cuda_graphs",
       c.cuda_graphs,
       {.doc = "fused, on a GPU: launches that repeat are recorded and replayed as CUDA graphs."});
+  v.field(
+      "layer_ranks",
+      c.layer_ranks,
+      {.doc = "fused: ranks that the layers are split over; every such group trains on rows of its "
+              "own.",
+       .min = 1});
 }
 
 template <typename Visitor>
