@@ -95,6 +95,9 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
+  if (engine.layer_ranks > 1) {
+    return Execution::kFused;
+  }
   const bool is_gpu =
       context.planned ? *context.planned != Processor::kCpu : context.device.is_cuda();
   return is_gpu && !fused_refusal(context) ? Execution::kFused : Execution::kReference;
@@ -118,6 +121,12 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
     }
   } else if (const auto refusal = fused_refusal(context)) {
     throw *refusal;
+  }
+  if (engine.layer_ranks > 1 && engine.schedule != Schedule::kWavefront) {
+    throw ConfigError(
+        "engine.schedule",
+        "must be wavefront where layers are split (engine.layer_ranks)",
+        std::string(enum_name(engine.schedule)));
   }
 }
 

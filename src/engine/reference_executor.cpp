@@ -130,9 +130,12 @@ void ReferenceExecutor::clear_gradients() {
   parameters_.grad().zero_();
 }
 
-PassResult ReferenceExecutor::train(const MicroBatch& batch) {
+PassResult ReferenceExecutor::train(const MicroBatch& batch, const PassHooks& hooks) {
   require_gradients(parameters_);
   check_batch(batch);
+  if (hooks.before_use) {
+    hooks.before_use(parameters_.config().num_hidden_layers - 1); // and all that come before it
+  }
   const std::int64_t T = batch.ids.size(1);
   const std::int64_t prefix = batch.num_prefix_segments * stack_.segment_length(T);
   check(prefix < T, "Executor::train", "the prefix must leave tokens to train on");

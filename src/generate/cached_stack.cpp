@@ -33,6 +33,19 @@ void CachedStack::clear() {
   head_caches_.clear();
 }
 
+CachedStack CachedStack::fork() const {
+  CachedStack copy = *this;
+  copy.capacity_ = num_cached_;
+  for (Cache& cache : copy.caches_) {
+    for (at::Tensor* tensor : {&cache.k, &cache.v}) {
+      if (tensor->defined()) {
+        *tensor = tensor->narrow(1, 0, num_cached_).clone();
+      }
+    }
+  }
+  return copy;
+}
+
 void CachedStack::reserve(std::int64_t num_rows) {
   if (num_rows <= capacity_) {
     return;

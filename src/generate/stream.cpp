@@ -243,9 +243,26 @@ TokenStream::TokenStream(
   impl_->restore(state);
 }
 
+TokenStream::TokenStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
 TokenStream::~TokenStream() = default;
 TokenStream::TokenStream(TokenStream&&) noexcept = default;
 TokenStream& TokenStream::operator=(TokenStream&&) noexcept = default;
+
+TokenStream TokenStream::fork() const {
+  const at::NoGradGuard no_gradients;
+  auto copy = std::make_unique<Impl>(*impl_);
+  // All else that the two share is replaced, never written into.
+  copy->stack = impl_->stack.fork();
+  if (impl_->local) {
+    copy->local = impl_->local->fork();
+  }
+  if (copy->next_memory.defined()) {
+    copy->next_memory = copy->next_memory.clone();
+  }
+  copy->observer = nullptr;
+  return TokenStream(std::move(copy));
+}
 
 void TokenStream::prefill(const at::Tensor& ids) {
   impl_->prefill(ids);

@@ -126,7 +126,8 @@ std::vector<std::string> load_weights(
     return name != "optimizer.safetensors" && name != "trainer.json";
   });
   const SafetensorsDirectory files(directory);
-  std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
+  std::vector<std::string> fresh =
+      check_weights(parameters.whole_config(), files, directory.string());
   const bool trained = parameters.master().defined();
   for (const NamedTensor& weight :
        parameters.named(trained ? parameters.master() : parameters.compute())) {

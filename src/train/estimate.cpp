@@ -82,13 +82,15 @@ RunEstimate estimate_run(
   RunEstimate estimate;
   estimate.num_ranks = num_ranks;
   estimate.parameters = parameter_counts(model);
+  const std::int64_t num_copies = RankGrid::of(num_ranks, config.engine).num_copies;
+  const ModelConfig held = largest_stage(config, model);
   const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
   const at::DeviceType device = processor == Processor::kCpu ? at::kCPU : at::kCUDA;
   const OptimizerMemory optimizer = optimizer_memory(config, model, device, num_ranks);
   double flops = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
-    const auto rows = static_cast<double>(steps[i].batch * num_ranks);
+    const auto rows = static_cast<double>(steps[i].batch * num_copies);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
     const std::int64_t length = stage_segment_length(config.train, i, segment_length_of(model));
@@ -109,7 +111,7 @@ RunEstimate estimate_run(
              static_cast<double>(longest);
     MemoryEstimate memory =
         config.engine.execution == Execution::kFused
-            ? estimate_fused_memory(config.engine, model, steps[i], processor, optimizer)
+            ? estimate_fused_memory(config.engine, held, steps[i], processor, optimizer)
             : estimate_reference_memory(config.engine, model, steps[i], optimizer);
     if (memory.total_bytes() > estimate.memory.total_bytes()) {
       estimate.memory = std::move(memory);
@@ -118,15 +120,17 @@ RunEstimate estimate_run(
   }
   // Several ranks gather what is saved in main memory, and copy that once more to go on meanwhile.
   const bool copies = config.checkpoint.in_background && config.checkpoint.every > 0;
-  if (const std::int64_t num_copies = (copies ? 1 : 0) + (num_ranks > 1 ? 1 : 0)) {
+  if (const std::int64_t num_written = (copies ? 1 : 0) + (num_ranks > 1 ? 1 : 0)) {
     const bool wide = config.engine.dtype == ComputeDType::kFloat64;
+    RunConfig one_rank = config;
+    one_rank.engine.layer_ranks = 1;
     const bool narrow = config.engine.dtype == ComputeDType::kBFloat16;
     estimate.checkpoint_copy_bytes =
         estimate.parameters.total() * ((wide ? 8 : 4) + (narrow ? 2 : 0));
-    for (const MemoryItem& state : optimizer_memory(config, model, device).states) {
+    for (const MemoryItem& state : optimizer_memory(one_rank, model, device).states) {
       estimate.checkpoint_copy_bytes += state.bytes;
     }
-    estimate.checkpoint_copy_bytes *= num_copies;
+    estimate.checkpoint_copy_bytes *= num_written;
   }
   estimate.flops_per_token = estimate.tokens() > 0 ? flops / estimate.tokens() : 0.0;
   return estimate;

@@ -50,6 +50,25 @@ Json number(const std::optional<double>& value) {
   return value ? number(*value) : Json(nullptr);
 }
 
+double to_milliseconds(double seconds) {
+  return std::round(seconds * 1e3) / 1e3;
+}
+
+/// The number under `key` of the last line that has one; 0 if none has.
+double last_number(const std::string& lines, const char* key) {
+  double last = 0;
+  std::size_t start = 0;
+  for (std::size_t end = lines.find('\n'); end != std::string::npos;
+       end = lines.find('\n', start)) {
+    const Json parsed = Json::parse(lines.substr(start, end - start), nullptr, false);
+    if (parsed.is_object() && parsed.contains(key) && parsed[key].is_number()) {
+      last = parsed[key].get<double>();
+    }
+    start = end + 1;
+  }
+  return last;
+}
+
 /// The lines of `content` that belong to steps up to `last_step`; a torn last line goes too.
 std::string lines_up_to(const std::string& content, std::int64_t last_step) {
   std::string kept;
@@ -128,6 +147,8 @@ MetricsLog::MetricsLog(const fs::path& run_directory, std::int64_t first_step, b
   std::string kept;
   if (first_step > 0 && fs::exists(path)) {
     kept = lines_up_to(read_file(path), first_step);
+    seconds_before_ = last_number(kept, "seconds");
+    last_time_ = last_number(kept, "time");
   }
   write_file_atomic(path, kept);
   file_ = std::make_unique<AppendBuffer>(path);
@@ -153,6 +174,8 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
   line["prefix_segments"] = report.num_prefix_segments;
   line["segment_length"] = report.segment_length;
   line["tokens_seen"] = report.tokens_seen;
+  line["time"] = to_milliseconds(time());
+  line["seconds"] = to_milliseconds(seconds());
   if (report.padded_share > 0) {
     line["padded_share"] = report.padded_share;
   }
@@ -188,6 +211,8 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
 void MetricsLog::write(std::int64_t step, const std::vector<ValidationReport>& reports) {
   Json line;
   line["step"] = step;
+  line["time"] = to_milliseconds(time());
+  line["seconds"] = to_milliseconds(seconds());
   for (const ValidationReport& report : reports) {
     Json& entry = line["validation"][report.dataset];
     entry["mean_loss"] = number(report.mean_loss);
@@ -220,8 +245,22 @@ void MetricsLog::sync() {
   }
 }
 
+double MetricsLog::seconds() const {
+  const std::chrono::duration<double> here = std::chrono::steady_clock::now() - began_;
+  return seconds_before_ + here.count();
+}
+
+double MetricsLog::time() {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  last_time_ = std::max(last_time_, now.count()); // a clock may be set back
+  return last_time_;
+}
+
 void MetricsLog::write_line(const std::string& line) {
   file_->add(line + '\n');
+  if (observer_) {
+    observer_(line);
+  }
 }
 
 } // namespace fcc

@@ -179,6 +179,40 @@ TEST(Resume, CutsTheMetricsBackToTheCheckpoint) {
   EXPECT_EQ(step, kSteps);
 }
 
+TEST(Resume, TimesOfTheMetricsNeverFallAndLeaveThePauseOut) {
+  const TemporaryFolder folder;
+  RunConfig config = tiny_run(folder / "run");
+  config.checkpoint.every = 12;
+  run(config);
+  fs::remove_all(checkpoint(config, 30));
+  const fs::path metrics = fs::path(config.output) / "metrics.jsonl";
+  // As if the process had taken an hour and ended by a clock that was a day ahead.
+  std::vector<nlohmann::ordered_json> lines;
+  std::ifstream before(metrics);
+  for (std::string line; std::getline(before, line);) {
+    lines.push_back(nlohmann::ordered_json::parse(line));
+    lines.back()["time"] = lines.back()["time"].get<double>() + 86400;
+    lines.back()["seconds"] = 3600;
+  }
+  std::ofstream changed(metrics);
+  for (const auto& line : lines) {
+    changed << line.dump() << '\n';
+  }
+  changed.close();
+  run(config, "auto");
+  std::ifstream after(metrics);
+  double time = 0, seconds = 0;
+  for (std::string line; std::getline(after, line);) {
+    const auto parsed = nlohmann::json::parse(line);
+    EXPECT_GE(parsed.at("time").get<double>(), time);
+    EXPECT_GE(parsed.at("seconds").get<double>(), seconds);
+    time = parsed.at("time").get<double>();
+    seconds = parsed.at("seconds").get<double>();
+  }
+  EXPECT_GE(seconds, 3600);
+  EXPECT_LT(seconds, 3600 + 3600);
+}
+
 TEST(Resume, RefusesAChangedKeyByName) {
   const TemporaryFolder folder;
   RunConfig config = tiny_run(folder / "run");

@@ -29,8 +29,8 @@ class FaultyExecutor : public Executor {
   void clear_gradients() override {
     inner_->clear_gradients();
   }
-  PassResult train(const MicroBatch& batch) override {
-    PassResult result = inner_->train(batch);
+  PassResult train(const MicroBatch& batch, const PassHooks& hooks) override {
+    PassResult result = inner_->train(batch, hooks);
     if (++num_passes_ % period_ == 0) {
       parameters_.grad()[0] = std::numeric_limits<double>::infinity();
     }

@@ -53,6 +53,11 @@ void outlive_readers() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+void forget_interrupt() {
+  which = 0;
+  has_come = false;
+}
+
 const std::atomic<bool>& interrupted() {
   return has_come;
 }

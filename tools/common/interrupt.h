@@ -15,6 +15,9 @@ void catch_interrupts(const char* notice);
 /// instead of ending the program: for one whose output is only its log.
 void outlive_readers();
 
+/// Takes note of it: the next signal is the first again. For programs that go on after Ctrl-C.
+void forget_interrupt();
+
 /// Whether a signal has come.
 const std::atomic<bool>& interrupted();
 

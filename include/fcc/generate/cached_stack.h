@@ -41,6 +41,9 @@ class CachedStack {
 
   void clear();
 
+  /// The same with keys and values of its own: neither sees what the other is fed later.
+  CachedStack fork() const;
+
   /// Puts a memory before all rows: `memory` [N, B, Lm, D] becomes the first keys and values of its
   /// layer, normed as the model's policy says and rotated by `table`.
   /// Only after `clear`.

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/train/tensorboard.h"
@@ -52,13 +55,23 @@ std::string progress_line(const StepReport& report, const Pace& pace);
 /// Of more than 16 segments the line has the 1st, 2nd, 4th, … and the last.
 std::string validation_line(std::int64_t step, const ValidationReport& report);
 
-/// `metrics.jsonl` and the TensorBoard events of a run.
+/// Sees the lines of `metrics.jsonl` as they come: one JSON object each.
+using MetricsObserver = std::function<void(const std::string& line)>;
+
+/// `metrics.jsonl` and the TensorBoard events of a run. Each line has `time`, when it was written
+/// (seconds of Unix time), and `seconds`, what the run has taken so far without the pauses before
+/// it was resumed; neither ever falls, not even where a run goes back to a checkpoint.
 class MetricsLog {
  public:
   /// Cuts `metrics.jsonl` back to `first_step` (what a killed run wrote after its checkpoint) and
   /// goes on from there. Errors: `IoError`.
   MetricsLog(const std::filesystem::path& run_directory, std::int64_t first_step, bool tensorboard);
   ~MetricsLog();
+
+  /// Shows `observer` every later line, without its end, once it is written.
+  void observe(MetricsObserver observer) {
+    observer_ = std::move(observer);
+  }
 
   /// `pace` where it was just measured.
   void write(const StepReport& report, const std::optional<Pace>& pace);
@@ -70,9 +83,15 @@ class MetricsLog {
 
  private:
   void write_line(const std::string& line);
+  double seconds() const;
+  double time();
 
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  double seconds_before_ = 0; ///< what earlier processes of the run took
+  double last_time_ = 0;      ///< of the last line, Unix time
   std::unique_ptr<AppendBuffer> file_;
   std::unique_ptr<EventFile> events_;
+  MetricsObserver observer_;
 };
 
 } // namespace fcc
