@@ -82,6 +82,12 @@ RunEstimate estimate_run(
   RunEstimate estimate;
   estimate.num_ranks = num_ranks;
   estimate.parameters = parameter_counts(model);
+  const bool narrow_state = config.engine.dtype == ComputeDType::kBFloat16;
+  const bool wide_state = config.engine.dtype == ComputeDType::kFloat64;
+  estimate.state_bytes = MemoryPolicy(model).memory_bytes(
+      narrow_state ? at::kBFloat16
+      : wide_state ? at::kDouble
+                   : at::kFloat);
   const std::int64_t num_copies = RankGrid::of(num_ranks, config.engine).num_copies;
   const ModelConfig held = largest_stage(config, model);
   const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
@@ -146,6 +152,9 @@ std::string to_text(const RunEstimate& estimate) {
   text += row("head (0: tied)", grouped_text(counts.head));
   text += row("memory", grouped_text(counts.memory));
   text += row("total", grouped_text(counts.total()));
+  if (estimate.state_bytes > 0) {
+    text += row("state that a row carries on", bytes_text(estimate.state_bytes));
+  }
   text += "memory at the fullest moment (" + estimate.fullest_stage + ")";
   text += estimate.num_ranks == 1
               ? "\n"
