@@ -36,6 +36,9 @@ ParameterCounts parameter_counts(const ModelConfig& config) {
   for (const MemoryWeightLayout& weight : MemoryPolicy(config).weights()) {
     counts.memory += N * c10::multiply_integers(weight.shape);
   }
+  if (config.arch() == Architecture::kRmt) {
+    counts.memory += fcc.num_memory_tokens * D;
+  }
   return counts;
 }
 
@@ -48,6 +51,7 @@ double RunEstimate::tokens() const {
 }
 
 double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens) {
+  const MemoryPolicy policy(c);
   const bool condensation = c.arch() == Architecture::kCondensation;
   const auto D = static_cast<double>(c.hidden_size), F = static_cast<double>(c.intermediate_size);
   const auto V = static_cast<double>(c.vocab_size);
@@ -56,11 +60,18 @@ double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tok
   const auto N = static_cast<double>(c.num_hidden_layers + (c.fcc ? c.fcc->num_local_layers : 0));
   const auto T = static_cast<double>(tokens), B = static_cast<double>(batch);
   const double L = c.fcc ? std::min(static_cast<double>(c.fcc->segment_length), T) : T;
-  const double remembered = (T - L) / T; // share of the tokens that have memory before them
+  // Share of the tokens that have rows of memory before them.
+  const double remembered = policy.is_rows_before() ? (T - L) / T : 0.0;
+  const auto E = static_cast<double>(c.head_dim);
+  // A memory in the heads is read and written with a row of E by query and key. Memory tokens go
+  // through the stack as a segment's do, twice.
+  const double in_heads = policy.head_memory() != nullptr ? N * (q + kv) * E : 0.0;
+  const double rows = 1 + 2 * static_cast<double>(policy.num_tokens()) / L;
   const double memory_kv = condensation ? D * kv * remembered : 0.0;
-  const double products = N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + D * V;
-  const double keys = (L + 1) / 2 + L * remembered; // that a query sees
-  return B * T * (6 * products + N * 12 * keys * q);
+  const double products =
+      rows * N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + in_heads + D * V;
+  const double keys = (rows * L + 1) / 2 + L * remembered; // that a query sees
+  return B * T * (6 * products + rows * N * 12 * keys * q);
 }
 
 RunEstimate estimate_run(
@@ -71,6 +82,12 @@ RunEstimate estimate_run(
   RunEstimate estimate;
   estimate.num_ranks = num_ranks;
   estimate.parameters = parameter_counts(model);
+  const bool narrow_state = config.engine.dtype == ComputeDType::kBFloat16;
+  const bool wide_state = config.engine.dtype == ComputeDType::kFloat64;
+  estimate.state_bytes = MemoryPolicy(model).memory_bytes(
+      narrow_state ? at::kBFloat16
+      : wide_state ? at::kDouble
+                   : at::kFloat);
   const std::int64_t num_copies = RankGrid::of(num_ranks, config.engine).num_copies;
   const ModelConfig held = largest_stage(config, model);
   const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
@@ -135,6 +152,9 @@ std::string to_text(const RunEstimate& estimate) {
   text += row("head (0: tied)", grouped_text(counts.head));
   text += row("memory", grouped_text(counts.memory));
   text += row("total", grouped_text(counts.total()));
+  if (estimate.state_bytes > 0) {
+    text += row("state that a row carries on", bytes_text(estimate.state_bytes));
+  }
   text += "memory at the fullest moment (" + estimate.fullest_stage + ")";
   text += estimate.num_ranks == 1
               ? "\n"
