@@ -8,6 +8,7 @@ MODEL: a plain Llama, or a model with segments and memory (its code is written b
 
   logits   of random tokens, at each length: the largest difference
   loss     of the same tokens
+  chat     an answer in the tokenizer's chat template, where there is one
   greedy   --tokens tokens after a text, without stopping at an end token, and with (0: logits and loss only)
   batch    prompts of unequal lengths, padded on the left, against each alone (models with memory)
   state    saved here and continued by fcc-generate, and the other way round (models with memory)
@@ -36,11 +37,10 @@ PROMPT = "The memory of a segment is what each layer left behind for the one bef
 class Comparison:
     def __init__(self, directory, options, folder):
         self.options, self.folder, self.failed = options, folder, False
-        self.directory = str(directory)
+        self.directory = str(folder / "model")  # a copy: its end tokens are changed on the way
         self.has_memory = bool(json.loads(pathlib.Path(directory, "config.json").read_text()).get("fcc"))
-        if self.has_memory:
-            self.directory = str(folder / "model")
-            self.program("fcc-convert", "convert", directory, self.directory, "--remote-code")
+        self.program("fcc-convert", "convert", directory, self.directory,
+                     *(["--remote-code"] if self.has_memory else []))
         self.model = AutoModelForCausalLM.from_pretrained(
             self.directory, trust_remote_code=self.has_memory, dtype=torch.float32).eval()
 
@@ -96,17 +96,34 @@ class Comparison:
         self.say(f"{len(theirs)} greedy tokens", ours.rstrip(b"\n") == self.bytes_of(theirs).rstrip(b"\n"), repr(ours[:40]))
         # With the end where the likeliest token stands 20 tokens on, so that there is one to stop at.
         name, path = "generation_config.json", pathlib.Path(self.directory)
-        if not self.has_memory or not path.joinpath("tokenizer.json").exists():
+        if not path.joinpath("tokenizer.json").exists():
             return  # the bytes tokenizer has ends of its own
         kept = path.joinpath(name).read_text()
         path.joinpath("manifest.json").unlink(missing_ok=True)
         chosen = next((t for t in theirs[20:] if t not in theirs[:20]), None)
         if chosen is not None:
-            path.joinpath(name).write_text(json.dumps({"eos_token_id": [end, chosen]}))
-            stopped = self.continued(ids, count, eos_token_id=[end, chosen])[:-1]
+            ends = [*(end if isinstance(end, list) else [end]), chosen]
+            path.joinpath(name).write_text(json.dumps({"eos_token_id": ends}))
+            stopped = self.continued(ids, count, eos_token_id=ends)[:-1]
             ours = self.libfcc("--prompt", PROMPT, "--max-tokens", count)
             self.say(f"stops after {len(stopped)} tokens", ours.rstrip(b"\n") == self.bytes_of(stopped).rstrip(b"\n"), "at an end token")
             path.joinpath(name).write_text(kept)
+
+    def chat(self):
+        """A question in the tokenizer's chat template, answered to its end or for 60 tokens."""
+        if not pathlib.Path(self.directory, "tokenizer.json").exists():
+            return
+        from transformers import AutoTokenizer
+        tokenizer = AutoTokenizer.from_pretrained(self.directory)
+        if not tokenizer.chat_template:
+            return
+        question, count = "What is the capital of France?", 60
+        ids = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True,
+                                            return_tensors="pt", return_dict=True)["input_ids"]
+        theirs = self.continued(ids, count, eos_token_id=self.model.generation_config.eos_token_id)
+        ours = self.libfcc("--chat", "--prompt", question, "--max-tokens", count)
+        self.say(f"answer of a chat, {len(theirs)} tokens",
+                 ours.rstrip(b"\n") == self.bytes_of(theirs).rstrip(b"\n"), repr(ours[:60]))
 
     def batch(self, ids):
         lengths = [ids.shape[1], 1, 5, ids.shape[1] // 2]
@@ -155,6 +172,7 @@ def main():
             ids = comparison.ids_of(PROMPT)
             if options.tokens > 0:
                 comparison.greedy(ids)
+                comparison.chat()
             if options.tokens > 0 and comparison.has_memory:
                 comparison.batch(ids)
                 comparison.state(ids)

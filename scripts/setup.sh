@@ -5,13 +5,15 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--no-python]
+usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--no-python] [--prefix DIR]
 
   --cpu    LibTorch for a build without GPU code (1.2 GB)
   --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
            default: --cuda where nvcc is on the PATH, else --cpu
   --no-parquet  without Arrow C++ (0.1 GB), by which fcc-data and pairs read Parquet files
   --no-python   without what builds and tests the Python package inside a build (0.1 GB)
+  --prefix DIR  no root: libraries that are missing are unpacked into DIR, and DIR/env.sh says where;
+           the compiler, git and Python must be there, else the packages that root must install are named
 
 LibTorch goes to $FCC_CACHE (default ~/.cache/libfcc). Debian packages are installed by apt-get as
 root, or with sudo.
@@ -22,8 +24,13 @@ kind=cpu
 command -v nvcc >/dev/null && kind=cuda
 parquet=yes
 python=yes
-for argument in "$@"; do
+prefix=
+while (($#)); do
+  argument=$1
+  shift
   case "$argument" in
+    --prefix) prefix=${1:?--prefix needs a folder}; shift ;;
+    --prefix=*) prefix=${argument#*=} ;;
     --cpu) kind=cpu ;;
     --cuda) kind=cuda ;;
     --no-parquet) parquet=no ;;
@@ -50,20 +57,72 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
+# Without root: what a package holds works from another folder, where that is told (env.sh).
+unpack_packages() { # unpack_packages FOLDER PACKAGE...
+  local target=$1 work arch
+  shift
+  arch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
+  mkdir -p "$target"
+  target=$(cd "$target" && pwd)
+  work=$(mktemp -d "$target/.unpack-XXXXXX")
+  # apt says which packages these need that are not there yet.
+  apt-get install --simulate --reinstall -qq --no-install-recommends "$@" |
+    awk '$1 == "Inst" { print $2 }' | sort -u > "$work/names"
+  (cd "$work" && xargs -r apt-get download -qq < names)
+  for file in "$work"/*.deb; do
+    dpkg-deb -x "$file" "$target"
+  done
+  rm -rf "$work"
+  # Libraries that the system has already are not unpacked again.
+  find "$target/usr/lib" -xtype l -name '*.so*' 2>/dev/null | while read -r link; do
+    if [ -e "/usr/lib/$arch/$(readlink "$link")" ]; then
+      ln -sf "/usr/lib/$arch/$(readlink "$link")" "$link"
+    fi
+  done
+  find "$target" -name '*.pc' -exec sed -i "s#=/usr#=$target/usr#" {} +
+  cat > "$target/env.sh" <<TEXT
+# Read by: . $target/env.sh
+export PATH="$target/usr/bin:\$PATH"
+export CMAKE_PREFIX_PATH="$target/usr\${CMAKE_PREFIX_PATH:+:\$CMAKE_PREFIX_PATH}"
+export PKG_CONFIG_PATH="$target/usr/lib/$arch/pkgconfig:$target/usr/lib/pkgconfig:$target/usr/share/pkgconfig\${PKG_CONFIG_PATH:+:\$PKG_CONFIG_PATH}"
+export LD_LIBRARY_PATH="$target/usr/lib/$arch\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+TEXT
+}
+
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null; then
     say "this script knows Debian and Ubuntu only; please install: ${missing[*]}" >&2
     exit 1
   fi
-  root=()
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || { say "run as root, or install: ${missing[*]}" >&2; exit 1; }
-    root=(sudo)
+  if [ -n "$prefix" ]; then
+    by_root=() unpacked=()
+    for package in "${missing[@]}"; do
+      case "$package" in
+        g++ | git | python3 | python3-pip) by_root+=("$package") ;;
+        *) unpacked+=("$package") ;;
+      esac
+    done
+    if ((${#by_root[@]})); then
+      say "root must install: ${by_root[*]}" >&2
+      exit 1
+    fi
+    say "unpacking into $prefix: ${unpacked[*]}"
+    unpack_packages "$prefix" "${unpacked[@]}"
+    say "before building: . $prefix/env.sh"
+  else
+    root=()
+    if [ "$(id -u)" != 0 ]; then
+      if ! command -v sudo >/dev/null; then
+        say "run as root, or let root install: ${missing[*]}; or --prefix DIR unpacks the libraries" >&2
+        exit 1
+      fi
+      root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   fi
-  say "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  "${root[@]}" apt-get update -qq
-  "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 # --- LibTorch ------------------------------------------------------------------------------------

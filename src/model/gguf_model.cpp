@@ -163,8 +163,27 @@ std::optional<RopeScaling> read_rope_scaling(const GgufFile& file, const ModelCo
       "other factors");
 }
 
-/// Hugging Face's name of a weight in llama.cpp's words.
-std::string gguf_name(const std::string& name) {
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+bool is_rotary(const std::string& name) {
+  return name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
+}
+
+/// The row of the file that is row `row` of Hugging Face's q_proj or k_proj.
+std::int64_t permuted_row(std::int64_t row, std::int64_t head_dim) {
+  const std::int64_t in_head = row % head_dim, half = head_dim / 2;
+  return row - in_head + 2 * (in_head % half) + in_head / half;
+}
+
+} // namespace
+
+std::string gguf_tensor_name(const std::string& name) {
   static const std::pair<std::string_view, std::string_view> kNames[] = {
       {"model.embed_tokens.weight", "token_embd.weight"},
       {"model.norm.weight", "output_norm.weight"},
@@ -194,21 +213,38 @@ std::string gguf_name(const std::string& name) {
   throw Error("GGUF", "must be a weight of a plain Llama", name);
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+std::int64_t row_for_gguf(const ModelConfig& config, const std::string& name, std::int64_t row) {
+  if (!is_rotary(name)) {
+    return row;
   }
-  return text + "]";
+  const std::int64_t in_head = row % config.head_dim, half = config.head_dim / 2;
+  return row - in_head + in_head / 2 + in_head % 2 * half;
 }
 
-/// The row of the file that is row `row` of Hugging Face's q_proj or k_proj.
-std::int64_t permuted_row(std::int64_t row, std::int64_t head_dim) {
-  const std::int64_t in_head = row % head_dim, half = head_dim / 2;
-  return row - in_head + 2 * (in_head % half) + in_head / half;
+std::vector<float> gguf_rope_factors(const ModelConfig& config) {
+  std::vector<float> factors;
+  for (std::int64_t i = 0; config.rope_scaling && i < config.head_dim / 2; ++i) {
+    factors.push_back(scaling_factor(*config.rope_scaling, config.rope_theta, i, config.head_dim));
+  }
+  return factors;
 }
 
-} // namespace
+std::vector<std::pair<std::string, GgufValue>> gguf_model_metadata(const ModelConfig& config) {
+  return {
+      {"general.architecture", std::string("llama")},
+      {"llama.vocab_size", config.vocab_size},
+      {"llama.context_length", config.max_position_embeddings},
+      {"llama.embedding_length", config.hidden_size},
+      {"llama.block_count", config.num_hidden_layers},
+      {"llama.feed_forward_length", config.intermediate_size},
+      {"llama.attention.head_count", config.num_attention_heads},
+      {"llama.attention.head_count_kv", config.num_key_value_heads},
+      {"llama.attention.key_length", config.head_dim},
+      {"llama.attention.value_length", config.head_dim},
+      {"llama.attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps)},
+      {"llama.rope.dimension_count", config.head_dim},
+      {"llama.rope.freq_base", static_cast<float>(config.rope_theta)}};
+}
 
 ModelConfig gguf_model_config(const GgufFile& file) {
   refuse_other_mathematics(file);
@@ -260,7 +296,7 @@ void check_gguf_weights(const GgufFile& file, const ModelConfig& config) {
   }
   std::set<std::string> known{"rope_freqs.weight"};
   for (const WeightShape& weight : weight_shapes(config)) {
-    const std::string name = gguf_name(weight.name);
+    const std::string name = gguf_tensor_name(weight.name);
     const GgufTensor* tensor = file.find_tensor(name);
     if (tensor == nullptr) {
       throw FormatError(where_of(file), "lacks the tensor", name);
@@ -287,9 +323,9 @@ void read_gguf_rows(
     const std::string& name,
     std::int64_t first_row,
     std::span<float> out) {
-  const GgufTensor* tensor = file.find_tensor(gguf_name(name));
+  const GgufTensor* tensor = file.find_tensor(gguf_tensor_name(name));
   if (tensor == nullptr) {
-    throw FormatError(where_of(file), "lacks the tensor", gguf_name(name));
+    throw FormatError(where_of(file), "lacks the tensor", gguf_tensor_name(name));
   }
   const auto columns = static_cast<std::size_t>(tensor->shape.back());
   const std::size_t rows =
@@ -299,7 +335,7 @@ void read_gguf_rows(
     throw Error(where_of(file), "rows must be whole and lie in the tensor", name);
   }
   const std::size_t row_bytes = tensor->bytes.size() / rows;
-  const bool rotary = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
+  const bool rotary = is_rotary(name);
   for (std::size_t i = 0; i < out.size() / columns; ++i) {
     const std::size_t row = rotary ? static_cast<std::size_t>(permuted_row(
                                          static_cast<std::int64_t>(first + i), config.head_dim))

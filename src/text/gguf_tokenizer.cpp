@@ -7,6 +7,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
 #include "fcc/io/gguf.h"
+#include "text/gguf_patterns.h"
 
 namespace fcc {
 namespace {
@@ -17,12 +18,9 @@ enum TokenType : std::int64_t {
   kUnknown = 2,
   kControl = 3,
   kUserDefined = 4,
+  kUnused = 5,
   kByte = 6
 };
-
-/// Llama 3's pattern (its tokenizer.json).
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 JsonValue text(std::string value) {
   return JsonValue(JsonValue::Variant(std::move(value)));
@@ -165,7 +163,7 @@ std::vector<std::pair<std::string, std::string>> gguf_tokenizer_files(const Gguf
     const bool is_added = is_special || types[i] == kUserDefined;
     const auto id = static_cast<std::int64_t>(i);
     // A text of its own, not one in the alphabet of bytes, unless merges lead to it.
-    if (!is_added || in_merges.contains(tokens[i])) {
+    if ((!is_added && types[i] != kUnused) || in_merges.contains(tokens[i])) {
       vocabulary.emplace_back(tokens[i], whole(id));
     }
     if (is_added) {

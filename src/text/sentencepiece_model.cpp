@@ -1,7 +1,9 @@
 #include "text/sentencepiece_model.h"
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <utility>
 
 namespace fcc {
 namespace {
@@ -84,6 +86,40 @@ bool is_unigram_model(std::string_view content) {
     return type == kUnigram;
   }
   return false;
+}
+
+SentencePieceVocabulary read_sentencepiece_vocabulary(std::string_view content) {
+  constexpr std::uint64_t kPieces = 1, kNormalizer = 3, kText = 1, kScore = 2, kType = 3;
+  constexpr std::uint64_t kAddDummyPrefix = 3;
+  SentencePieceVocabulary vocabulary;
+  for (Fields model(content); model.next();) {
+    if (model.number == kNormalizer) {
+      for (Fields normalizer(model.bytes); normalizer.next();) {
+        if (normalizer.number == kAddDummyPrefix) {
+          vocabulary.adds_prefix_space = normalizer.value != 0;
+        }
+      }
+    }
+    if (model.number != kPieces) {
+      continue;
+    }
+    std::string text;
+    float score = 0;
+    std::int64_t type = 1;
+    for (Fields piece(model.bytes); piece.next();) {
+      if (piece.number == kText) {
+        text = piece.bytes;
+      } else if (piece.number == kScore && piece.bytes.size() == sizeof(score)) {
+        std::memcpy(&score, piece.bytes.data(), sizeof(score));
+      } else if (piece.number == kType) {
+        type = static_cast<std::int64_t>(piece.value);
+      }
+    }
+    vocabulary.pieces.push_back(std::move(text));
+    vocabulary.scores.push_back(static_cast<double>(score));
+    vocabulary.types.push_back(type);
+  }
+  return vocabulary;
 }
 
 } // namespace fcc

@@ -74,15 +74,31 @@ TEST_F(RemoteCode, OfAMemoryThatItDoesNotKnowIsRefusedByName) {
   EXPECT_FALSE(fs::exists(folder_ / "remote"));
 }
 
-TEST_F(RemoteCode, ComputesInTransformersWhatLibfccComputes) {
-  const char* chosen = std::getenv("FCC_PYTHON");
-  const std::string python = chosen != nullptr ? chosen : "python3";
-  const std::string probe =
-      python + " -c 'import torch, transformers, safetensors' > /dev/null 2>&1";
-  if (std::system(probe.c_str()) != 0) {
-    GTEST_SKIP() << python << " lacks torch or transformers: python3 -m venv VENV && VENV/bin/pip "
-                 << "install torch transformers, and set FCC_PYTHON=VENV/bin/python";
+class InTransformers : public RemoteCode {
+ protected:
+  void SetUp() override {
+    const char* chosen = std::getenv("FCC_PYTHON");
+    python_ = chosen != nullptr ? chosen : "python3";
+    const std::string probe =
+        python_ + " -c 'import torch, transformers, safetensors' > /dev/null 2>&1";
+    if (std::system(probe.c_str()) != 0) {
+      GTEST_SKIP() << python_
+                   << " lacks torch or transformers: python3 -m venv VENV && VENV/bin/pip "
+                   << "install torch transformers, and set FCC_PYTHON=VENV/bin/python";
+    }
   }
+  void expect_equal(const std::string& arguments) {
+    const std::string compare = "HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python_ + " " +
+                                FCC_SOURCE_DIR "/scripts/compare_with_transformers.py --build " +
+                                FCC_BINARY_DIR + " --lengths 1,23 " + arguments + " > " +
+                                (folder_ / "log") + " 2>&1";
+    EXPECT_EQ(std::system(compare.c_str()), 0) << content_of(folder_ / "log");
+  }
+
+  std::string python_;
+};
+
+TEST_F(InTransformers, ComputesWhatLibfccComputes) {
   // Without a norm, random weights amplify rounding from segment to segment until nothing can be
   // compared, not even transformers with itself in another batch: a few segments of it, then.
   std::string models, unstable;
@@ -92,13 +108,38 @@ TEST_F(RemoteCode, ComputesInTransformersWhatLibfccComputes) {
           " " + save_tiny_model(folder_, named.name, named.config);
     }
   }
-  const std::string compare = "HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python + " " +
-                              FCC_SOURCE_DIR "/scripts/compare_with_transformers.py --build " +
-                              FCC_BINARY_DIR + " --lengths 1,23 --tokens ";
-  const std::string log = " > " + (folder_ / "log") + " 2>&1";
-  EXPECT_EQ(std::system((compare + "13" + models + log).c_str()), 0) << content_of(folder_ / "log");
-  EXPECT_EQ(std::system((compare + "0" + unstable + log).c_str()), 0)
-      << content_of(folder_ / "log");
+  expect_equal("--tokens 13" + models);
+  expect_equal("--tokens 0" + unstable);
+}
+
+TEST_F(InTransformers, StopsAndAnswersInAChatAsInLibfcc) {
+  TokenizerConfig tokenizer;
+  tokenizer.path = FCC_SOURCE_DIR "/tests/text/data/bpe/smollm2";
+  std::string models;
+  for (const Architecture arch :
+       {Architecture::kCondensation, Architecture::kLocalGlobal, Architecture::kLlama}) {
+    const std::string model = save_tiny_model(
+        folder_,
+        "family" + std::to_string(static_cast<int>(arch)),
+        tiny_config(arch),
+        make_tokenizer(tokenizer));
+    std::ofstream(model + "/tokenizer_config.json")
+        << R"({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"})";
+    std::ofstream(model + "/chat_template.jinja") << "{% for m in messages %}<|im_start|>{{ m.role "
+                                                     "}}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+                                                     "<|im_start|>assistant\n";
+    models += " " + model;
+  }
+  expect_equal("--tokens 60" + models);
+  const std::string log = content_of(folder_ / "log");
+  for (const std::string compared : {"stops after", "answer of a chat", "60 greedy tokens"}) {
+    std::size_t count = 0;
+    for (std::size_t at = log.find(compared); at != std::string::npos;
+         at = log.find(compared, at + 1)) {
+      ++count;
+    }
+    EXPECT_EQ(count, 3U) << compared << "\n" << log;
+  }
 }
 
 } // namespace

@@ -50,6 +50,17 @@ struct GgufArguments {
 /// Errors: `FormatError` naming what is not supported.
 ModelConfig convert_gguf(const GgufArguments& arguments);
 
+/// What `convert` was asked for, where OUT is a GGUF file.
+struct GgufExport {
+  std::string input, output;
+  std::optional<DType> dtype; ///< left out: the embedding's
+  bool with_tokenizer = true;
+};
+
+/// Writes a model directory as a GGUF file, which holds a plain Llama: says on standard error that
+/// memory is lost. Errors: `ConfigError` and `FormatError` naming what llama.cpp has no place for.
+void export_gguf(const GgufExport& arguments);
+
 /// Whether a path is a GGUF file: a file whose name ends so.
 bool is_gguf(const std::filesystem::path& path);
 

@@ -180,9 +180,28 @@ int run_convert_gguf(const Arguments& arguments) {
   return 0;
 }
 
+int run_export_gguf(const Arguments& arguments, std::optional<DType> dtype) {
+  if (is_gguf(arguments.input) || arguments.remote_code ||
+      !(arguments.fcc.empty() || arguments.fcc == "none")) {
+    throw ConfigError(
+        "OUT",
+        "a GGUF file is written from a model's directory, as a plain Llama",
+        arguments.output);
+  }
+  const fs::file_status there = fs::symlink_status(arguments.output);
+  if (fs::exists(there) && !(arguments.overwrite && fs::is_regular_file(there))) {
+    throw ConfigError("OUT", "must not exist yet", arguments.output, "--overwrite replaces a file");
+  }
+  export_gguf({arguments.input, arguments.output, dtype, !arguments.no_tokenizer});
+  return 0;
+}
+
 int run_convert(const Arguments& arguments) {
   const at::NoGradGuard no_grad;
   const std::optional<DType> dtype = dtype_of(arguments.dtype);
+  if (fs::path(arguments.output).extension() == ".gguf") {
+    return run_export_gguf(arguments, dtype);
+  }
   check_output(arguments);
   if (is_gguf(arguments.input)) {
     return run_convert_gguf(arguments);
@@ -248,13 +267,15 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
       "convert",
       "Casts, shards or merges a model, makes a Llama fold its context, or exports it as a plain "
       "Llama again. IN may be a GGUF file of a Llama: its numbers are dequantized, its tokenizer "
-      "written as tokenizer.json.\n"
+      "written as tokenizer.json. OUT may be one (NAME.gguf): a plain Llama for llama.cpp, memory "
+      "is lost.\n"
       "OUT appears whole, with a manifest, or not at all; tokenizer, generation settings and "
       "licence are copied. Tensors go through one by one: memory does not grow with the model.");
   command
       ->add_option("IN", arguments->input, "Hugging Face directory or GGUF file; it stays as it is")
       ->required();
-  command->add_option("OUT", arguments->output, "Directory to write")->required();
+  command->add_option("OUT", arguments->output, "Directory to write, or a file NAME.gguf")
+      ->required();
   command
       ->add_option(
           "--dtype",
@@ -281,7 +302,9 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
           "none: a plain Llama, which must have no weights for memory. Left out: it stays")
       ->type_name("JSON|none");
   command->add_flag(
-      "--no-tokenizer", arguments->no_tokenizer, "Leave the tokenizer of a GGUF file out");
+      "--no-tokenizer",
+      arguments->no_tokenizer,
+      "Leave the tokenizer of a GGUF file out, IN or OUT");
   command->add_flag(
       "--remote-code",
       arguments->remote_code,

@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -96,5 +98,23 @@ class GgufFile {
   std::vector<GgufTensor> tensors_;
   std::map<std::string, std::size_t> index_;
 };
+
+/// A tensor that is to be written.
+struct GgufHeader {
+  std::string name;
+  GgufType type = GgufType::kF32; ///< F32, F16 or BF16
+  std::vector<std::int64_t> shape;
+};
+
+/// Writes a GGUF file of version 3, whole or not at all. Whole numbers are written as uint32, lists
+/// of them as int32, lists of doubles as float32, doubles as float64. `fill` is asked for the bytes
+/// of one tensor after the other. Errors: `IoError`; `Error` where a number does not fit, or a
+/// tensor has another size than its shape says.
+void write_gguf(
+    const std::filesystem::path& path,
+    const std::vector<std::pair<std::string, GgufValue>>& metadata,
+    const std::vector<GgufHeader>& tensors,
+    const std::function<
+        void(std::size_t, const std::function<void(std::span<const std::byte>)>& append)>& fill);
 
 } // namespace fcc

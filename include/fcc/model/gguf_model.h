@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/config/model_config.h"
+#include "fcc/io/gguf.h"
 
 namespace fcc {
-
-class GgufFile;
 
 /// The shape that a GGUF file of the architecture `llama` describes, without a section `fcc`.
 ///
@@ -34,5 +34,20 @@ void read_gguf_rows(
     const std::string& name,
     std::int64_t first_row,
     std::span<float> out);
+
+/// The name of a plain Llama's weight in a GGUF file, given Hugging Face's. Errors: `Error` where
+/// such a file has none.
+std::string gguf_tensor_name(const std::string& name);
+
+/// The row of Hugging Face's matrix `name` that is row `row` of a GGUF file's: another one in
+/// q_proj and k_proj alone (as above).
+std::int64_t row_for_gguf(const ModelConfig& config, const std::string& name, std::int64_t row);
+
+/// What a GGUF file says of a plain Llama's shape: `general.architecture` and the keys `llama.*`. A
+/// section `fcc` has no place there and is passed over.
+std::vector<std::pair<std::string, GgufValue>> gguf_model_metadata(const ModelConfig& config);
+
+/// The factors of Llama-3's RoPE scaling, `rope_freqs.weight` [E/2]; empty: there is no scaling.
+std::vector<float> gguf_rope_factors(const ModelConfig& config);
 
 } // namespace fcc
