@@ -134,7 +134,8 @@ PassResult ReferenceExecutor::train(const MicroBatch& batch, const PassHooks& ho
   require_gradients(parameters_);
   check_batch(batch);
   if (hooks.before_use) {
-    hooks.before_use(parameters_.config().num_hidden_layers - 1); // and all that come before it
+    // The last layer of the deeper stack, and all that come before it.
+    hooks.before_use(std::max(std::ssize(values_.local), std::ssize(values_.layers)) - 1);
   }
   const std::int64_t T = batch.ids.size(1);
   const std::int64_t prefix = batch.num_prefix_segments * stack_.segment_length(T);

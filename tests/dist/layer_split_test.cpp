@@ -160,7 +160,7 @@ const Case kCases[] = {
 class LayerSplit : public ::testing::TestWithParam<Case> {};
 
 TEST_P(LayerSplit, TrainsBitForBitAsOneProcessDoes) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   RunConfig config = run_of(folder / "run", ComputeDType::kFloat64);
   GetParam().change(config);
   const std::string expected =
@@ -183,7 +183,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const ::testing::TestParamInfo<Case>& each) { return each.param.name; });
 
 TEST(LayerSplitRuns, ShareTheRowsOfABatchWithOtherCopies) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   RunConfig config = run_of(folder / "run", ComputeDType::kFloat64);
   config.model.config->tie_word_embeddings = true;
   const std::string expected =
@@ -217,7 +217,7 @@ TEST(RanksOnGpus, TrainInBfloat16AsOneGpuDoesHoweverTheyAreUsed) {
   if (!std::filesystem::exists("/dev/nvidia1")) {
     GTEST_SKIP() << "needs two GPUs";
   }
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   RunConfig config = run_of(folder / "run", ComputeDType::kBFloat16);
   ModelConfig& model = *config.model.config;
   model.hidden_size = 128;
@@ -268,7 +268,7 @@ std::string go_on(
 }
 
 TEST(LayerSplitCheckpoints, KnowNothingOfIt) {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   for (const std::int64_t saved_at : {1, 2}) {
     RunConfig config = run_of(folder / std::to_string(saved_at), ComputeDType::kFloat64);
     config.model.config->tie_word_embeddings = true;

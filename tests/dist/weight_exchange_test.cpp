@@ -31,6 +31,15 @@ class NotingRanks : public Communicator {
   void all_gather(const at::Tensor&, const at::Tensor&) override {}
   void send(const at::Tensor&, std::int64_t) override {}
   void receive(const at::Tensor&, std::int64_t) override {}
+  std::unique_ptr<Transfer> begin_send(const at::Tensor&, std::int64_t) override {
+    return nullptr;
+  }
+  std::unique_ptr<Transfer> begin_receive(const at::Tensor&, std::int64_t) override {
+    return nullptr;
+  }
+  std::shared_ptr<Communicator> group(std::int64_t) override {
+    return nullptr;
+  }
   void barrier() override {}
   void wait_for_device() override {}
   std::optional<std::string> failure() const override {

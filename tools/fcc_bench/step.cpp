@@ -240,6 +240,11 @@ void TrainingStep::run() {
   finite_ = finite_ && std::isfinite(norm);
 }
 
+void TrainingStep::finish() {
+  exchange_->finish_gathering();
+  synchronize(device_);
+}
+
 StepTiming measure_steps(
     const StepOptions& options,
     const StepCase& shape,
@@ -256,6 +261,7 @@ StepTiming measure_steps(
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
   }
+  step.finish();
   std::sort(seconds.begin(), seconds.end());
   StepTiming timing;
   timing.min = seconds.front();
@@ -268,6 +274,7 @@ StepTiming measure_steps(
                  static_cast<double>(options.layer_ranks);
   if (after) {
     after(step, timing);
+    step.finish();
   }
   return timing;
 }

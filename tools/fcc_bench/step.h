@@ -56,8 +56,11 @@ class TrainingStep {
  public:
   TrainingStep(const StepOptions& options, const StepCase& shape);
 
-  /// One whole step; returns when the device is done.
+  /// One whole step; of one rank, returns when the device is done.
   void run();
+
+  /// Waits for what the last step of several ranks began.
+  void finish();
 
   /// Was the gradient of every step so far finite?
   bool finite() const {
