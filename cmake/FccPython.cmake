@@ -49,6 +49,7 @@ function(fcc_add_python_test)
     add_test(NAME Python.PackageDoesWhatItsTestsSay
       COMMAND ${CMAKE_COMMAND} -E env --unset=PYTHONHOME
         PYTHONPATH=${PROJECT_BINARY_DIR}/python:${FCC_PYTHON_TOOLS}
+        OMP_NUM_THREADS=1
         FCC_GENERATE=${PROJECT_BINARY_DIR}/bin/fcc-generate
         ${Python_EXECUTABLE} -m pytest -q -p no:cacheprovider ${PROJECT_SOURCE_DIR}/python/tests)
   else()

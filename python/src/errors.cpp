@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include "bindings.h"
 #include "fcc/core/error.h"
