@@ -15,12 +15,9 @@ from fcc._libtorch import share_libtorch
 
 share_libtorch()
 
+from fcc._errors import ConfigError, Error, FormatError, IoError  # noqa: E402
 from fcc._fcc import (  # noqa: E402
-    ConfigError,
     Decoder,
-    Error,
-    FormatError,
-    IoError,
     State,
     Tokenizer,
     __version__,
