@@ -43,12 +43,28 @@ else()
 endif()
 message(STATUS "Python package: ${FCC_HAVE_PYTHON}")
 
+# `pip install` takes the PyTorch of the Python that it installs for, where that has the version that the
+# library is written for; FindLibTorch says where it looks otherwise.
+if(SKBUILD AND FCC_HAVE_PYTHON AND NOT FCC_TORCH_ROOT)
+  execute_process(
+    COMMAND ${Python_EXECUTABLE} -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+    OUTPUT_VARIABLE _fcc_packages OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  if(EXISTS ${_fcc_packages}/torch/version.py)
+    file(STRINGS ${_fcc_packages}/torch/version.py _fcc_version REGEX "^__version__ = '2\\.11\\.0")
+    if(_fcc_version)
+      set(FCC_TORCH_ROOT ${_fcc_packages}/torch)
+      message(STATUS "LibTorch: of the installed PyTorch, ${FCC_TORCH_ROOT}")
+    endif()
+  endif()
+endif()
+
 # The one test of the package: python/tests, skipped with the reason where it cannot be built.
 function(fcc_add_python_test)
   if(FCC_HAVE_PYTHON)
     add_test(NAME Python.PackageDoesWhatItsTestsSay
       COMMAND ${CMAKE_COMMAND} -E env --unset=PYTHONHOME
         PYTHONPATH=${PROJECT_BINARY_DIR}/python:${FCC_PYTHON_TOOLS}
+        OMP_NUM_THREADS=1
         FCC_GENERATE=${PROJECT_BINARY_DIR}/bin/fcc-generate
         ${Python_EXECUTABLE} -m pytest -q -p no:cacheprovider ${PROJECT_SOURCE_DIR}/python/tests)
   else()

@@ -15,15 +15,12 @@ from fcc._libtorch import share_libtorch
 
 share_libtorch()
 
+from fcc._build import VERSION as __version__  # noqa: E402
+from fcc._errors import ConfigError, Error, FormatError, IoError  # noqa: E402
 from fcc._fcc import (  # noqa: E402
-    ConfigError,
     Decoder,
-    Error,
-    FormatError,
-    IoError,
     State,
     Tokenizer,
-    __version__,
     load_tokenizer,
     read_state,
 )

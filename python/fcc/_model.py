@@ -27,7 +27,8 @@ class Model:
     @property
     def config(self) -> dict[str, Any]:
         """The shape of the model and its section `fcc`: the keys of docs/configuration.md."""
-        return json.loads(self._core.config_json)
+        config: dict[str, Any] = json.loads(self._core.config_json)
+        return config
 
     @property
     def tokenizer(self) -> Tokenizer:

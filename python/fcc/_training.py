@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fcc import _fcc
+from fcc._errors import Error
 
 Config = Mapping[str, Any] | str | os.PathLike[str]
 Observer = Callable[[dict[str, Any]], Any]
@@ -49,7 +50,11 @@ def _run(
 ) -> bool:
     # Log and number of threads are the process's.
     if not _one_run.acquire(blocking=False):
-        raise _fcc.Error("train: a process can train one model at a time")
+        raise Error(
+            "train: a process can train one model at a time",
+            "train",
+            "a process can train one model at a time",
+        )
     try:
         return run.run(None if resume is None else os.fspath(resume), new_course, verbose, on_line)
     finally:

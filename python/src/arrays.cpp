@@ -82,7 +82,7 @@ nb::object to_array(const at::Tensor& tensor, ArrayKind kind) {
     case ArrayKind::kTorch:
       return cast<nb::pytorch>(tensor);
     case ArrayKind::kDlpack:
-      return cast<>(tensor);
+      return cast<nb::array_api>(tensor);
     case ArrayKind::kNumpy:
       break;
   }

@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include "bindings.h"
 #include "fcc/core/error.h"
@@ -12,7 +13,7 @@ namespace {
 
 namespace nb = nanobind;
 
-/// The Python classes, for as long as the process lives.
+/// The classes of fcc/_errors.py, for as long as the process lives.
 struct ErrorTypes {
   PyObject* error = nullptr;
   PyObject* config_error = nullptr;
@@ -20,27 +21,9 @@ struct ErrorTypes {
   PyObject* format_error = nullptr;
 };
 
-PyObject* make_type(nb::module_& module, const char* name, const char* doc, PyObject* base) {
-  const std::string full = std::string("fcc.") + name;
-  nb::dict parts;
-  for (const char* part : {"where", "rule", "value", "hint"}) {
-    parts[part] = "";
-  }
-  PyObject* type = PyErr_NewExceptionWithDoc(full.c_str(), doc, base, parts.ptr());
-  if (type == nullptr) {
-    throw nb::python_error();
-  }
-  module.attr(name) = nb::handle(type);
-  return type;
-}
-
 void raise(PyObject* type, const Error& error) {
-  const nb::str message(error.what());
-  nb::object raised = nb::handle(type)(message);
-  raised.attr("where") = error.where();
-  raised.attr("rule") = error.rule();
-  raised.attr("value") = error.value();
-  raised.attr("hint") = error.hint();
+  const nb::object raised =
+      nb::handle(type)(error.what(), error.where(), error.rule(), error.value(), error.hint());
   PyErr_SetObject(type, raised.ptr());
 }
 
@@ -64,20 +47,16 @@ void translate(const std::exception_ptr& thrown, void* payload) {
 
 } // namespace
 
-void bind_errors(nb::module_& module) {
+void bind_errors(nb::module_&) {
   static ErrorTypes types;
-  types.error = make_type(
-      module,
-      "Error",
-      "What libfcc refuses: where it happened, the rule that was broken, by which value, and what "
-      "to do (`where`, `rule`, `value`, `hint`; empty where there is nothing to say).",
-      PyExc_RuntimeError);
-  types.config_error =
-      make_type(module, "ConfigError", "A configuration that breaks a rule.", types.error);
-  types.io_error =
-      make_type(module, "IoError", "A file that cannot be read or written.", types.error);
-  types.format_error =
-      make_type(module, "FormatError", "A file whose content breaks its format.", types.error);
+  const nb::module_ errors = nb::module_::import_("fcc._errors");
+  const auto type_of = [&](const char* name) {
+    return nb::object(errors.attr(name)).release().ptr();
+  };
+  types.error = type_of("Error");
+  types.config_error = type_of("ConfigError");
+  types.io_error = type_of("IoError");
+  types.format_error = type_of("FormatError");
   nb::register_exception_translator(translate, &types);
 }
 

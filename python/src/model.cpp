@@ -158,7 +158,7 @@ void bind_model(nb::module_& module) {
           })
       .def_prop_ro(
           "num_parameters",
-          [](const SharedModel& self) { return self.loaded().parameters.compute().numel(); })
+          [](const SharedModel& self) { return self.loaded().parameters.num_parameters(); })
       .def_prop_ro("device", [](const SharedModel& self) { return self.device().str(); })
       .def_prop_ro("dtype", [](const SharedModel& self) {
         return std::string(enum_name(self.loaded().dtype));

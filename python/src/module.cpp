@@ -2,17 +2,14 @@
 
 #include <c10/util/Logging.h>
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
 
 #include "bindings.h"
 #include "fcc/core/log.h"
-#include "fcc/version.h"
 
 NB_MODULE(_fcc, module) {
   // Memory that torch cannot get is an error to be told, not an abort.
   FLAGS_caffe2_use_fatal_for_enforce = false;
   fcc::set_standard_error_level(fcc::LogLevel::kWarning);
-  module.attr("__version__") = fcc::version();
   fcc::python::bind_errors(module);
   fcc::python::bind_text(module);
   fcc::python::bind_model(module);

@@ -85,7 +85,7 @@ void bind_text(nb::module_& module) {
             return to_str(decode(self, ids));
           },
           "ids"_a,
-          nb::sig("def decode(self, ids: Iterable[int]) -> str"),
+          nb::sig("def decode(self, ids: collections.abc.Iterable[int]) -> str"),
           "The text of ids; bytes that are no UTF-8 become U+FFFD. Special tokens give nothing.")
       .def(
           "decode_bytes",
@@ -94,7 +94,7 @@ void bind_text(nb::module_& module) {
             return nb::bytes(bytes.data(), bytes.size());
           },
           "ids"_a,
-          nb::sig("def decode_bytes(self, ids: Iterable[int]) -> bytes"),
+          nb::sig("def decode_bytes(self, ids: collections.abc.Iterable[int]) -> bytes"),
           "The bytes of ids, as they are.")
       .def_prop_ro(
           "vocab_size",
@@ -143,7 +143,7 @@ void bind_text(nb::module_& module) {
           "prime",
           [](StreamDecoder& self, const std::vector<std::int32_t>& ids) { self.prime(ids); },
           "ids"_a,
-          nb::sig("def prime(self, ids: Iterable[int]) -> None"),
+          nb::sig("def prime(self, ids: collections.abc.Iterable[int]) -> None"),
           "Continues after ids whose text was shown already.")
       .def(
           "push",

@@ -117,7 +117,12 @@ void bind_token_files(nb::module_& module) {
             return std::pair(self.document_begin(d), self.document_end(d));
           },
           "document"_a)
-      .def("read", &read, "begin"_a, "end"_a)
+      .def(
+          "read",
+          &read,
+          "begin"_a,
+          "end"_a,
+          nb::sig("def read(self, begin: int, end: int) -> numpy.ndarray"))
       .def(
           "verify",
           [](const TokenFile& self) {

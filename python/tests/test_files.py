@@ -50,7 +50,7 @@ def test_documents_that_cannot_be_are_refused_and_leave_nothing(tmp_path, tokeni
     for documents, message in (
         ([[1], [5000]], "ids must lie in 0.."),
         ([[-1]], "ids must lie in 0.."),
-        ([], ""),
+        ([], "document"),
     ):
         with pytest.raises(fcc.Error, match=message):
             fcc.write_tokens(path, documents, tokenizer)

@@ -97,9 +97,11 @@ def test_forks_go_their_own_ways(model, stream):
 ], ids=["inputs remembered", "local_global", "llama"])
 def test_forks_of_every_kind_go_on_alike(tmp_path, option):
     config = make_config(tmp_path, fcc=option)
+    config["train"]["stages"] = [{"steps": 1, "segments": 3}]
     if option is None:
         del config["model"]["config"]["fcc"]
-    model = fcc.load(fcc.train(config, overrides=["train.stages.0.steps=1"]).model, device="cpu")
+        config["train"]["stages"][0]["segment_length"] = 5
+    model = fcc.load(fcc.train(config).model, device="cpu")
     for length in (3, 10, 12):  # in the first segment, at a border, behind it
         stream = model.stream()
         stream.feed(numpy.arange(length))

@@ -12,6 +12,7 @@
 #include "common/checks.h"
 #include "common/torch/rank_environment.h"
 #include "fcc/config/field.h"
+#include "fcc/core/error.h"
 #include "fcc/dist/rank_settings.h"
 #include "fcc/train/ranks.h"
 #include "fcc_bench/commands.h"
