@@ -7,7 +7,9 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/config/strict_json.h"
+#include "fcc/config/write_config.h"
 #include "fcc/io/files.h"
+#include "fcc/model/parameters.h"
 
 namespace fcc {
 namespace {
@@ -39,6 +41,22 @@ TEST(Configs, EveryRecipeIsReadStrictlyAndSaysWhatItIs) {
     const std::string text = read_file(kFolder / name);
     EXPECT_NE(text.find("\"comment\""), std::string::npos) << name;
     EXPECT_NE(readme.find("`" + name + "`"), std::string::npos) << name;
+  }
+}
+
+TEST(Configs, TheMemoriesAreComparedByOneRecipeAndNearlyAsManyParameters) {
+  const auto read = [](const std::string& name) { return recipe("memories/" + name + ".json"); };
+  const RunConfig fcc = read("fcc");
+  const auto parameters = static_cast<double>(count_parameters(*fcc.model.config));
+  for (const char* name :
+       {"ernie_doc", "transformer_xl", "rmt", "infini_attention", "titans_mag"}) {
+    RunConfig other = read(name);
+    EXPECT_NEAR(static_cast<double>(count_parameters(*other.model.config)) / parameters, 1.0, 0.02)
+        << name;
+    EXPECT_EQ(other.model.config->fcc->segment_length, fcc.model.config->fcc->segment_length);
+    other.model.config->fcc = fcc.model.config->fcc;
+    other.output = fcc.output;
+    EXPECT_EQ(json_text(config_to_json(other)), json_text(config_to_json(fcc))) << name;
   }
 }
 

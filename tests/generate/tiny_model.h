@@ -64,6 +64,10 @@ inline std::vector<NamedConfig> all_tiny_configs() {
   add("source_input", [](ModelConfig& c) { c.fcc->memory_source = MemorySource::kInput; });
   add("first_zeros", [](ModelConfig& c) { c.fcc->first_memory = FirstMemory::kZeros; });
   add("first_learned", [](ModelConfig& c) { c.fcc->first_memory = FirstMemory::kLearned; });
+  add("gradient_stops", [](ModelConfig& c) {
+    c.fcc->memory_source = MemorySource::kInput;
+    c.fcc->memory_gradient = MemoryGradient::kStop;
+  });
   add("all_at_once", [](ModelConfig& c) {
     c.fcc->memory_norm = MemoryNorm::kOwn;
     c.fcc->memory_positions = MemoryPositions::kGlobal;
