@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a model that carries a passkey through segments it can no longer see: sets
-# up, builds, trains on two CPU cores, and draws the recall over lengths and depths.
+# up, builds, trains on two CPU cores, and draws the recall over lengths and depths: at whole
+# segments, and at lengths drawn around them.
 #
 # usage: scripts/quickstart.sh [FOLDER]      (default runs/quickstart; a finished training is kept)
 set -euo pipefail
@@ -17,7 +18,11 @@ bin=build/$preset/bin
 "$bin/fcc-train" --config configs/quickstart.json --set "output=$run" --resume auto
 "$bin/fcc-eval" passkey --model "$run/final" --config configs/quickstart.json \
   --segments 2,8,32,128,512,1024 --depths 0,0.25,0.5,0.75,1 --trials 20 --output "$run/passkey"
+echo
+echo "the same at lengths within a segment of these, on no segment's border:"
+"$bin/fcc-eval" passkey --model "$run/final" --config configs/quickstart.json \
+  --segments 3,8,32,128,512,1024 --spread 32 --depths 0,0.5,1 --trials 10 --output "$run/any_length"
 
 echo
-echo "the model:    $run/final"
-echo "its heat map: $run/passkey/heatmap.svg"
+echo "the model:     $run/final"
+echo "its heat maps: $run/passkey/heatmap.svg, $run/any_length/heatmap.svg"

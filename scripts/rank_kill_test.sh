@@ -3,15 +3,35 @@
 # rank must be gone within 30 s with a code that says so, and the run must go on each time. At the
 # end its last checkpoint must equal that of a run of as many ranks that was never killed.
 #
-#   scripts/rank_kill_test.sh [N] [RANKS] [BUILD_FOLDER]     (default: 2 ranks; build/release, else build/cpu)
+#   scripts/rank_kill_test.sh [--jobs J] [N] [RANKS] [BUILD_FOLDER]   (default: 2 ranks; build/release, else build/cpu)
+#
+# --jobs: J runs beside each other, which share the N kills.
 set -euo pipefail
 
+jobs=1
+if [[ ${1:-} == --jobs ]]; then
+  jobs=${2:?--jobs needs a number}
+  shift 2
+fi
 kills=${1:-50}
 ranks=${2:-2}
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 source scripts/find_build.sh
 build=$(build_with fcc-train "${3:-}")
+
+if ((jobs > 1)); then
+  runs=()
+  for ((job = 0; job < jobs; ++job)); do
+    FIRST_PORT=$((20000 + job * (10000 / jobs))) NUM_PORTS=$((10000 / jobs)) \
+      scripts/rank_kill_test.sh $(((kills + job) / jobs)) "$ranks" "$build" &
+    runs+=($!)
+  done
+  result=0
+  for run in "${runs[@]}"; do wait "$run" || result=1; done
+  exit "$result"
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -25,7 +45,7 @@ settings=(
 
 processes=()
 start() { # OUTPUT, more arguments: all ranks, their numbers in `processes`
-  local output=$1 port=$((20000 + RANDOM % 10000))
+  local output=$1 port=$((${FIRST_PORT:-20000} + RANDOM % ${NUM_PORTS:-10000}))
   shift
   processes=()
   for ((r = 0; r < ranks; ++r)); do

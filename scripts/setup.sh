@@ -5,12 +5,13 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--prefix DIR]
+usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--no-python] [--prefix DIR]
 
   --cpu    LibTorch for a build without GPU code (1.2 GB)
   --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
            default: --cuda where nvcc is on the PATH, else --cpu
   --no-parquet  without Arrow C++ (0.1 GB), by which fcc-data and pairs read Parquet files
+  --no-python   without what builds and tests the Python package inside a build (0.1 GB)
   --prefix DIR  no root: libraries that are missing are unpacked into DIR, and DIR/env.sh says where;
            the compiler, git and Python must be there, else the packages that root must install are named
 
@@ -22,6 +23,7 @@ TEXT
 kind=cpu
 command -v nvcc >/dev/null && kind=cuda
 parquet=yes
+python=yes
 prefix=
 while (($#)); do
   argument=$1
@@ -32,6 +34,7 @@ while (($#)); do
     --cpu) kind=cpu ;;
     --cuda) kind=cuda ;;
     --no-parquet) parquet=no ;;
+    --no-python) python=no ;;
     --parquet) ;; # the default by now
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -42,11 +45,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FCC_CACHE:-$HOME/.cache/libfcc}
 torch=$cache/torch-2.11.0
 arrow=$cache/pyarrow-26.0.1
+tools=$cache/python-1
 
 say() { printf 'setup: %s\n' "$*"; }
 
 # --- Debian packages -----------------------------------------------------------------------------
-packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip clang-format
+packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-dev python3-pip clang-format
   libssl-dev libsentencepiece-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libpcre2-dev
   libzstd-dev zlib1g-dev libgtest-dev)
 missing=()
@@ -170,6 +174,17 @@ if [ "$parquet" = yes ]; then
   set -e
   if [ "$fetched" != 0 ]; then
     say "Arrow C++ could not be fetched: builds will read no Parquet files"
+  fi
+fi
+# --- The Python package's tools --------------------------------------------------------------------
+# nanobind builds it, numpy and pytest test it; for whichever Python this is.
+if [ "$python" = yes ] && [ ! -e "$tools/python.complete" ]; then
+  say "fetching nanobind, numpy and pytest"
+  if python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+    --only-binary=:all: --upgrade --target "$tools" --requirement "$here/wheels/python.txt"; then
+    touch "$tools/python.complete"
+  else
+    say "they could not be fetched: builds will leave out the Python package and its tests"
   fi
 fi
 say "ready ($kind): LibTorch in $torch"

@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   std::vector<std::pair<CLI::App*, std::function<int()>>> commands;
   for (const auto& add :
        {add_passkey_command,
+        add_capacity_command,
         add_perplexity_command,
         add_attention_map_command,
         add_summarize_command,

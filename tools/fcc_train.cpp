@@ -16,6 +16,7 @@
 #include "common/checks.h"
 #include "common/interrupt.h"
 #include "common/program.h"
+#include "common/torch/rank_environment.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"

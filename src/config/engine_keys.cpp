@@ -16,6 +16,7 @@ std::vector<std::string> fused_keys_in_use(const EngineSection& engine) {
   look("chunk_segments", !engine.chunk_segments);
   look("memory_gib", !engine.memory_gib);
   look("boundary_memory_on_host", !engine.boundary_memory_on_host);
+  look("layer_ranks", engine.layer_ranks == defaults.layer_ranks);
   return keys;
 }
 

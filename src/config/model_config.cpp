@@ -1,5 +1,6 @@
 #include "fcc/config/model_config.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "fcc/config/problems.h"
@@ -10,16 +11,16 @@
 namespace fcc {
 namespace {
 
-void refuse_for_local_global(const FccConfig& fcc, Problems& problems) {
-  // All but these are options of `condensation`'s memory.
-  FccConfig wanted;
-  wanted.arch = fcc.arch;
-  wanted.segment_length = fcc.segment_length;
-  wanted.num_local_layers = fcc.num_local_layers;
-  const JsonValue given = config_to_json(fcc), plain = config_to_json(wanted);
+void refuse_meaningless_keys(const FccConfig& fcc, Problems& problems) {
+  const std::vector<std::string> wanted = keys_of(fcc.arch);
+  FccConfig defaults;
+  const JsonValue given = config_to_json(fcc), plain = config_to_json(defaults);
   for (const JsonMember& member : *given.as<JsonValue::Object>()) {
-    if (json_text(member.value) != json_text(*plain.find(member.key))) {
-      problems.add(member.key, "has no meaning for arch `local_global`: leave it out");
+    if (std::find(wanted.begin(), wanted.end(), member.key) == wanted.end() &&
+        json_text(member.value) != json_text(*plain.find(member.key))) {
+      problems.add(
+          member.key,
+          "has no meaning for arch `" + std::string(enum_name(fcc.arch)) + "`: leave it out");
     }
   }
 }
@@ -74,25 +75,53 @@ constexpr Preset kPresets[] = {
 
 } // namespace
 
+std::vector<std::string> keys_of(Architecture arch) {
+  switch (arch) {
+    case Architecture::kCondensation:
+      return {
+          "arch",
+          "segment_length",
+          "memory_norm",
+          "memory_positions",
+          "memory_source",
+          "first_memory",
+          "memory_gradient"};
+    case Architecture::kLocalGlobal:
+      return {"arch", "segment_length", "num_local_layers"};
+    case Architecture::kRmt:
+      return {"arch", "segment_length", "num_memory_tokens"};
+    case Architecture::kLlama:
+    case Architecture::kInfiniAttention:
+    case Architecture::kTitansMag:
+      break;
+  }
+  return {"arch", "segment_length"};
+}
+
 void check_rules(const FccConfig& fcc, Problems& problems) {
   if (fcc.arch == Architecture::kLlama) {
     problems.add(
         "arch",
-        "must be `condensation` or `local_global`",
+        "must be an architecture with a memory",
         "`llama`",
         "a plain Llama has no `fcc` section");
+    return;
   }
-  if (fcc.arch == Architecture::kLocalGlobal) {
-    if (fcc.num_local_layers < 1) {
+  const auto need = [&](const char* key, std::int64_t value) {
+    if (value < 1) {
       problems.add(
-          "num_local_layers",
-          "must be at least 1 for arch `local_global`",
-          std::to_string(fcc.num_local_layers));
+          key,
+          "must be at least 1 for arch `" + std::string(enum_name(fcc.arch)) + "`",
+          std::to_string(value));
     }
-    refuse_for_local_global(fcc, problems);
-  } else if (fcc.num_local_layers != 0) {
-    problems.add("num_local_layers", "is for arch `local_global` only: leave it out");
+  };
+  if (fcc.arch == Architecture::kLocalGlobal) {
+    need("num_local_layers", fcc.num_local_layers);
   }
+  if (fcc.arch == Architecture::kRmt) {
+    need("num_memory_tokens", fcc.num_memory_tokens);
+  }
+  refuse_meaningless_keys(fcc, problems);
 }
 
 void check_rules(const ModelConfig& config, Problems& problems) {

@@ -73,12 +73,21 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
   };
   const bool is_passkey = dataset.type == DatasetKind::kPasskey;
   const bool is_recall = dataset.type == DatasetKind::kRecall;
+  const bool is_task = dataset.type == DatasetKind::kTask;
+  if (!is_passkey && !is_task) {
+    refuse("length", dataset.length == defaults.length, "`passkey`, `task`");
+  }
+  if (!is_task) {
+    refuse("task", !dataset.task, "`task`");
+    refuse("options", !dataset.options, "`task`");
+  }
   if (!is_passkey && !is_recall) {
     refuse("first_share", dataset.first_share == defaults.first_share, "`passkey`, `recall`");
   }
   if (!is_recall) {
     refuse("keys", dataset.keys == defaults.keys, "`recall`");
     refuse("questions", dataset.questions == defaults.questions, "`recall`");
+    refuse("composed_share", dataset.composed_share == defaults.composed_share, "`recall`");
     refuse("text_share", dataset.text_share == defaults.text_share, "`recall`");
     refuse("templates", !dataset.templates, "`recall`");
     refuse("fillers", !dataset.fillers, "`recall`");
@@ -90,8 +99,9 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
     refuse("filler", !dataset.filler, "`passkey`");
     refuse("needle", !dataset.needle, "`passkey`");
     refuse("question", !dataset.question, "`passkey`");
+    refuse("filler_blocks", dataset.filler_blocks == defaults.filler_blocks, "`passkey`");
   }
-  if (is_passkey || is_recall) {
+  if (is_passkey || is_recall || is_task) {
     refuse(
         "document_memory",
         dataset.document_memory == defaults.document_memory,
@@ -103,8 +113,8 @@ void check_keys_of_type(const DatasetConfig& dataset, Problems& problems) {
     refuse("template", dataset.prompt_template == defaults.prompt_template, "`pairs`");
     refuse("shuffle", dataset.shuffle == defaults.shuffle, "`pairs`");
   }
-  if (!is_passkey && !is_recall && dataset.type != DatasetKind::kPairs) {
-    const char* const types = "`passkey`, `pairs`, `recall`";
+  if (!is_passkey && !is_recall && !is_task && dataset.type != DatasetKind::kPairs) {
+    const char* const types = "`passkey`, `pairs`, `recall`, `task`";
     refuse("loss_on", dataset.loss_on == defaults.loss_on, types);
     refuse("context_weight", dataset.context_weight == defaults.context_weight, types);
     refuse("answer_weight", dataset.answer_weight == defaults.answer_weight, types);
@@ -153,6 +163,10 @@ void check_dataset(const DatasetConfig& dataset, Problems& problems) {
     }
   } else if (dataset.type == DatasetKind::kRecall) {
     check_recall(dataset, problems);
+  } else if (dataset.type == DatasetKind::kTask) {
+    if (!dataset.task) {
+      problems.add("task", "must name one of the tasks that `fcc-eval passkey --help` lists");
+    }
   } else if (!dataset.path || dataset.path->empty()) {
     problems.add("path", "must name the file of the dataset");
   }
@@ -180,7 +194,7 @@ void check_datasets(
 bool has_answers(const std::vector<DatasetConfig>& datasets) {
   return std::any_of(datasets.begin(), datasets.end(), [](const DatasetConfig& dataset) {
     return dataset.type == DatasetKind::kPasskey || dataset.type == DatasetKind::kRecall ||
-           dataset.type == DatasetKind::kPairs;
+           dataset.type == DatasetKind::kTask || dataset.type == DatasetKind::kPairs;
   });
 }
 

@@ -46,6 +46,10 @@ void log_to_file(const char* path) {
   logger().sinks().push_back(std::move(sink));
 }
 
+void close_log_files() {
+  logger().sinks().resize(1); // standard error
+}
+
 void log_to_file_only(LogLevel level, std::string_view message) {
   const auto& standard_error = logger().sinks().front();
   const auto before = standard_error->level();
@@ -56,6 +60,10 @@ void log_to_file_only(LogLevel level, std::string_view message) {
 
 void set_log_level(LogLevel level) {
   logger().set_level(to_spdlog(level));
+}
+
+void set_standard_error_level(LogLevel level) {
+  logger().sinks().front()->set_level(to_spdlog(level));
 }
 
 } // namespace fcc

@@ -36,6 +36,13 @@ std::unique_ptr<Dataset> make_recall_dataset(
     std::uint64_t seed,
     DocumentMarks marks);
 
+std::unique_ptr<Dataset> make_task_dataset(
+    const DatasetConfig& config,
+    std::string name,
+    std::shared_ptr<const Tokenizer> tokenizer,
+    std::uint64_t seed,
+    DocumentMarks marks);
+
 std::unique_ptr<Dataset> make_pair_dataset(
     const DatasetConfig& config,
     std::string name,

@@ -11,10 +11,14 @@
 namespace fcc {
 namespace {
 
-std::string_view kind_name(DatasetKind kind) {
+/// What a dataset is called that has no name: its task, or its type.
+std::string kind_name(const DatasetConfig& config) {
+  if (config.task) {
+    return *config.task;
+  }
   for (const auto& [name, value] : EnumNames<DatasetKind>::value) {
-    if (value == kind) {
-      return name;
+    if (value == config.type) {
+      return std::string(name);
     }
   }
   return "dataset";
@@ -141,9 +145,9 @@ Loader make_loader(
   std::vector<std::unique_ptr<Dataset>> made;
   std::vector<double> weights;
   for (std::size_t i = 0; i < datasets.size(); ++i) {
-    const std::string name = datasets[i].name.empty() ? std::string(kind_name(datasets[i].type)) +
-                                                            "_" + std::to_string(i)
-                                                      : datasets[i].name;
+    const std::string name = datasets[i].name.empty()
+                                 ? kind_name(datasets[i]) + "_" + std::to_string(i)
+                                 : datasets[i].name;
     // Datasets of one loader must not draw the same numbers, and neither the loader's own.
     const std::uint64_t own_seed = Random(seed, i, 1).next();
     const auto make = [&] {

@@ -9,7 +9,7 @@
 namespace fcc {
 
 /// A dataset whose rows are made on the fly: row `position` follows from seed and position, there
-/// is no end to come to, and nothing is padded.
+/// is no end to come to, and nothing is padded unless the kind says so.
 class MadeDataset : public Dataset {
  public:
   MadeDataset(const DatasetConfig& config, std::string name, std::uint64_t seed)

@@ -34,6 +34,8 @@ std::unique_ptr<Dataset> make_dataset(
       return make_passkey_dataset(config, name, std::move(tokenizer), seed, marks);
     case DatasetKind::kRecall:
       return make_recall_dataset(config, name, std::move(tokenizer), seed, marks);
+    case DatasetKind::kTask:
+      return make_task_dataset(config, name, std::move(tokenizer), seed, marks);
     case DatasetKind::kPairs:
       return make_pair_dataset(config, name, std::move(tokenizer), seed, marks);
   }

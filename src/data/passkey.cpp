@@ -60,10 +60,14 @@ struct PasskeyWriter {
         task.bos_.size() + needle.size() + task.question_.size() + answer.size());
   }
 
+  std::int64_t period() const {
+    return static_cast<std::int64_t>(task.filler_.size());
+  }
+
+  /// Filler `from` to `to` of the endless stream of repeats, which begins at 0.
   void append_filler(std::vector<std::int32_t>& ids, std::int64_t from, std::int64_t to) const {
-    const auto period = static_cast<std::int64_t>(task.filler_.size());
     for (std::int64_t i = from; i < to; ++i) {
-      ids.push_back(task.filler_[static_cast<std::size_t>(i % period)]);
+      ids.push_back(task.filler_[static_cast<std::size_t>(i % period())]);
     }
   }
 
@@ -79,7 +83,19 @@ struct PasskeyWriter {
       num_filler -= intro_size;
     }
     const bool first = place == NeedlePlace::kFirst;
-    const std::int64_t before = first ? 0 : std::llround(depth * static_cast<double>(num_filler));
+    // The filler runs from `start` to `end`; the needle stands at `middle`.
+    std::int64_t start = 0, end = num_filler, middle = 0;
+    if (task.blocks_ == FillerBlocks::kCut) {
+      middle = std::llround(depth * static_cast<double>(num_filler));
+    } else {
+      const std::int64_t cut = num_filler % period();
+      const bool has_cut = task.blocks_ == FillerBlocks::kWholeButFirst && cut > 0;
+      start = has_cut ? period() - cut : 0;
+      end = start + (has_cut ? num_filler : num_filler - cut);
+      const double whole = static_cast<double>(end / period());
+      middle = std::max(start, static_cast<std::int64_t>(std::llround(depth * whole)) * period());
+    }
+    middle = first ? start : middle;
 
     ids.reserve(static_cast<std::size_t>(length));
     append(task.bos_);
@@ -89,11 +105,11 @@ struct PasskeyWriter {
     if (with_intro) {
       append(task.intro_);
     }
-    append_filler(ids, 0, before);
+    append_filler(ids, start, middle);
     if (!first) {
       append(needle);
     }
-    append_filler(ids, before, num_filler);
+    append_filler(ids, middle, end);
     append(task.question_);
     return ids;
   }
@@ -105,6 +121,7 @@ PasskeyTask::PasskeyTask(
     bool add_bos)
     : tokenizer_(std::move(tokenizer)),
       num_digits_(config.digits),
+      blocks_(config.filler_blocks),
       needle_text_(config.needle.value_or(kNeedle)) {
   const std::string intro = config.intro.value_or(kIntro);
   const std::string filler = config.filler.value_or(kFiller);
@@ -155,6 +172,10 @@ PasskeyTask::PasskeyTask(
 
 std::int64_t PasskeyTask::min_length_tokens(const std::string& digits) const {
   return PasskeyWriter(*this, digits).min_length();
+}
+
+std::int64_t PasskeyTask::min_length_tokens(std::uint64_t seed, std::int64_t index) const {
+  return min_length_tokens(draw_digits(num_digits_, seed, index));
 }
 
 PasskeySample make_passkey(

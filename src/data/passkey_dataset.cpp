@@ -25,31 +25,32 @@ class PasskeyDataset final : public MadeDataset {
       DocumentMarks marks)
       : MadeDataset(config, std::move(name), seed),
         task_(config, tokenizer, marks.bos),
-        eos_(marks.eos ? tokenizer->eos_id() : std::nullopt) {}
+        eos_(eos_of(*tokenizer, marks)) {}
 
   std::int64_t fill(Batch& batch, std::int64_t row, std::int64_t position) const override {
     Random random(seed_ ^ kPlaceSalt, static_cast<std::uint64_t>(position));
     const bool first = random.uniform() < config_.first_share;
     const double depth = config_.depth ? *config_.depth : random.uniform();
+    const std::int64_t longest = batch.shape.length_tokens();
+    std::int64_t length = longest;
+    if (config_.length == RowLength::kFree) {
+      const std::int64_t needed = task_.min_length_tokens(seed_, position),
+                         shortest = std::max(needed, shortest_of(config_, batch.shape));
+      length = std::min(longest, shortest) +
+               random.below(std::max<std::int64_t>(1, longest - shortest + 1));
+    }
     const PasskeySample sample = make_passkey(
         task_,
-        batch.shape.length_tokens(),
+        length,
         depth,
         seed_,
         position,
         first ? NeedlePlace::kFirst : NeedlePlace::kInFiller);
-
-    Row out(batch, row);
-    const auto answer_at = std::copy(sample.prompt.begin(), sample.prompt.end(), out.ids.begin());
-    std::copy(sample.answer.begin(), sample.answer.end(), answer_at);
-    for (std::size_t i = 0; i + 1 < out.ids.size(); ++i) {
-      const bool is_answer = i + 1 >= sample.prompt.size();
-      out.set_target(i, out.ids[i + 1], target_weight(config_, is_answer), is_answer);
-    }
-    if (eos_) {
-      out.set_target(out.ids.size() - 1, *eos_, target_weight(config_, false));
-    }
+    fill_row(batch, row, sample.prompt, sample.answer, eos_, config_);
     return position + 1;
+  }
+  double padded_share(const BatchShape& shape) const override {
+    return padding_of(config_, shape);
   }
 
  private:

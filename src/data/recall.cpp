@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/recall_facts.h"
 #include "data/recall_words.h"
 #include "data/text_pieces.h"
 #include "fcc/core/error.h"
@@ -23,10 +24,14 @@ struct Event {
   double place = 0.0;          ///< 0..1 of the filler
 };
 
-struct Fact {
-  std::string told, question, value;
+struct Fact : RecallFact {
   double place = 0.0;
 };
+
+// Composed facts are of very different lengths: how often to draw one that fits into the row.
+constexpr int kAttempts = 16;
+// What spaces between the parts of a fact may add, in tokens.
+constexpr std::size_t kSpaces = 4;
 
 std::string begun(const std::string& text) {
   return text.empty() || text.front() == '\n' || text.front() == ' ' ? text : " " + text;
@@ -44,6 +49,7 @@ RecallTask::RecallTask(
       templates_(config.templates.value_or(recall_templates())),
       num_facts_(config.keys),
       num_questions_(config.questions),
+      composed_share_(config.composed_share),
       text_share_(config.text_share),
       first_share_(config.first_share) {
   if (text_share_ > 0 && !text_) {
@@ -85,6 +91,33 @@ std::vector<std::int32_t> RecallTask::filler(std::int64_t count, bool from_text,
   return ids;
 }
 
+RecallFact RecallTask::fact_of_template(Random& random) const {
+  const RecallTemplate& form = templates_[static_cast<std::size_t>(
+      random.below(static_cast<std::int64_t>(templates_.size())))];
+  const std::string name = draw_recall_name(random), kind = draw_recall_kind(random);
+  const auto filled = [&](const std::string& text) {
+    return replaced(replaced(text, "{name}", name), "{kind}", kind);
+  };
+  const std::string value = draw_recall_value(random);
+  return {
+      .told = replaced(filled(form.needle), "{key}", value),
+      .question = filled(form.question),
+      .value = value};
+}
+
+RecallFact RecallTask::compose_fact(std::int64_t most_tokens, Random& random) const {
+  const auto room = static_cast<std::size_t>(std::max<std::int64_t>(0, most_tokens));
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    RecallFact fact = compose_recall_fact(random);
+    const std::string all = fact.told + fact.question + " " + fact.value;
+    // No text has more tokens than bytes, so long rows need not be counted.
+    if (all.size() + kSpaces <= room || tokenizer_->encode(all).size() + kSpaces <= room) {
+      return fact;
+    }
+  }
+  return fact_of_template(random);
+}
+
 RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
   RecallRow row;
   const bool from_text = random.uniform() < text_share_;
@@ -94,16 +127,10 @@ RecallRow RecallTask::make(const RecallShape& shape, Random& random) const {
 
   std::vector<Fact> facts;
   for (std::int64_t i = 0; i < wanted_facts; ++i) {
-    const RecallTemplate& form = templates_[static_cast<std::size_t>(
-        random.below(static_cast<std::int64_t>(templates_.size())))];
-    const std::string name = draw_recall_name(random), kind = draw_recall_kind(random);
-    const auto filled = [&](const std::string& text) {
-      return begun(replaced(replaced(text, "{name}", name), "{kind}", kind));
-    };
-    Fact fact;
-    fact.value = draw_recall_value(random);
-    fact.told = replaced(filled(form.needle), "{key}", fact.value);
-    fact.question = filled(form.question);
+    const bool composed = composed_share_ > 0 && random.uniform() < composed_share_;
+    Fact fact{composed ? compose_fact(shape.length_tokens, random) : fact_of_template(random)};
+    fact.told = begun(fact.told);
+    fact.question = begun(fact.question);
     fact.place = first && i == 0 ? 0.0 : random.uniform();
     // Two facts of one name would contradict each other.
     const bool told_before = std::any_of(facts.begin(), facts.end(), [&](const Fact& other) {

@@ -126,6 +126,14 @@ std::string draw_recall_name(Random& random) {
   }
 }
 
+std::string draw_recall_noun(Random& random) {
+  return pick(kNouns, random);
+}
+
+std::string draw_capitalized_word(Random& random) {
+  return capitalized(pseudo_word(random));
+}
+
 std::string draw_recall_value(Random& random) {
   switch (random.below(8)) {
     case 0:

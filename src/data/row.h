@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
+#include "fcc/config/run_config.h"
 #include "fcc/data/batch.h"
+#include "fcc/data/loader.h"
 
 namespace fcc {
 
@@ -35,5 +38,25 @@ struct Row {
     }
   }
 };
+
+/// A row that is a prompt and its answer: `eos`, where given, is the last target, and what is left
+/// of the row is padding. `config` tells how targets weigh.
+void fill_row(
+    Batch& batch,
+    std::int64_t row,
+    std::span<const std::int32_t> prompt,
+    std::span<const std::int32_t> answer,
+    std::optional<std::int32_t> eos,
+    const DatasetConfig& config);
+
+/// The EOS that the policy puts behind a sample; none where it puts none. Errors: `ConfigError`
+/// naming `add_eos` where the tokenizer has no EOS.
+std::optional<std::int32_t> eos_of(const Tokenizer& tokenizer, DocumentMarks marks);
+
+/// The shortest that a made sample of such a row may be; the longest is the row.
+std::int64_t shortest_of(const DatasetConfig& config, const BatchShape& shape);
+
+/// Share of such rows that is padding, on average.
+double padding_of(const DatasetConfig& config, const BatchShape& shape);
 
 } // namespace fcc

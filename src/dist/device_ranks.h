@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/dist/communicator.h"
+
 namespace fcc {
 
 /// What `Communicator` does with tensors of a GPU, queued on the current stream.
@@ -20,6 +22,10 @@ class DeviceRanks {
   virtual void broadcast(const at::Tensor& values) = 0;
   virtual void send(const at::Tensor& values, std::int64_t to) = 0;
   virtual void receive(const at::Tensor& values, std::int64_t from) = 0;
+
+  /// Queues what `work` calls of the functions above as one exchange on a stream of its own, behind
+  /// what the current stream has now.
+  virtual std::unique_ptr<Transfer> beside(const std::function<void()>& work) = 0;
 
   /// Marks this point of the current stream; `is_done`: has the GPU come to it?
   virtual void mark() = 0;

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -10,9 +12,9 @@
 #include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "dist/device_ranks.h"
+#include "dist/gloo_meeting.h"
 #include "dist/liveness.h"
 #include "fcc/core/error.h"
 #include "fcc/dist/rank_settings.h"
@@ -23,57 +25,6 @@ namespace fcc {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using StorePointer = c10::intrusive_ptr<c10d::Store>;
-
-/// Torch's messages go on with a stack of addresses.
-std::string first_line(const std::string& message) {
-  return message.substr(0, message.find('\n'));
-}
-
-std::string place_of(const RankSettings& settings) {
-  return settings.address + ":" + std::to_string(settings.port);
-}
-
-/// A connection to the store of all ranks; `hosts`: which is opened by it.
-StorePointer open_store(const RankSettings& settings, bool hosts) {
-  c10d::TCPStoreOptions options;
-  options.port = settings.port;
-  options.isServer = hosts;
-  options.waitWorkers = false;
-  options.timeout = settings.timeout;
-  try {
-    return c10::make_intrusive<c10d::PrefixStore>(
-        "fcc/" + settings.attempt, c10::make_intrusive<c10d::TCPStore>(settings.address, options));
-  } catch (const std::exception& error) {
-    throw Error(
-        "ranks",
-        hosts ? "rank 0 must be able to open its port, and no one else may have it"
-              : "rank 0 must be reached within " + std::to_string(settings.timeout.count() / 1000) +
-                    " s",
-        place_of(settings),
-        first_line(error.what()));
-  }
-}
-
-c10::intrusive_ptr<c10d::ProcessGroupGloo> open_gloo(
-    const RankSettings& settings,
-    const StorePointer& store) {
-  using Gloo = c10d::ProcessGroupGloo;
-  const bool one_machine = settings.address == "localhost" || settings.address == "127.0.0.1";
-  // Later than the ranks' own timeout, which says who waited for whom.
-  const auto timeout = settings.timeout + std::chrono::seconds(30);
-  auto options =
-      one_machine ? Gloo::Options::create(timeout) : Gloo::Options::create_default(timeout);
-  options->timeout = timeout;
-  if (one_machine) { // a name of the machine that leads elsewhere does no harm then
-    options->devices.push_back(Gloo::createDeviceForHostname("127.0.0.1"));
-  }
-  return c10::make_intrusive<Gloo>(
-      c10::make_intrusive<c10d::PrefixStore>("gloo", store),
-      static_cast<int>(settings.rank),
-      static_cast<int>(settings.size),
-      options);
-}
 
 class C10dRanks : public Communicator {
  public:
@@ -81,36 +32,53 @@ class C10dRanks : public Communicator {
       : Communicator(settings.rank, settings.size),
         settings_(settings),
         store_(open_store(settings, settings.hosts_store)),
-        liveness_(std::make_unique<Liveness>(
+        device_(device),
+        liveness_(std::make_shared<Liveness>(
             open_store(settings, false),
             settings.rank,
             settings.size,
             settings.silence)) {
     guarded([&] {
       wait_for_all();
-      gloo_ = open_gloo(settings, store_);
+      gloo_ = open_gloo(settings.rank, settings.size, settings, store_);
     });
     if (device.is_cuda()) {
       refuse_shared_gpus(device);
-      guarded([&] {
-        device_ranks_ = join_device_ranks(device, rank(), size(), [&](const std::string& id) {
-          return gather_texts(*this, id)[0];
-        });
-      });
+      join_gpus();
+    }
+  }
+  /// Some of the ranks of `all`: `rank` of `size`, who meet under `name`.
+  C10dRanks(const C10dRanks& all, std::int64_t rank, std::int64_t size, const std::string& name)
+      : Communicator(rank, size),
+        settings_(all.settings_),
+        store_(c10::make_intrusive<c10d::PrefixStore>(name, all.store_)),
+        device_(all.device_),
+        liveness_(all.liveness_),
+        is_group_(true) {
+    guarded([&] { gloo_ = open_gloo(rank, size, settings_, store_); });
+    if (device_.is_cuda()) {
+      join_gpus();
     }
   }
   C10dRanks(const C10dRanks&) = delete;
   C10dRanks& operator=(const C10dRanks&) = delete;
 
   ~C10dRanks() override {
+    if (is_group_) { // the ranks that it is of say what there is to say
+      if (liveness_->failure()) {
+        gloo_.release();
+        [[maybe_unused]] const DeviceRanks* left = device_ranks_.release();
+      }
+      return;
+    }
     if (std::uncaught_exceptions() > exceptions_before_) {
-      liveness_->report("rank " + std::to_string(rank()) + " failed");
+      liveness_->report("rank " + std::to_string(settings_.rank) + " failed");
     }
     if (liveness_->failure()) {
       let_others_read();
       // Threads of theirs may wait for ranks that are gone: left to the end of the process.
       gloo_.release();
-      [[maybe_unused]] const Liveness* watching = liveness_.release();
+      [[maybe_unused]] const auto* watching = new std::shared_ptr<Liveness>(liveness_);
       [[maybe_unused]] const DeviceRanks* left = device_ranks_.release();
     } else if (settings_.hosts_store) {
       liveness_->wait_for_others(settings_.silence);
@@ -144,6 +112,31 @@ class C10dRanks : public Communicator {
           return gloo_->_allgather_base(to, from);
         });
   }
+  std::unique_ptr<Transfer> begin_reduce_scatter(const std::vector<RankTensors>& parts) override {
+    return begin(
+        parts,
+        [](DeviceRanks& gpus, const RankTensors& part) {
+          gpus.reduce_scatter(part.input, part.output);
+        },
+        [this](const RankTensors& part) -> GlooTransfer::Step {
+          const at::Tensor sum = part.input.clone();
+          std::vector<at::Tensor> tensors = {sum};
+          return {gloo_->allreduce(tensors), [this, sum, part] {
+                    part.output.view({-1}).copy_(sum.view({size(), -1})[rank()]);
+                  }};
+        });
+  }
+  std::unique_ptr<Transfer> begin_all_gather(const std::vector<RankTensors>& parts) override {
+    return begin(
+        parts,
+        [](DeviceRanks& gpus, const RankTensors& part) {
+          gpus.all_gather(part.input, part.output);
+        },
+        [this](const RankTensors& part) -> GlooTransfer::Step {
+          at::Tensor from = part.input.view({-1}), to = part.output.view({-1});
+          return {gloo_->_allgather_base(to, from), [] {}};
+        });
+  }
   void broadcast(const at::Tensor& values) override {
     run(
         values,
@@ -173,6 +166,45 @@ class C10dRanks : public Communicator {
           return gloo_->recv(tensors, static_cast<int>(from), 0);
         });
   }
+  std::unique_ptr<Transfer> begin_send(const at::Tensor& values, std::int64_t to) override {
+    check_rank(to);
+    return begin(
+        {{values, values}},
+        [to](DeviceRanks& gpus, const RankTensors& part) { gpus.send(part.input, to); },
+        [this, to](const RankTensors& part) -> GlooTransfer::Step {
+          std::vector<at::Tensor> tensors = {part.input};
+          return {gloo_->send(tensors, static_cast<int>(to), 0), [] {}};
+        });
+  }
+  std::unique_ptr<Transfer> begin_receive(const at::Tensor& values, std::int64_t from) override {
+    check_rank(from);
+    return begin(
+        {{values, values}},
+        [from](DeviceRanks& gpus, const RankTensors& part) { gpus.receive(part.output, from); },
+        [this, from](const RankTensors& part) -> GlooTransfer::Step {
+          std::vector<at::Tensor> tensors = {part.output};
+          return {gloo_->recv(tensors, static_cast<int>(from), 0), [] {}};
+        });
+  }
+  std::shared_ptr<Communicator> group(std::int64_t number) override {
+    const std::vector<std::string> numbers = gather_texts(*this, std::to_string(number));
+    std::int64_t place = 0, count = 0;
+    for (std::int64_t other = 0; other < size(); ++other) {
+      if (numbers[static_cast<std::size_t>(other)] == std::to_string(number)) {
+        place = other == rank() ? count : place;
+        ++count;
+      }
+    }
+    ++num_groupings_;
+    if (count == 1) {
+      return single_process();
+    }
+    return std::make_shared<C10dRanks>(
+        *this,
+        place,
+        count,
+        "group/" + std::to_string(num_groupings_) + "/" + std::to_string(number));
+  }
   void barrier() override {
     guarded([&] { wait_for(gloo_->barrier()); });
   }
@@ -193,7 +225,8 @@ class C10dRanks : public Communicator {
   }
   void abort(const std::string& reason) noexcept override {
     try {
-      liveness_->report("rank " + std::to_string(rank()) + " failed: " + first_line(reason));
+      liveness_->report(
+          "rank " + std::to_string(settings_.rank) + " failed: " + first_line(reason));
     } catch (const std::exception&) {
       // No memory for a message: the others notice the silence.
     }
@@ -204,6 +237,63 @@ class C10dRanks : public Communicator {
   }
 
  private:
+  /// Works in flight on Gloo's threads, and what is left to do after each.
+  class GlooTransfer : public Transfer {
+   public:
+    struct Step {
+      c10::intrusive_ptr<c10d::Work> work;
+      std::function<void()> finish;
+    };
+
+    explicit GlooTransfer(C10dRanks& ranks) : ranks_(ranks) {}
+    void add(Step step) {
+      steps_.push_back(std::move(step));
+    }
+    void wait() override {
+      for (const Step& step : steps_) {
+        ranks_.guarded([&] { ranks_.wait_for(step.work); });
+        step.finish();
+      }
+    }
+
+   private:
+    C10dRanks& ranks_;
+    std::vector<Step> steps_;
+  };
+
+  /// Begins what `on_gpu` or `on_cpu` does with each part.
+  template <typename OnGpu, typename OnCpu>
+  std::unique_ptr<Transfer>
+  begin(const std::vector<RankTensors>& parts, const OnGpu& on_gpus, const OnCpu& on_cpu) {
+    std::unique_ptr<Transfer> result;
+    if (!parts.empty() && !parts.front().input.device().is_cpu()) {
+      on_gpu([&](DeviceRanks& gpus) {
+        result = gpus.beside([&] {
+          for (const RankTensors& part : parts) {
+            on_gpus(gpus, part);
+          }
+        });
+      });
+      return result;
+    }
+    guarded([&] {
+      auto transfer = std::make_unique<GlooTransfer>(*this);
+      for (const RankTensors& part : parts) {
+        transfer->add(on_cpu(part));
+      }
+      result = std::move(transfer);
+    });
+    return result;
+  }
+
+  void join_gpus() {
+    guarded([&] {
+      device_ranks_ = join_device_ranks(device_, rank(), size(), [&](const std::string& id) {
+        return gather_texts(*this, id)[0];
+      });
+    });
+  }
+
   /// The store goes with this process, if it has it.
   void let_others_read() noexcept {
     if (settings_.hosts_store && !have_read_) {
@@ -240,7 +330,7 @@ class C10dRanks : public Communicator {
       const auto failure = liveness_->failure_soon();
       const std::string reason = first_line(error.what());
       if (!failure) {
-        liveness_->report("rank " + std::to_string(rank()) + " failed: " + reason);
+        liveness_->report("rank " + std::to_string(settings_.rank) + " failed: " + reason);
       }
       throw_failure(failure.value_or("ranks do not reach each other: " + reason));
     }
@@ -251,7 +341,7 @@ class C10dRanks : public Communicator {
     if (device_ranks_) {
       device_ranks_->abort();
     }
-    throw Error("rank " + std::to_string(rank()), "all ranks must go on together", failure);
+    throw Error("rank " + std::to_string(settings_.rank), "all ranks must go on together", failure);
   }
 
   void check_progress(Clock::time_point start) {
@@ -259,9 +349,9 @@ class C10dRanks : public Communicator {
       throw_failure(*failure);
     }
     if (Clock::now() - start > settings_.timeout) {
-      const std::string text = "rank " + std::to_string(rank()) + " waited for the others for " +
-                               std::to_string(settings_.timeout.count() / 1000) +
-                               " s, the timeout of the ranks";
+      const std::string text =
+          "rank " + std::to_string(settings_.rank) + " waited for the others for " +
+          std::to_string(settings_.timeout.count() / 1000) + " s, the timeout of the ranks";
       liveness_->report(text);
       throw_failure(liveness_->failure().value_or(text));
     }
@@ -327,7 +417,10 @@ class C10dRanks : public Communicator {
 
   RankSettings settings_;
   StorePointer store_;
-  std::unique_ptr<Liveness> liveness_;
+  at::Device device_;
+  std::shared_ptr<Liveness> liveness_; ///< of all ranks
+  bool is_group_ = false;
+  std::int64_t num_groupings_ = 0;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;
   std::unique_ptr<DeviceRanks> device_ranks_;
   bool have_read_ = false; ///< the others, what this rank reported

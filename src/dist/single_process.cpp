@@ -9,6 +9,11 @@
 namespace fcc {
 namespace {
 
+class Done : public Transfer {
+ public:
+  void wait() override {}
+};
+
 class SingleProcess : public Communicator {
  public:
   SingleProcess() : Communicator(0, 1) {}
@@ -20,12 +25,29 @@ class SingleProcess : public Communicator {
   void all_gather(const at::Tensor& input, const at::Tensor& output) override {
     copy(input, output);
   }
+  std::unique_ptr<Transfer> begin_reduce_scatter(const std::vector<RankTensors>& parts) override {
+    return copy_all(parts);
+  }
+  std::unique_ptr<Transfer> begin_all_gather(const std::vector<RankTensors>& parts) override {
+    return copy_all(parts);
+  }
   void broadcast(const at::Tensor&) override {}
   void send(const at::Tensor&, std::int64_t to) override {
     throw Error("ranks", "must be below the number of ranks, 1", std::to_string(to));
   }
   void receive(const at::Tensor&, std::int64_t from) override {
     throw Error("ranks", "must be below the number of ranks, 1", std::to_string(from));
+  }
+  std::unique_ptr<Transfer> begin_send(const at::Tensor& values, std::int64_t to) override {
+    send(values, to);
+    return std::make_unique<Done>();
+  }
+  std::unique_ptr<Transfer> begin_receive(const at::Tensor& values, std::int64_t from) override {
+    receive(values, from);
+    return std::make_unique<Done>();
+  }
+  std::shared_ptr<Communicator> group(std::int64_t) override {
+    return single_process();
   }
   void barrier() override {}
   void wait_for_device() override {} // a plain read waits as well
@@ -35,6 +57,12 @@ class SingleProcess : public Communicator {
   void abort(const std::string&) noexcept override {}
 
  private:
+  static std::unique_ptr<Transfer> copy_all(const std::vector<RankTensors>& parts) {
+    for (const RankTensors& part : parts) {
+      copy(part.input, part.output);
+    }
+    return std::make_unique<Done>();
+  }
   static void copy(const at::Tensor& input, const at::Tensor& output) {
     if (input.data_ptr() != output.data_ptr()) {
       output.copy_(input);

@@ -5,26 +5,10 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include "engine/chunk_ticks.h"
+
 namespace fcc {
 namespace {
-
-std::int64_t ticks_per_layer(Schedule schedule) {
-  return schedule == Schedule::kWavefront ? 1 : 0;
-}
-
-/// Ticks whose cells wait for one round of weight products: as few rounds as make products of
-/// about `weight_product_rows`, all of them alike. Where segments are few and long, most ticks pass
-/// a layer by: then as many as can have twice those rows, since every tick's slot takes memory.
-std::int64_t window_ticks(const ChunkPlan& plan, std::int64_t num_segments) {
-  const std::int64_t ticks =
-      num_segments + (plan.shape.num_layers - 1) * ticks_per_layer(plan.schedule);
-  const std::int64_t rounds =
-      std::max<std::int64_t>(1, num_segments * plan.shape.rows() / plan.weight_product_rows);
-  const std::int64_t most =
-      std::max<std::int64_t>(1, 2 * plan.weight_product_rows / plan.shape.rows());
-  // A layer has no more cells than segments: a window that is much longer would only wait.
-  return std::min({(ticks + rounds - 1) / rounds, most, 2 * num_segments - 1});
-}
 
 /// Entries `first` … of dimension 0 as rows [count·R, width]; undefined stays undefined.
 at::Tensor rows_of(const at::Tensor& kept, std::int64_t first, std::int64_t count) {
@@ -36,11 +20,6 @@ at::Tensor layer_of(const at::Tensor& kept, std::int64_t layer) {
 }
 
 } // namespace
-
-std::int64_t even_chunk_segments(std::int64_t num_segments, std::int64_t most) {
-  const std::int64_t num_chunks = (num_segments + most - 1) / most;
-  return (num_segments + num_chunks - 1) / num_chunks;
-}
 
 Chunk::Chunk(
     ChunkPlan plan,
@@ -62,70 +41,6 @@ Chunk::Chunk(
   if (keep == Keep::kActivations) {
     deferred_ = place_cell_gradients(plan_.shape, window_, plan_.has_memory, workspace);
   }
-}
-
-Chunk::Buffers Chunk::place_buffers(
-    const ChunkPlan& plan,
-    std::int64_t num_segments,
-    Keep keep,
-    at::ScalarType dtype,
-    Placement& placement) {
-  const CellShape& shape = plan.shape;
-  const bool keeps = keep == Keep::kActivations;
-  const std::int64_t columns = num_segments + (plan.has_memory ? 1 : 0);
-  const auto place_grid = [&] {
-    return placement.take({shape.num_layers + 1, columns, shape.rows(), shape.width}, dtype);
-  };
-  const auto place_memory = [&] {
-    return placement.take({shape.num_layers, shape.rows(), shape.width}, dtype);
-  };
-  Buffers placed;
-  placed.grid = place_grid();
-  placed.activations =
-      place_activations(shape, keeps ? num_segments : 1, plan.has_memory, dtype, placement);
-  placed.scratch = placement.take({temporary_bytes(plan, num_segments, keep, dtype)}, at::kByte);
-  if (plan.has_memory) {
-    placed.visible = placement.take({num_segments, shape.batch}, at::kBool);
-  }
-  if (keeps) {
-    placed.grad_grid = place_grid();
-  }
-  if (keeps && plan.has_memory) {
-    placed.grad_memory = place_memory();
-    placed.grad_memory_out = place_memory();
-  }
-  return placed;
-}
-
-std::int64_t Chunk::temporary_bytes(
-    const ChunkPlan& plan,
-    std::int64_t num_segments,
-    Keep keep,
-    at::ScalarType dtype) {
-  const bool wavefront = plan.schedule == Schedule::kWavefront;
-  const std::int64_t cells = wavefront ? std::min(plan.shape.num_layers, num_segments) : 1;
-  const std::int64_t segments = std::min(window_ticks(plan, num_segments), num_segments);
-  return scratch_bytes(
-      plan.shape,
-      cells,
-      plan.has_memory,
-      keep == Keep::kActivations ? segments * plan.shape.rows() : 0,
-      dtype);
-}
-
-std::int64_t Chunk::own_bytes(
-    const ChunkPlan& plan,
-    std::int64_t num_segments,
-    Keep keep,
-    at::ScalarType dtype) {
-  Placement placement;
-  place_buffers(plan, num_segments, keep, dtype, placement);
-  return placement.used_bytes();
-}
-
-std::int64_t Chunk::workspace_elements(const ChunkPlan& plan, std::int64_t num_segments) {
-  return plan.shape.num_layers * window_ticks(plan, num_segments) * plan.shape.rows() *
-         gradient_width(plan.shape, plan.has_memory);
 }
 
 at::Tensor Chunk::x0() const {
@@ -189,7 +104,7 @@ void Chunk::write_visibility(const ChunkMemory& memory) {
 }
 
 std::int64_t Chunk::tick_of(const Diagonal& diagonal) const {
-  return diagonal.first_segment + diagonal.first_layer * ticks_per_layer_;
+  return diagonal.first_segment + (plan_.first_layer + diagonal.first_layer) * ticks_per_layer_;
 }
 
 CellBlock Chunk::block_of(const Diagonal& diagonal) const {
@@ -239,22 +154,45 @@ CellGradients Chunk::deferred_of(const Diagonal& diagonal) const {
       cells(deferred_.mlp_hidden)};
 }
 
-void Chunk::forward(const ChunkMemory& memory) {
+void Chunk::forward(
+    const ChunkMemory& memory,
+    const std::function<void(std::int64_t layer)>& before_use,
+    const SegmentFlow& flow) {
   write_visibility(memory);
+  std::size_t first = 0;
+  if (before_use) {
+    for (std::int64_t layer = 0; layer < plan_.shape.num_layers; ++first) {
+      for (; layer < order_[first].first_layer + order_[first].num_cells; ++layer) {
+        before_use(layer);
+      }
+      forward_diagonals(first, first + 1, flow);
+    }
+  }
+  if (first == order_.size()) {
+    return;
+  }
   launches_.run(
-      {.backward = false, .visibility = visibility_},
+      {.backward = false, .visibility = visibility_, .in_parts = first > 0},
       buffers_.grid.device(),
-      plan_.graph_pool,
-      [this] { forward_diagonals(); });
+      flow.used() ? nullptr : plan_.graph_pool, // the host has to act between its launches
+      [&] { forward_diagonals(first, order_.size(), flow); });
 }
 
-void Chunk::forward_diagonals() {
-  for (const Diagonal& diagonal : order_) {
+void Chunk::forward_diagonals(std::size_t first, std::size_t end, const SegmentFlow& flow) {
+  for (std::size_t i = first; i < end; ++i) {
+    const Diagonal& diagonal = order_[i];
+    if (flow.need && diagonal.first_layer == 0) {
+      flow.need(diagonal.first_segment);
+    }
     forward_cells(
         plan_,
         block_of(diagonal),
         diagonal_view(buffers_.grid, diagonal, 1, first_column_),
         Placement(buffers_.scratch));
+    const std::int64_t top = diagonal.num_cells - 1;
+    if (flow.done && diagonal.first_layer + top == plan_.shape.num_layers - 1) {
+      flow.done(diagonal.segment(top));
+    }
   }
 }
 
@@ -271,7 +209,36 @@ void Chunk::add_memory_gradient(const Diagonal& diagonal, const std::vector<bool
 void Chunk::backward(
     const ChunkMemory& memory,
     const at::Tensor& grad_memory_out,
-    GradInput weight_mode) {
+    GradInput weight_mode,
+    const SegmentFlow& flow) {
+  run_backward(memory, grad_memory_out, weight_mode, /*in_parts=*/false, flow);
+}
+
+void Chunk::backward_but_last_round(
+    const ChunkMemory& memory,
+    const at::Tensor& grad_memory_out,
+    GradInput weight_mode,
+    const SegmentFlow& flow) {
+  run_backward(memory, grad_memory_out, weight_mode, /*in_parts=*/true, flow);
+}
+
+void Chunk::last_round(GradInput weight_mode, const std::function<void(std::int64_t layer)>& done) {
+  for (std::int64_t n = plan_.shape.num_layers - 1; n >= 0; --n) {
+    add_weight_gradients(first_tick_of_last_round(), n, weight_mode);
+    done(n);
+  }
+}
+
+std::int64_t Chunk::first_tick_of_last_round() const {
+  return plan_.first_layer * ticks_per_layer_ / window_ * window_;
+}
+
+void Chunk::run_backward(
+    const ChunkMemory& memory,
+    const at::Tensor& grad_memory_out,
+    GradInput weight_mode,
+    bool in_parts,
+    const SegmentFlow& flow) {
   write_visibility(memory);
   const bool receives = plan_.has_memory && grad_memory_out.defined();
   if (receives) {
@@ -282,11 +249,14 @@ void Chunk::backward(
       .visibility = visibility_,
       .detached = memory.detached,
       .receives_gradient = receives,
-      .weight_mode = weight_mode};
-  launches_.run(key, buffers_.grid.device(), plan_.graph_pool, [&] { backward_diagonals(key); });
+      .weight_mode = weight_mode,
+      .in_parts = in_parts};
+  launches_.run(key, buffers_.grid.device(), flow.used() ? nullptr : plan_.graph_pool, [&] {
+    backward_diagonals(key, flow);
+  });
 }
 
-void Chunk::backward_diagonals(const LaunchKey& key) {
+void Chunk::backward_diagonals(const LaunchKey& key, const SegmentFlow& flow) {
   const std::vector<bool>& detached = key.detached;
   const std::int64_t layers = plan_.shape.num_layers;
   // In a wavefront over remembered outputs, X[n][s] gets its gradient from cell (n, s) first and
@@ -308,12 +278,20 @@ void Chunk::backward_diagonals(const LaunchKey& key) {
           .add_(buffers_.grad_memory_out.select(0, layer));
     }
   };
+  if (flow.need) {
+    flow.need(num_segments_ - 1);
+  }
   receive(layers);
   for (std::int64_t row = 0; adds && row < layers; ++row) {
     receive(row);
   }
 
   for (auto diagonal = order_.rbegin(); diagonal != order_.rend(); ++diagonal) {
+    // The memory's part of dX[N][s] comes from cell (N-1, s+1), on top of what is received.
+    const std::int64_t top = diagonal->num_cells - 1;
+    if (flow.need && diagonal->first_layer + top == layers - 1 && diagonal->segment(top) > 0) {
+      flow.need(diagonal->segment(top) - 1);
+    }
     const CellBlock block = block_of(*diagonal);
     // A detached memory gets no gradient (bptt_segments), while the weights that read it do.
     bool any_detached = false;
@@ -346,50 +324,59 @@ void Chunk::backward_diagonals(const LaunchKey& key) {
     if (!adds && diagonal->first_segment == num_segments_ - 1) {
       receive(diagonal->first_layer);
     }
+    if (flow.done && diagonal->first_layer == 0) {
+      flow.done(diagonal->first_segment);
+    }
     const auto next = diagonal + 1;
     const std::int64_t tick = tick_of(*diagonal);
-    if (tick % window_ == 0 && (next == order_.rend() || tick_of(*next) != tick)) {
-      add_weight_gradients(tick, key.weight_mode);
+    const bool ends_round = next == order_.rend() || tick_of(*next) / window_ != tick / window_;
+    const std::int64_t first_tick = tick / window_ * window_;
+    if (ends_round && !(key.in_parts && first_tick == first_tick_of_last_round())) {
+      add_weight_gradients(first_tick, key.weight_mode);
     }
   }
 }
 
 void Chunk::add_weight_gradients(std::int64_t first_tick, GradInput mode) {
   for (std::int64_t n = 0; n < plan_.shape.num_layers; ++n) {
-    // The segments of layer n in ticks first_tick … first_tick + W - 1.
-    const std::int64_t shift = n * ticks_per_layer_ - first_tick;
-    const std::int64_t first = std::max<std::int64_t>(0, -shift);
-    const std::int64_t last = std::min(num_segments_, window_ - shift);
-    if (last <= first) {
-      continue;
-    }
-    const auto kept = [&](const at::Tensor& by_segment) {
-      return rows_of(layer_of(by_segment, n), first, last - first);
-    };
-    const auto by_layer = [&](const at::Tensor& by_slot) {
-      return rows_of(layer_of(by_slot, n), first + shift, last - first);
-    };
-    const auto grid_rows = [&](const at::Tensor& grid, std::int64_t layer, std::int64_t column) {
-      return rows_of(grid.select(0, layer), first + column, last - first);
-    };
-    LayerRows rows;
-    rows.x = grid_rows(buffers_.grid, n, first_column_);
-    rows.grad_out = grid_rows(buffers_.grad_grid, n + 1, first_column_);
-    if (visibility_ != Visibility::kNone) {
-      rows.memory = grid_rows(buffers_.grid, n + memory_layer_, first_column_ - 1);
-    }
-    rows.activations.attention = kept(buffers_.activations.attention);
-    rows.activations.mid = kept(buffers_.activations.mid);
-    rows.activations.gate_up = kept(buffers_.activations.gate_up);
-    rows.deferred = {
-        by_layer(deferred_.qkv),
-        by_layer(deferred_.kv_memory),
-        by_layer(deferred_.mid),
-        by_layer(deferred_.mlp_hidden)};
-    // The backward pass meets the last segment first: only its round may overwrite.
-    const GradInput round_mode = last == num_segments_ ? mode : GradInput::kAccumulate;
-    weight_gradients(plan_, n, rows, round_mode, Placement(buffers_.scratch));
+    add_weight_gradients(first_tick, n, mode);
   }
+}
+
+void Chunk::add_weight_gradients(std::int64_t first_tick, std::int64_t n, GradInput mode) {
+  // The segments of layer n in ticks first_tick … first_tick + W - 1.
+  const std::int64_t shift = (plan_.first_layer + n) * ticks_per_layer_ - first_tick;
+  const std::int64_t first = std::max<std::int64_t>(0, -shift);
+  const std::int64_t last = std::min(num_segments_, window_ - shift);
+  if (last <= first) {
+    return;
+  }
+  const auto kept = [&](const at::Tensor& by_segment) {
+    return rows_of(layer_of(by_segment, n), first, last - first);
+  };
+  const auto by_layer = [&](const at::Tensor& by_slot) {
+    return rows_of(layer_of(by_slot, n), first + shift, last - first);
+  };
+  const auto grid_rows = [&](const at::Tensor& grid, std::int64_t layer, std::int64_t column) {
+    return rows_of(grid.select(0, layer), first + column, last - first);
+  };
+  LayerRows rows;
+  rows.x = grid_rows(buffers_.grid, n, first_column_);
+  rows.grad_out = grid_rows(buffers_.grad_grid, n + 1, first_column_);
+  if (visibility_ != Visibility::kNone) {
+    rows.memory = grid_rows(buffers_.grid, n + memory_layer_, first_column_ - 1);
+  }
+  rows.activations.attention = kept(buffers_.activations.attention);
+  rows.activations.mid = kept(buffers_.activations.mid);
+  rows.activations.gate_up = kept(buffers_.activations.gate_up);
+  rows.deferred = {
+      by_layer(deferred_.qkv),
+      by_layer(deferred_.kv_memory),
+      by_layer(deferred_.mid),
+      by_layer(deferred_.mlp_hidden)};
+  // The backward pass meets the last segment first: only its round may overwrite.
+  const GradInput round_mode = last == num_segments_ ? mode : GradInput::kAccumulate;
+  weight_gradients(plan_, n, rows, round_mode, Placement(buffers_.scratch));
 }
 
 } // namespace fcc

@@ -73,10 +73,11 @@ ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes)
 }
 
 std::optional<ConfigError> fused_refusal(const EngineContext& context) {
-  if (context.model.arch() == Architecture::kLocalGlobal) {
+  const Architecture arch = context.model.arch();
+  if (arch != Architecture::kLlama && arch != Architecture::kCondensation) {
     return ConfigError(
         "engine.execution",
-        "`fused` does not serve the architecture local_global",
+        "`fused` does not serve the architecture " + std::string(enum_name(arch)),
         "fused",
         "use reference");
   }
@@ -94,12 +95,22 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   if (engine.execution != Execution::kAuto) {
     return engine.execution;
   }
+  if (engine.layer_ranks > 1) {
+    return Execution::kFused;
+  }
   const bool is_gpu =
       context.planned ? *context.planned != Processor::kCpu : context.device.is_cuda();
   return is_gpu && !fused_refusal(context) ? Execution::kFused : Execution::kReference;
 }
 
 void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
+  if (engine.bptt_segments && MemoryPolicy(context.model).stops_gradient()) {
+    throw ConfigError(
+        "engine.bptt_segments",
+        "has no meaning where model.fcc.memory_gradient is `stop`",
+        std::to_string(*engine.bptt_segments),
+        "leave it out: no gradient passes from a segment to the one before");
+  }
   if (engine.execution == Execution::kReference) {
     for (const std::string& key : fused_keys_in_use(engine)) {
       throw ConfigError(
@@ -110,6 +121,12 @@ void check_engine_choice(const EngineSection& engine, const EngineContext& conte
     }
   } else if (const auto refusal = fused_refusal(context)) {
     throw *refusal;
+  }
+  if (engine.layer_ranks > 1 && engine.schedule != Schedule::kWavefront) {
+    throw ConfigError(
+        "engine.schedule",
+        "must be wavefront where layers are split (engine.layer_ranks)",
+        std::string(enum_name(engine.schedule)));
   }
 }
 

@@ -61,6 +61,7 @@ ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EngineSec
   make_leaves(&ReferenceWeights::local);
   make_leaves(&ReferenceWeights::layers);
   make_leaf(leaves_.norm, master.norm, grad.norm);
+  make_leaf(leaves_.memory_tokens, master.memory_tokens, grad.memory_tokens);
 }
 
 bool ReferenceExecutor::is_frozen(const at::Tensor& view) const {
@@ -129,9 +130,13 @@ void ReferenceExecutor::clear_gradients() {
   parameters_.grad().zero_();
 }
 
-PassResult ReferenceExecutor::train(const MicroBatch& batch) {
+PassResult ReferenceExecutor::train(const MicroBatch& batch, const PassHooks& hooks) {
   require_gradients(parameters_);
   check_batch(batch);
+  if (hooks.before_use) {
+    // The last layer of the deeper stack, and all that come before it.
+    hooks.before_use(std::max(std::ssize(values_.local), std::ssize(values_.layers)) - 1);
+  }
   const std::int64_t T = batch.ids.size(1);
   const std::int64_t prefix = batch.num_prefix_segments * stack_.segment_length(T);
   check(prefix < T, "Executor::train", "the prefix must leave tokens to train on");

@@ -17,7 +17,8 @@ class ReferenceExecutor : public Executor {
   ReferenceExecutor(FlatParameters& parameters, const EngineSection& engine);
 
   void clear_gradients() override;
-  PassResult train(const MicroBatch& batch) override;
+  using Executor::train;
+  PassResult train(const MicroBatch& batch, const PassHooks& hooks) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 
  private:

@@ -13,6 +13,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/generate/stream.h"
+#include "fcc/model/memory_policy.h"
 
 namespace fcc {
 namespace {
@@ -34,6 +35,12 @@ void check_options(
     const AttentionMapOptions& options) {
   if (config.arch() == Architecture::kLlama) {
     throw ConfigError("attention-map", "needs a model with segments", "a plain Llama");
+  }
+  if (!MemoryPolicy(config).is_rows_before()) {
+    throw ConfigError(
+        "attention-map",
+        "needs a memory that attention sees as rows before the segment's",
+        std::string(enum_name(config.arch())));
   }
   if (options.layers.empty() || options.segments.empty()) {
     throw ConfigError("attention-map", "needs at least one layer and one segment");

@@ -33,6 +33,12 @@ void check_options(const PasskeySweepOptions& options) {
       refuse("depths", "must lie in 0..1", std::to_string(depth));
     }
   }
+  if (options.spread_tokens < 0) {
+    refuse("spread", "must be at least 0", std::to_string(options.spread_tokens));
+  }
+  if (options.off_multiples_of == 1) {
+    refuse("off_multiples_of", "must leave lengths: 0 or at least 2", "1");
+  }
   if (options.trials < 1) {
     refuse("trials", "must be at least 1", std::to_string(options.trials));
   }
@@ -43,6 +49,10 @@ void check_options(const PasskeySweepOptions& options) {
 
 json settings_of(const PasskeySweepOptions& options) {
   json settings = {{"sweep", "passkey"}, {"trials", options.trials}, {"seed", options.seed}};
+  if (options.spread_tokens > 0) { // left out otherwise: older logs go on
+    settings["spread_tokens"] = options.spread_tokens;
+    settings["off_multiples_of"] = options.off_multiples_of;
+  }
   for (const auto& [key, value] : options.identity) {
     settings[key] = value;
   }
@@ -81,18 +91,33 @@ Random random_of(
   return Random(options.seed, cell, static_cast<std::uint64_t>(trial) << kDrawsBits);
 }
 
+/// A sample's length: the cell's, or one drawn around it.
+std::int64_t
+draw_length(const PasskeySweepOptions& options, std::int64_t length_tokens, Random& random) {
+  const std::int64_t spread = options.spread_tokens, off = options.off_multiples_of;
+  if (spread == 0) {
+    return length_tokens;
+  }
+  std::int64_t drawn = 0;
+  do {
+    drawn = length_tokens - spread + random.below(2 * spread + 1);
+  } while (off > 0 && drawn % off == 0);
+  return drawn;
+}
+
 PasskeyCell run_cell(
     const PasskeySweepOptions& options,
-    const SweepTask& task,
+    const Task& task,
     const AnswerFunction& answer,
     std::int64_t length_tokens,
     double depth) {
   const auto start = std::chrono::steady_clock::now();
   PasskeyCell cell{.length_tokens = length_tokens, .depth = depth};
-  std::vector<SweepSample> samples;
+  std::vector<TaskSample> samples;
   for (std::int64_t trial = 0; trial < options.trials; ++trial) {
     Random random = random_of(options, length_tokens, depth, trial);
-    samples.push_back(task.make(length_tokens, depth, random));
+    const std::int64_t length = draw_length(options, length_tokens, random);
+    samples.push_back(task.make(length, depth, random));
     cell.trials += static_cast<std::int64_t>(samples.back().values.size());
   }
   // Where values take different numbers of tokens, prompts of one length differ by a few: only
@@ -122,7 +147,7 @@ PasskeyCell run_cell(
 
 std::vector<PasskeyCell> run_passkey_sweep(
     const PasskeySweepOptions& options,
-    const SweepTask& task,
+    const Task& task,
     const AnswerFunction& answer,
     const std::function<void(const PasskeyCell&, std::size_t, std::size_t)>& on_cell) {
   check_options(options);
@@ -130,7 +155,7 @@ std::vector<PasskeyCell> run_passkey_sweep(
   std::sort(lengths.begin(), lengths.end());
   // A length that is too short for the task is refused at once, before anything is written.
   Random random = random_of(options, lengths.front(), options.depths.front(), 0);
-  task.make(lengths.front(), options.depths.front(), random);
+  task.make(lengths.front() - options.spread_tokens, options.depths.front(), random);
   SweepLog log(options.log, settings_of(options));
   std::vector<PasskeyCell> cells;
   for (const std::int64_t length : lengths) {

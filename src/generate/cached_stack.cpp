@@ -7,6 +7,7 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/stack.h>
 
 #include "fcc/core/error.h"
 #include "fcc/ops/rms_norm.h"
@@ -19,6 +20,7 @@ CachedStack::CachedStack(
     const StackWeights& weights,
     std::int64_t batch_size)
     : config_(config),
+      policy_(config),
       weights_(weights),
       batch_size_(batch_size),
       kernel_(best_attention_kernel(weights.qkv_proj.device(), weights.qkv_proj.scalar_type())),
@@ -28,6 +30,20 @@ void CachedStack::clear() {
   num_cached_ = 0;
   num_masked_ = 0;
   present_ = at::Tensor();
+  head_caches_.clear();
+}
+
+CachedStack CachedStack::fork() const {
+  CachedStack copy = *this;
+  copy.capacity_ = num_cached_;
+  for (Cache& cache : copy.caches_) {
+    for (at::Tensor* tensor : {&cache.k, &cache.v}) {
+      if (tensor->defined()) {
+        *tensor = tensor->narrow(1, 0, num_cached_).clone();
+      }
+    }
+  }
+  return copy;
 }
 
 void CachedStack::reserve(std::int64_t num_rows) {
@@ -53,8 +69,8 @@ void CachedStack::set_memory(const at::Tensor& memory, const RopeTable& table) {
   const std::int64_t num_rows = memory.size(2);
   const std::int64_t G = config_.num_key_value_heads, E = config_.head_dim;
   const std::int64_t query_rows = config_.num_attention_heads * E;
-  const at::Tensor norm_weight = memory_norm_weight(
-      MemoryPolicy(config_).norm(), weights_.input_layernorm, weights_); // [N, D]
+  const at::Tensor norm_weight =
+      memory_norm_weight(policy_.norm(), weights_.input_layernorm, weights_); // [N, D]
   reserve(num_rows);
   for (std::int64_t n = 0; n < static_cast<std::int64_t>(caches_.size()); ++n) {
     const at::Tensor m = norm_weight.defined()
@@ -68,6 +84,22 @@ void CachedStack::set_memory(const at::Tensor& memory, const RopeTable& table) {
     cache.v.narrow(1, 0, num_rows).copy_(v);
   }
   num_cached_ = num_rows;
+}
+
+void CachedStack::set_head_memory(const at::Tensor& memory) {
+  check(num_cached_ == 0, "CachedStack::set_head_memory", "the memory comes before all rows");
+  head_caches_.clear();
+  for (const at::Tensor& of_layer : memory.unbind(0)) {
+    head_caches_.push_back({.rows = {}, .memory = of_layer, .next_memory = of_layer});
+  }
+}
+
+at::Tensor CachedStack::head_memory() const {
+  std::vector<at::Tensor> memories;
+  for (const HeadCache& cache : head_caches_) {
+    memories.push_back(cache.next_memory);
+  }
+  return at::stack(memories);
 }
 
 void CachedStack::mask_cached(const at::Tensor& present) {
@@ -116,8 +148,20 @@ CachedStack::advance(const at::Tensor& x, const RopeTable& table, const LayerObs
     cache.k.narrow(1, num_cached_, t).copy_(rotated.narrow(2, H, G));
     cache.v.narrow(1, num_cached_, t).copy_(qkv.narrow(2, H + G, G));
     const at::Tensor k = cache.k.narrow(1, 0, num_keys), v = cache.v.narrow(1, 0, num_keys);
-    const at::Tensor o = memory_attention(q, k, v, mask, kernel_).reshape({B, t, H * E});
-    const at::Tensor y = hidden + at::linear(o, weights_.o_proj[n]);
+    at::Tensor o = memory_attention(q, k, v, mask, kernel_).view({B, t, H, E});
+    if (!head_caches_.empty()) {
+      HeadCache& heads = head_caches_[static_cast<std::size_t>(n)];
+      heads.rows = heads.rows.joined(
+          {.input = a,
+           .q = qkv.narrow(2, 0, H),
+           .k = qkv.narrow(2, H, G),
+           .v = qkv.narrow(2, H + G, G)});
+      const HeadMemory::Step step =
+          policy_.head_memory()->advance(o, heads.rows, heads.memory, weights_.memory_of_layer(n));
+      o = step.output;
+      heads.next_memory = step.memory;
+    }
+    const at::Tensor y = hidden + at::linear(o.reshape({B, t, H * E}), weights_.o_proj[n]);
     const at::Tensor z = rms_norm(y, weights_.post_attention_layernorm[n], eps);
     const at::Tensor mlp =
         at::linear(swiglu(at::linear(z, weights_.gate_up_proj[n])), weights_.down_proj[n]);

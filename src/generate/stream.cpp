@@ -54,7 +54,20 @@ struct TokenStream::Impl {
   }
 
   std::vector<std::int64_t> memory_shape() const {
-    return {policy.num_memories(), batch_size, L, config.hidden_size};
+    return policy.memory_shape(batch_size);
+  }
+
+  at::TensorOptions memory_options() const {
+    return options().dtype(policy.memory_dtype(weights.embed_tokens.scalar_type()));
+  }
+
+  // The memory that the segment sees, where it is no rows of keys before it.
+  at::Tensor visible(const MemoryWeights<at::Tensor>& first) const {
+    return policy.visible(closed.memory, closed.present, first, memory_shape(), memory_options());
+  }
+
+  bool each_layer() const { // rows of each layer make its memory
+    return policy.is_rows_before() && !local;
   }
 
   void begin_segment() {
@@ -65,6 +78,13 @@ struct TokenStream::Impl {
           policy.visible(closed.memory, closed.present, weights.layers, memory_shape(), options());
     }
     positions = policy.positions(closed.position, memory.defined() ? L : 0);
+    if (policy.head_memory() != nullptr) {
+      stack.set_head_memory(visible({}));
+    } else if (policy.num_tokens() > 0) {
+      tokens = visible({.initial_memory = weights.memory_tokens})[0];
+      stack.advance(tokens, table(positions.segment, policy.num_tokens()));
+      positions.segment += policy.num_tokens();
+    }
     if (local) {
       local->clear();
       if (memory.defined()) {
@@ -77,7 +97,7 @@ struct TokenStream::Impl {
     }
     // With a first memory every row has some memory to see.
     stack.mask_cached(memory.defined() && !policy.has_first() ? closed.present : at::Tensor());
-    if (L > 0) {
+    if (policy.is_rows_before()) {
       next_memory = at::empty(memory_shape(), options());
     }
     segment_open = true;
@@ -93,20 +113,16 @@ struct TokenStream::Impl {
     if (local) {
       x = local->advance(x, table(num_open, t));
     }
-    const bool each_layer = L > 0 && !local;
     const LayerObserver keep = [&](const LayerView& view) {
-      if (each_layer) {
+      if (each_layer()) {
         const std::int64_t n = view.layer;
-        const auto of_layer = [n](const at::Tensor& stacked) {
-          return stacked.defined() ? stacked[n] : stacked;
-        };
         next_memory[n]
             .narrow(1, num_open, t)
             .copy_(policy.remember(
                 {.memory = memory.defined() ? memory[n].narrow(1, num_open, t) : memory,
                  .input = view.input,
                  .output = view.output,
-                 .weights = weights.layers.map<at::Tensor>(of_layer)}));
+                 .weights = weights.layers.memory_of_layer(n)}));
       }
       if (observer) {
         observer(view);
@@ -125,6 +141,13 @@ struct TokenStream::Impl {
   }
 
   void close_segment() {
+    if (policy.head_memory() != nullptr) {
+      next_memory = stack.head_memory();
+    } else if (policy.num_tokens() > 0) {
+      const at::Tensor written =
+          stack.advance(tokens, table(positions.segment + L, policy.num_tokens()));
+      next_memory = rms_norm(written, weights.norm, config.rms_norm_eps).unsqueeze(0);
+    }
     closed.memory = next_memory;
     closed.present = at::Tensor();
     closed.position += L;
@@ -167,12 +190,11 @@ struct TokenStream::Impl {
         throw Error(
             "TokenStream",
             policy.carries()
-                ? "the state's memory must be [layers, batch, segment_length, hidden_size] = " +
-                      shape_text(wanted)
+                ? "the state's memory must be [layers, batch, rows, width] = " + shape_text(wanted)
                 : "a llama has no memory to start from",
             shape_text(state.memory.sizes()));
       }
-      closed.memory = state.memory.detach().to(options());
+      closed.memory = state.memory.detach().to(memory_options());
       if (state.present.defined()) {
         closed.present = state.present.to(options().device(), at::kBool);
       }
@@ -205,6 +227,7 @@ struct TokenStream::Impl {
   std::int64_t num_open = 0;        ///< tokens of the open segment
   std::vector<at::Tensor> open_ids; ///< [B, t] each
   at::Tensor memory;                ///< [N or 1, B, L, D] what the open segment sees; or undefined
+  at::Tensor tokens;                ///< [B, m, D] memory tokens that it reads (rmt)
   KeyPositions positions;           ///< of the open segment and its memory
   at::Tensor next_memory;           ///< [N or 1, B, L, D], filled row by row
   at::Tensor last_hidden;           ///< [B, D] after the last token, before the final norm
@@ -220,9 +243,26 @@ TokenStream::TokenStream(
   impl_->restore(state);
 }
 
+TokenStream::TokenStream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
 TokenStream::~TokenStream() = default;
 TokenStream::TokenStream(TokenStream&&) noexcept = default;
 TokenStream& TokenStream::operator=(TokenStream&&) noexcept = default;
+
+TokenStream TokenStream::fork() const {
+  const at::NoGradGuard no_gradients;
+  auto copy = std::make_unique<Impl>(*impl_);
+  // All else that the two share is replaced, never written into.
+  copy->stack = impl_->stack.fork();
+  if (impl_->local) {
+    copy->local = impl_->local->fork();
+  }
+  if (copy->next_memory.defined()) {
+    copy->next_memory = copy->next_memory.clone();
+  }
+  copy->observer = nullptr;
+  return TokenStream(std::move(copy));
+}
 
 void TokenStream::prefill(const at::Tensor& ids) {
   impl_->prefill(ids);

@@ -98,7 +98,7 @@ std::vector<std::string> check_weights(
     names.push_back(weight.name);
     if (files.contains(weight.name)) {
       check_weight(files.at(weight.name), weight, where);
-    } else if (is_one_of(memory_weights, weight.name)) {
+    } else if (is_one_of(memory_weights, weight.name) || weight.name == "model.memory_tokens") {
       fresh.push_back(weight.name);
     } else {
       throw FormatError(where, "lacks the weight " + weight.name);
@@ -126,7 +126,8 @@ std::vector<std::string> load_weights(
     return name != "optimizer.safetensors" && name != "trainer.json";
   });
   const SafetensorsDirectory files(directory);
-  std::vector<std::string> fresh = check_weights(parameters.config(), files, directory.string());
+  std::vector<std::string> fresh =
+      check_weights(parameters.whole_config(), files, directory.string());
   const bool trained = parameters.master().defined();
   for (const NamedTensor& weight :
        parameters.named(trained ? parameters.master() : parameters.compute())) {

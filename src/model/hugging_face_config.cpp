@@ -241,7 +241,9 @@ ModelConfig load_model_config(const std::filesystem::path& directory) {
 }
 
 bool adds_weights(const ModelConfig& config) {
-  return config.arch() == Architecture::kLocalGlobal || !MemoryPolicy(config).weights().empty();
+  const bool folds = config.arch() == Architecture::kLlama || // one stack of a Llama's layers
+                     config.arch() == Architecture::kCondensation;
+  return !folds || !MemoryPolicy(config).weights().empty();
 }
 
 namespace {
@@ -257,13 +259,13 @@ std::string config_text(const ModelConfig& config, DType dtype, bool own) {
   JsonValue root = config_to_json(config);
   if (!config.fcc) {
     remove_member(root, "fcc");
-  } else if (config.arch() == Architecture::kLocalGlobal) {
-    std::erase_if(*root.find("fcc")->as<JsonValue::Object>(), [](const JsonMember& member) {
-      return member.key != "arch" && member.key != "segment_length" &&
-             member.key != "num_local_layers"; // the options of memory are `condensation`'s
-    });
   } else {
-    remove_member(*root.find("fcc"), "num_local_layers");
+    const std::vector<std::string> kept = keys_of(config.arch());
+    const bool flows = config.fcc->memory_gradient == MemoryGradient::kFlow;
+    std::erase_if(*root.find("fcc")->as<JsonValue::Object>(), [&](const JsonMember& member) {
+      return std::find(kept.begin(), kept.end(), member.key) == kept.end() ||
+             (flows && member.key == "memory_gradient");
+    });
   }
   set_member(root, "architectures", JsonValue(JsonValue::Variant(std::move(architectures))));
   set_member(root, "model_type", text(own ? "fcc" : "llama"));

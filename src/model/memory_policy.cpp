@@ -5,6 +5,9 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/accumulate.h>
+
+#include "fcc/model/head_memory.h"
 
 namespace fcc {
 
@@ -19,6 +22,14 @@ MemoryPolicy::MemoryPolicy(const ModelConfig& config)
   } else if (config.fcc) {
     options_.segment_length = config.fcc->segment_length;
   }
+  if (arch_ == Architecture::kRmt) {
+    options_.num_memory_tokens = config.fcc->num_memory_tokens;
+    options_.first_memory = FirstMemory::kLearned;
+  }
+  head_memory_ = make_head_memory(config);
+  if (head_memory_) {
+    options_.first_memory = FirstMemory::kZeros;
+  }
 }
 
 std::int64_t MemoryPolicy::num_memories() const {
@@ -26,11 +37,33 @@ std::int64_t MemoryPolicy::num_memories() const {
     case Architecture::kLlama:
       return 0;
     case Architecture::kCondensation:
+    case Architecture::kInfiniAttention:
+    case Architecture::kTitansMag:
       return num_layers_;
     case Architecture::kLocalGlobal:
+    case Architecture::kRmt:
       return 1;
   }
   return 0;
+}
+
+std::vector<std::int64_t> MemoryPolicy::memory_shape(std::int64_t batch_size) const {
+  if (head_memory_) {
+    const HeadMemory::Shape shape = head_memory_->shape();
+    return {num_layers_, batch_size, shape.rows, shape.width};
+  }
+  const std::int64_t rows =
+      arch_ == Architecture::kRmt ? options_.num_memory_tokens : options_.segment_length;
+  return {num_memories(), batch_size, carries() ? rows : 0, width_};
+}
+
+at::ScalarType MemoryPolicy::memory_dtype(at::ScalarType dtype) const {
+  return head_memory_ && dtype != at::kDouble ? at::kFloat : dtype;
+}
+
+std::int64_t MemoryPolicy::memory_bytes(at::ScalarType dtype) const {
+  const auto element = static_cast<std::int64_t>(c10::elementSize(memory_dtype(dtype)));
+  return c10::multiply_integers(memory_shape(1)) * element;
 }
 
 std::int64_t MemoryPolicy::segment_length(std::int64_t length_tokens) const {
@@ -84,11 +117,14 @@ RopeTable MemoryPolicy::rotations(
 
 std::vector<MemoryWeightLayout> MemoryPolicy::weights() const {
   using Weights = MemoryWeights<at::Tensor>;
+  if (head_memory_) {
+    return head_memory_->weights();
+  }
   std::vector<MemoryWeightLayout> result;
   if (options_.memory_norm == MemoryNorm::kOwn) {
     result.push_back({&Weights::memory_layernorm, "memory_layernorm.weight", {width_}, 1.0});
   }
-  if (options_.first_memory == FirstMemory::kLearned) {
+  if (is_rows_before() && options_.first_memory == FirstMemory::kLearned) {
     result.push_back(
         {&Weights::initial_memory, "initial_memory", {options_.segment_length, width_}, 0.0});
   }

@@ -50,7 +50,8 @@ bool FlatParameters::Slot::decays() const {
 }
 
 std::string FlatParameters::Slot::name_of(std::size_t part, std::int64_t layer) const {
-  return stack.empty() ? names[part] : stack + std::to_string(layer) + "." + names[part];
+  return stack.empty() ? names[part]
+                       : stack + std::to_string(first_layer + layer) + "." + names[part];
 }
 
 std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& config) {
@@ -113,6 +114,9 @@ std::vector<FlatParameters::Slot> FlatParameters::make_slots(const ModelConfig& 
         add_memory(/*vectors=*/false);
       };
   top(&ModelWeights::embed_tokens, "model.embed_tokens.weight", {V, D});
+  if (config.arch() == Architecture::kRmt) {
+    top(&ModelWeights::memory_tokens, "model.memory_tokens", {config.fcc->num_memory_tokens, D});
+  }
   if (config.arch() == Architecture::kLocalGlobal) {
     stack("model.local_layers.", config.fcc->num_local_layers, {});
   }
@@ -164,11 +168,33 @@ void FlatParameters::freeze_matching(const std::vector<std::string>& patterns) {
   }
 }
 
+void FlatParameters::cut_stage() {
+  for (Slot& slot : slots_) {
+    slot.whole_layers = slot.stack.empty() ? 0 : slot.shape[0];
+  }
+  if (!stage_) {
+    return;
+  }
+  for (Slot& slot : slots_) {
+    if (!slot.stack.empty()) {
+      slot.first_layer = stage_->first_layer;
+      slot.shape[0] = stage_->num_layers();
+    } else if (slot.top_member != &ModelWeights::embed_tokens) {
+      slot.absent = !stage_->is_last();
+    } else if (config_.tie_word_embeddings) {
+      slot.absent = !stage_->is_first() && !stage_->is_last();
+      slot.frozen = slot.frozen || !stage_->is_last();
+    } else {
+      slot.absent = !stage_->is_first();
+    }
+  }
+}
+
 void FlatParameters::place_slots() {
   std::int64_t end = 0;
   const auto place = [&](const auto& belongs) {
     for (Slot& slot : slots_) {
-      if (belongs(slot)) {
+      if (!slot.absent && belongs(slot)) {
         slot.offset = end;
         const std::int64_t pieces = product_sum(1, slot.numel(), kAlignment - 1) / kAlignment;
         end = product_sum(pieces, kAlignment, end);
@@ -187,17 +213,29 @@ void FlatParameters::initialize(
     const InitScales& init) const {
   at::Generator generator = at::detail::createCPUGenerator(seed.value_or(0));
   for (const Slot& slot : slots_) {
-    at::Tensor target = flat.narrow(0, slot.offset, slot.numel());
+    at::Tensor target;
+    if (!slot.absent) {
+      target = flat.narrow(0, slot.offset, slot.numel());
+    }
     if (!slot.random) {
-      target.fill_(slot.initial_value);
+      if (target.defined()) {
+        target.fill_(slot.initial_value);
+      }
       continue;
     }
     if (!seed) {
       continue; // zero already
     }
-    // Drawn in float32 on the CPU whatever the master is, so that all devices and types agree.
-    const at::Tensor drawn = at::empty({slot.numel()}, at::kFloat);
-    target.copy_(drawn.normal_(0.0, config_.initializer_range, generator));
+    // Drawn in float32 on the CPU whatever the master is, so that all devices and types agree; a
+    // stage draws what the others have as well.
+    const bool stacked = !slot.stack.empty();
+    const std::int64_t layer = stacked ? slot.numel() / slot.shape[0] : slot.numel();
+    const at::Tensor drawn = at::empty({stacked ? slot.whole_layers * layer : layer}, at::kFloat);
+    drawn.normal_(0.0, config_.initializer_range, generator);
+    if (!target.defined()) {
+      continue;
+    }
+    target.copy_(drawn.narrow(0, slot.first_layer * layer, slot.numel()));
     if (slot.member != nullptr) {
       const bool output =
           slot.member == &StackWeights::o_proj || slot.member == &StackWeights::down_proj;
@@ -206,9 +244,16 @@ void FlatParameters::initialize(
   }
 }
 
-FlatParameters::FlatParameters(const ModelConfig& config, const std::vector<std::string>& freeze)
-    : config_(config), slots_(make_slots(config)) {
+FlatParameters::FlatParameters(
+    const ModelConfig& config,
+    const std::vector<std::string>& freeze,
+    const std::optional<LayerStage>& stage)
+    : config_(stage ? stage_model(config, *stage) : config),
+      whole_config_(config),
+      stage_(stage),
+      slots_(make_slots(config)) {
   freeze_matching(freeze);
+  cut_stage();
   place_slots();
   num_parameters_ = count_parameters(config);
 }
@@ -219,8 +264,9 @@ FlatParameters::FlatParameters(
     at::Device device,
     std::optional<std::uint64_t> seed,
     const std::vector<std::string>& freeze,
-    const InitScales& init)
-    : FlatParameters(config, freeze) {
+    const InitScales& init,
+    const std::optional<LayerStage>& stage)
+    : FlatParameters(config, freeze, stage) {
   const at::NoGradGuard no_grad;
   const auto options = at::TensorOptions(device).dtype(master_type(dtype));
   master_ = at::zeros({regions_.all}, options);
@@ -232,7 +278,7 @@ FlatParameters::FlatParameters(
 FlatParameters
 FlatParameters::for_inference(const ModelConfig& config, ComputeDType dtype, at::Device device) {
   const at::NoGradGuard no_grad;
-  FlatParameters parameters(config, std::vector<std::string>());
+  FlatParameters parameters(config, std::vector<std::string>(), std::nullopt);
   const bool narrow = dtype == ComputeDType::kBFloat16;
   parameters.compute_ = at::zeros(
       {parameters.regions_.all},
@@ -246,8 +292,9 @@ FlatParameters::for_inference(const ModelConfig& config, ComputeDType dtype, at:
 
 FlatParameters FlatParameters::layout(
     const ModelConfig& config,
-    const std::vector<std::string>& freeze) {
-  return FlatParameters(config, freeze);
+    const std::vector<std::string>& freeze,
+    const std::optional<LayerStage>& stage) {
+  return FlatParameters(config, freeze, stage);
 }
 
 ModelWeights FlatParameters::view(const at::Tensor& flat) const {
@@ -260,6 +307,9 @@ ModelWeights FlatParameters::view(const at::Tensor& flat) const {
       "the buffer must be as long as the parameters");
   ModelWeights weights;
   for (const Slot& slot : slots_) {
+    if (slot.absent) {
+      continue;
+    }
     const at::Tensor tensor = flat.narrow(0, slot.offset, slot.numel()).view(slot.shape);
     if (slot.stack.empty()) {
       weights.*slot.top_member = tensor;
@@ -289,6 +339,9 @@ std::vector<NamedTensor> FlatParameters::named(const at::Tensor& flat) const {
 std::vector<WeightPlace> FlatParameters::places() const {
   std::vector<WeightPlace> result;
   for (const Slot& slot : slots_) {
+    if (slot.absent) {
+      continue;
+    }
     if (slot.stack.empty()) {
       result.push_back({slot.names[0], slot.shape, slot.offset});
       continue;
@@ -348,6 +401,7 @@ void FlatParameters::set_segment_length(std::int64_t length) {
         std::to_string(length));
   }
   config_.fcc->segment_length = length;
+  whole_config_.fcc->segment_length = length;
 }
 
 } // namespace fcc

@@ -45,6 +45,7 @@ ReferenceWeights cut_layers(const ModelConfig& config, const ModelWeights& weigh
     result.layers.push_back(cut_layer(config, weights.layers, n));
   }
   result.norm = {weights.norm, {}};
+  result.memory_tokens = {weights.memory_tokens, {}};
   return result;
 }
 
@@ -83,7 +84,7 @@ at::Tensor ReferenceMath::condensation_layer(
   at::Tensor c = a; // [B, Lm + l, D]
   if (memory.defined()) {
     const at::Tensor weight =
-        memory_norm_weight(memory_norm_, layer.input_layernorm.get(), layer.memory_weights());
+        memory_norm_weight(policy_.norm(), layer.input_layernorm.get(), layer.memory_weights());
     const at::Tensor normed =
         weight.defined() ? rms_norm(memory, weight, config_.rms_norm_eps) : memory;
     c = at::cat({normed, a}, 1);
@@ -92,6 +93,24 @@ at::Tensor ReferenceMath::condensation_layer(
   const at::Tensor q = query(layer, a, tables.keys.slice(num_memory, a.size(1)));
   const KeysValues kv = keys_values(layer, c, tables.keys);
   return finish(layer, x, memory_attention(q, kv.k, kv.v, tables.mask, attention_));
+}
+
+ReferenceMath::HeadMemoryStep ReferenceMath::head_memory_layer(
+    const ReferenceLayer& layer,
+    const HeadMemoryStep& input,
+    const SegmentTables& tables) const {
+  const std::int64_t B = input.x.size(0), l = input.x.size(1);
+  const std::int64_t G = config_.num_key_value_heads, E = config_.head_dim;
+  const at::Tensor a = rms_norm(input.x, layer.input_layernorm.get(), config_.rms_norm_eps);
+  const at::Tensor q =
+      at::linear(a, layer.q_proj.get()).view({B, l, config_.num_attention_heads, E});
+  const at::Tensor kv = at::linear(a, layer.kv_proj.get()).view({B, l, 2 * G, E});
+  const at::Tensor k = kv.narrow(2, 0, G), v = kv.narrow(2, G, G);
+  const at::Tensor attention = memory_attention(
+      rope(q, tables.keys), rope(k, tables.keys), v, tables.mask, attention_); // [B, l, H, E]
+  const HeadMemory::Step step = policy_.head_memory()->advance(
+      attention, {.input = a, .q = q, .k = k, .v = v}, input.memory, layer.memory_weights());
+  return {.memory = step.memory, .x = finish(layer, input.x, step.output)};
 }
 
 ReferenceMath::GlobalStep ReferenceMath::global_layer(

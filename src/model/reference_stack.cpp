@@ -87,8 +87,11 @@ SegmentTables ReferenceStack::tables_for(
   tables.carried = any_of(present);
   const std::int64_t num_memory =
       policy_.is_seen(1, tables.carried) ? policy_.segment_length(length) : 0; // Lm
-  tables.keys = key_table(length, num_memory, position);
-  tables.mask = causal_mask(length, num_memory);
+  // Memory tokens (rmt) stand before a segment, and behind it where it is a whole one.
+  const bool closes = policy_.carries() && length == policy_.segment_length(length);
+  const std::int64_t rows = length + policy_.num_tokens() * (closes ? 2 : 1);
+  tables.keys = key_table(rows, num_memory, position);
+  tables.mask = causal_mask(rows, num_memory);
   if (tables.carried && !all_of(present)) {
     const at::Tensor flags = flags_to_tensor(present, options_.device()); // [B]
     tables.present = flags;
@@ -127,6 +130,75 @@ ReferenceStack::SegmentOutput ReferenceStack::condensation_segment(
     output.x = next;
   }
   return output;
+}
+
+ReferenceStack::SegmentOutput ReferenceStack::head_memory_segment(
+    const ReferenceWeights& weights,
+    const SegmentTables& tables,
+    const at::Tensor& x,
+    const std::vector<at::Tensor>& memory) const {
+  const std::vector<std::int64_t> shape = policy_.memory_shape(x.size(0));
+  const auto options = options_.dtype(policy_.memory_dtype(x.scalar_type()));
+  SegmentOutput output{x, {}};
+  for (std::size_t n = 0; n < weights.layers.size(); ++n) {
+    const at::Tensor visible = policy_.visible(
+        tables.carried ? memory[n] : at::Tensor(),
+        tables.present,
+        {},
+        {shape[1], shape[2], shape[3]},
+        options);
+    const auto step =
+        math_.head_memory_layer(weights.layers[n], {.memory = visible, .x = output.x}, tables);
+    output.memory.push_back(step.memory);
+    output.x = step.x;
+  }
+  return output;
+}
+
+// Bulatov et al. 2022 (arXiv 2207.06881), section 3: [memory ; segment ; memory] goes through the
+// stack; what the tokens behind the segment come out as is the next segment's memory.
+ReferenceStack::SegmentOutput ReferenceStack::memory_tokens_segment(
+    const ReferenceWeights& weights,
+    const SegmentTables& tables,
+    const at::Tensor& x,
+    const std::vector<at::Tensor>& memory) const {
+  const std::int64_t m = policy_.num_tokens(), l = x.size(1);
+  const at::Tensor visible = policy_.visible(
+      tables.carried ? memory[0] : at::Tensor(),
+      tables.present,
+      {.initial_memory = weights.memory_tokens.get()},
+      {x.size(0), m, x.size(2)},
+      x.options()); // [B, m, D]
+  const bool closes = l == policy_.segment_length(l);
+  at::Tensor rows = closes ? at::cat({visible, x, visible}, 1) : at::cat({visible, x}, 1);
+  for (const ReferenceLayer& layer : weights.layers) {
+    rows = math_.condensation_layer(layer, rows, {}, tables);
+  }
+  SegmentOutput output{rows.narrow(1, m, l), {}};
+  if (closes) {
+    output.memory.push_back(math_.final_norm(weights, rows.narrow(1, m + l, m)));
+  }
+  return output;
+}
+
+ReferenceStack::SegmentOutput ReferenceStack::run_segment(
+    const ReferenceWeights& weights,
+    const SegmentTables& tables,
+    const at::Tensor& x,
+    const std::vector<at::Tensor>& memory) const {
+  switch (config_.arch()) {
+    case Architecture::kLocalGlobal:
+      return local_global_segment(weights, tables, x, memory);
+    case Architecture::kInfiniAttention:
+    case Architecture::kTitansMag:
+      return head_memory_segment(weights, tables, x, memory);
+    case Architecture::kRmt:
+      return memory_tokens_segment(weights, tables, x, memory);
+    case Architecture::kLlama:
+    case Architecture::kCondensation:
+      break;
+  }
+  return condensation_segment(weights, tables, x, memory);
 }
 
 ReferenceStack::SegmentOutput ReferenceStack::local_global_segment(
@@ -178,7 +250,7 @@ ReferenceOutput ReferenceStack::forward(
     const at::Tensor& ids,
     const MemoryState& state,
     const ReferenceOptions& options) {
-  const std::int64_t B = embedded.size(0), T = embedded.size(1), D = embedded.size(2);
+  const std::int64_t B = embedded.size(0), T = embedded.size(1);
   const std::int64_t L = segment_length(T), S = (T + L - 1) / L;
   const bool local_global = config_.arch() == Architecture::kLocalGlobal;
   check(T > 0, "reference_forward", "needs at least one token");
@@ -194,6 +266,7 @@ ReferenceOutput ReferenceStack::forward(
       !options.bptt_segments || *options.bptt_segments >= 1,
       "reference_forward",
       "bptt_segments must be at least 1");
+  const std::optional<std::int64_t> bptt_segments = policy_.bptt_segments(options.bptt_segments);
   std::vector<char> starts; // [B, S] or empty
   if (options.segment_starts_document.defined()) {
     const at::Tensor& flags = options.segment_starts_document;
@@ -210,10 +283,11 @@ ReferenceOutput ReferenceStack::forward(
   std::vector<char> present(static_cast<std::size_t>(B), state.memory.defined() ? 1 : 0);
   if (state.memory.defined()) {
     check(
-        state.memory.sizes() == at::IntArrayRef({policy_.num_memories(), B, L, D}),
+        state.memory.sizes() == at::IntArrayRef(policy_.memory_shape(B)),
         "reference_forward",
-        "the state's memory must be [N, B, L, D]");
-    memory = state.memory.to(options_.dtype()).unbind(0);
+        "the state's memory must be as large as the model's");
+    memory = state.memory.to(policy_.memory_dtype(c10::typeMetaToScalarType(options_.dtype())))
+                 .unbind(0);
     if (state.present.defined()) {
       present = to_host(state.present);
     }
@@ -228,7 +302,8 @@ ReferenceOutput ReferenceStack::forward(
     for (std::size_t row = 0; row < present.size() && !starts.empty(); ++row) {
       present[row] &= !starts[row * static_cast<std::size_t>(S) + static_cast<std::size_t>(s)];
     }
-    if (options.bptt_segments && s > 0 && s % *options.bptt_segments == 0) {
+    const bool cut = bptt_segments && s > 0 && s % *bptt_segments == 0;
+    if (cut || policy_.stops_gradient()) { // of the incoming state's memory too
       for (at::Tensor& m : memory) {
         m = m.detach();
       }
@@ -236,8 +311,7 @@ ReferenceOutput ReferenceStack::forward(
     const at::Tensor& x = inputs[static_cast<std::size_t>(s)];
     const std::int64_t length = x.size(1);
     const SegmentTables tables = tables_for(length, state.position + s * L, present);
-    SegmentOutput output = local_global ? local_global_segment(weights, tables, x, memory)
-                                        : condensation_segment(weights, tables, x, memory);
+    SegmentOutput output = run_segment(weights, tables, x, memory);
     outputs.push_back(output.x);
     if (length == L && policy_.carries()) {
       memory = std::move(output.memory);

@@ -45,25 +45,6 @@ at::Tensor values_at(const OptimizerState& state, const FlatRange& wanted) {
 
 } // namespace
 
-FlatShares FlatShares::cut(std::int64_t trained, std::int64_t num_ranks) {
-  check(num_ranks >= 1, "FlatShares", "needs a rank at least");
-  constexpr std::int64_t kAlignment = 64; // elements: kernels read several at once
-  const std::int64_t part =
-      num_ranks == 1 ? trained : trained / num_ranks / kAlignment * kAlignment;
-  return {.num_ranks = num_ranks, .part = part, .trained = trained};
-}
-
-std::vector<FlatRange> FlatShares::of(std::int64_t rank) const {
-  std::vector<FlatRange> ranges;
-  if (part > 0) {
-    ranges.push_back({rank * part, (rank + 1) * part});
-  }
-  if (rank == 0 && num_ranks * part < trained) {
-    ranges.push_back({num_ranks * part, trained});
-  }
-  return ranges;
-}
-
 StateLayout shared_out(const StateLayout& layout, const std::vector<FlatRange>& ranges) {
   StateLayout share{.name = layout.name, .ranges = {}};
   for (const FlatRange& range : layout.ranges) {
@@ -136,7 +117,7 @@ OptimizerPlan plan_optimizer(
   OptimizerPlan plan = maker.plan(config, layout, dtype, type);
   plan.whole = plan.states;
   if (num_ranks > 1) {
-    const FlatShares shares = FlatShares::cut(layout.regions().no_decay, num_ranks);
+    const FlatShares shares = FlatShares::cut(layout, num_ranks);
     for (StateLayout& state : plan.states) {
       state = shared_out(state, shares.of(rank));
     }

@@ -16,7 +16,12 @@ void Trainer::save_if_best(
     return;
   }
   const std::filesystem::path path = directory.root() / "best";
-  save_final_model(path, *parts_.parameters, *parts_.data.tokenizer, config_.data.tokenizer);
+  save_final_model(
+      path,
+      parts_.parameters->compute(),
+      *parts_.parameters,
+      *parts_.data.tokenizer,
+      config_.data.tokenizer);
   best_validation_ = loss;
   log(LogLevel::kInfo, "lowest validation loss so far: the model is in " + path.string());
 }

@@ -173,12 +173,13 @@ void save_checkpoint(
 
 void save_final_model(
     const fs::path& directory,
-    const FlatParameters& parameters,
+    const at::Tensor& compute,
+    const FlatParameters& layout,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config) {
-  check_finite(directory, "weights", parameters.compute());
+  check_finite(directory, "weights", compute);
   AtomicDirectory writer(directory);
-  save_model_files(writer.path(), parameters.compute(), parameters, tokenizer, tokenizer_config);
+  save_model_files(writer.path(), compute, layout, tokenizer, tokenizer_config);
   writer.commit();
 }
 
@@ -262,7 +263,7 @@ void load_optimizer(const fs::path& directory, FlatParameters& parameters, Optim
     }
     take_share(state, own[i]);
   }
-  if (num_read != file.tensors().size()) {
+  if (!parameters.stage() && num_read != file.tensors().size()) { // a stage reads its part
     throw FormatError(
         (directory / kOptimizerFile).string(), "holds tensors that this model does not have");
   }

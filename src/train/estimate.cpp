@@ -36,6 +36,9 @@ ParameterCounts parameter_counts(const ModelConfig& config) {
   for (const MemoryWeightLayout& weight : MemoryPolicy(config).weights()) {
     counts.memory += N * c10::multiply_integers(weight.shape);
   }
+  if (config.arch() == Architecture::kRmt) {
+    counts.memory += fcc.num_memory_tokens * D;
+  }
   return counts;
 }
 
@@ -48,6 +51,7 @@ double RunEstimate::tokens() const {
 }
 
 double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tokens) {
+  const MemoryPolicy policy(c);
   const bool condensation = c.arch() == Architecture::kCondensation;
   const auto D = static_cast<double>(c.hidden_size), F = static_cast<double>(c.intermediate_size);
   const auto V = static_cast<double>(c.vocab_size);
@@ -56,11 +60,18 @@ double training_flops(const ModelConfig& c, std::int64_t batch, std::int64_t tok
   const auto N = static_cast<double>(c.num_hidden_layers + (c.fcc ? c.fcc->num_local_layers : 0));
   const auto T = static_cast<double>(tokens), B = static_cast<double>(batch);
   const double L = c.fcc ? std::min(static_cast<double>(c.fcc->segment_length), T) : T;
-  const double remembered = (T - L) / T; // share of the tokens that have memory before them
+  // Share of the tokens that have rows of memory before them.
+  const double remembered = policy.is_rows_before() ? (T - L) / T : 0.0;
+  const auto E = static_cast<double>(c.head_dim);
+  // A memory in the heads is read and written with a row of E by query and key. Memory tokens go
+  // through the stack as a segment's do, twice.
+  const double in_heads = policy.head_memory() != nullptr ? N * (q + kv) * E : 0.0;
+  const double rows = 1 + 2 * static_cast<double>(policy.num_tokens()) / L;
   const double memory_kv = condensation ? D * kv * remembered : 0.0;
-  const double products = N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + D * V;
-  const double keys = (L + 1) / 2 + L * remembered; // that a query sees
-  return B * T * (6 * products + N * 12 * keys * q);
+  const double products =
+      rows * N * (D * (q + kv) + memory_kv + q * D + 3 * D * F) + in_heads + D * V;
+  const double keys = (rows * L + 1) / 2 + L * remembered; // that a query sees
+  return B * T * (6 * products + rows * N * 12 * keys * q);
 }
 
 RunEstimate estimate_run(
@@ -71,13 +82,21 @@ RunEstimate estimate_run(
   RunEstimate estimate;
   estimate.num_ranks = num_ranks;
   estimate.parameters = parameter_counts(model);
+  const bool narrow_state = config.engine.dtype == ComputeDType::kBFloat16;
+  const bool wide_state = config.engine.dtype == ComputeDType::kFloat64;
+  estimate.state_bytes = MemoryPolicy(model).memory_bytes(
+      narrow_state ? at::kBFloat16
+      : wide_state ? at::kDouble
+                   : at::kFloat);
+  const std::int64_t num_copies = RankGrid::of(num_ranks, config.engine).num_copies;
+  const ModelConfig held = largest_stage(config, model);
   const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
   const at::DeviceType device = processor == Processor::kCpu ? at::kCPU : at::kCUDA;
   const OptimizerMemory optimizer = optimizer_memory(config, model, device, num_ranks);
   double flops = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
-    const auto rows = static_cast<double>(steps[i].batch * num_ranks);
+    const auto rows = static_cast<double>(steps[i].batch * num_copies);
     const auto batches = static_cast<double>(stage.accumulate.value_or(config.train.accumulate));
     const double segments = stage.segments.mean() + stage.prefix_segments.mean();
     const std::int64_t length = stage_segment_length(config.train, i, segment_length_of(model));
@@ -98,7 +117,7 @@ RunEstimate estimate_run(
              static_cast<double>(longest);
     MemoryEstimate memory =
         config.engine.execution == Execution::kFused
-            ? estimate_fused_memory(config.engine, model, steps[i], processor, optimizer)
+            ? estimate_fused_memory(config.engine, held, steps[i], processor, optimizer)
             : estimate_reference_memory(config.engine, model, steps[i], optimizer);
     if (memory.total_bytes() > estimate.memory.total_bytes()) {
       estimate.memory = std::move(memory);
@@ -107,15 +126,17 @@ RunEstimate estimate_run(
   }
   // Several ranks gather what is saved in main memory, and copy that once more to go on meanwhile.
   const bool copies = config.checkpoint.in_background && config.checkpoint.every > 0;
-  if (const std::int64_t num_copies = (copies ? 1 : 0) + (num_ranks > 1 ? 1 : 0)) {
+  if (const std::int64_t num_written = (copies ? 1 : 0) + (num_ranks > 1 ? 1 : 0)) {
     const bool wide = config.engine.dtype == ComputeDType::kFloat64;
+    RunConfig one_rank = config;
+    one_rank.engine.layer_ranks = 1;
     const bool narrow = config.engine.dtype == ComputeDType::kBFloat16;
     estimate.checkpoint_copy_bytes =
         estimate.parameters.total() * ((wide ? 8 : 4) + (narrow ? 2 : 0));
-    for (const MemoryItem& state : optimizer_memory(config, model, device).states) {
+    for (const MemoryItem& state : optimizer_memory(one_rank, model, device).states) {
       estimate.checkpoint_copy_bytes += state.bytes;
     }
-    estimate.checkpoint_copy_bytes *= num_copies;
+    estimate.checkpoint_copy_bytes *= num_written;
   }
   estimate.flops_per_token = estimate.tokens() > 0 ? flops / estimate.tokens() : 0.0;
   return estimate;
@@ -131,6 +152,9 @@ std::string to_text(const RunEstimate& estimate) {
   text += row("head (0: tied)", grouped_text(counts.head));
   text += row("memory", grouped_text(counts.memory));
   text += row("total", grouped_text(counts.total()));
+  if (estimate.state_bytes > 0) {
+    text += row("state that a row carries on", bytes_text(estimate.state_bytes));
+  }
   text += "memory at the fullest moment (" + estimate.fullest_stage + ")";
   text += estimate.num_ranks == 1
               ? "\n"

@@ -186,7 +186,7 @@ void MetricsLog::write(const StepReport& report, const std::optional<Pace>& pace
     line["tokens_per_second"] = pace->tokens_per_second;
     line["memory_bytes"] = pace->memory_bytes;
   }
-  file_->add(line.dump() + '\n');
+  write_line(line.dump());
   if (events_) {
     std::vector<Scalar> scalars = {
         {"train/loss", report.loss},
@@ -235,7 +235,7 @@ void MetricsLog::write(std::int64_t step, const std::vector<ValidationReport>& r
       events_->add(step, scalars);
     }
   }
-  file_->add(line.dump() + '\n');
+  write_line(line.dump());
 }
 
 void MetricsLog::sync() {
@@ -254,6 +254,13 @@ double MetricsLog::time() {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   last_time_ = std::max(last_time_, now.count()); // a clock may be set back
   return last_time_;
+}
+
+void MetricsLog::write_line(const std::string& line) {
+  file_->add(line + '\n');
+  if (observer_) {
+    observer_(line);
+  }
 }
 
 } // namespace fcc

@@ -76,13 +76,25 @@ bool resets_memory(const RunConfig& config) {
 
 } // namespace
 
+ModelConfig largest_stage(const RunConfig& config, const ModelConfig& model) {
+  if (config.engine.layer_ranks == 1) {
+    return model;
+  }
+  const std::vector<LayerStage> stages = split_layers(model, config.engine.layer_ranks);
+  return stage_model(
+      model, *std::max_element(stages.begin(), stages.end(), [](const auto& a, const auto& b) {
+        return a.num_layers() < b.num_layers();
+      }));
+}
+
 std::vector<StepShape>
 longest_steps(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
+  const std::int64_t num_copies = RankGrid::of(num_ranks, config.engine).num_copies;
   std::vector<StepShape> steps;
   for (std::size_t i = 0; i < config.train.stages.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
     StepShape& step = steps.emplace_back();
-    step.batch = stage.batch_size.value_or(config.train.batch_size) / num_ranks;
+    step.batch = stage.batch_size.value_or(config.train.batch_size) / num_copies;
     step.num_segments = stage.segments.max();
     step.num_prefix_segments = stage.prefix_segments.max();
     step.segment_length = stage_segment_length(config.train, i, segment_length_of(model));
@@ -94,7 +106,10 @@ longest_steps(const RunConfig& config, const ModelConfig& model, std::int64_t nu
   return steps;
 }
 
-OptimizerMemory optimizer_memory(
+namespace {
+
+/// `model`: as a rank holds it.
+OptimizerMemory optimizer_memory_of(
     const RunConfig& config,
     const ModelConfig& model,
     at::DeviceType device,
@@ -105,7 +120,7 @@ OptimizerMemory optimizer_memory(
       config.engine.dtype,
       device,
       /*rank=*/0, // whose share is the largest
-      num_ranks);
+      RankGrid::of(num_ranks, config.engine).num_copies);
   const std::int64_t element = config.engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
   OptimizerMemory memory{.states = {}, .scratch_bytes = plan.scratch_bytes};
   for (const StateLayout& state : plan.states) {
@@ -114,13 +129,23 @@ OptimizerMemory optimizer_memory(
   return memory;
 }
 
+} // namespace
+
+OptimizerMemory optimizer_memory(
+    const RunConfig& config,
+    const ModelConfig& model,
+    at::DeviceType device,
+    std::int64_t num_ranks) {
+  return optimizer_memory_of(config, largest_stage(config, model), device, num_ranks);
+}
+
 EngineContext
 engine_context(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
   return {
       .model = model,
       .device = device_from_name(config.engine.device, "engine.device"),
       .documents_reset = resets_memory(config),
-      .optimizer = optimizer_memory(
+      .optimizer = optimizer_memory_of(
           config,
           model,
           device_from_name(config.engine.device, "engine.device").type(),
@@ -133,13 +158,14 @@ EngineSection plan_run_engine(
     const Card& card,
     std::int64_t num_ranks) {
   EngineSection engine = config.engine;
+  const ModelConfig held = largest_stage(config, model);
   const std::int64_t budget = card.planned_bytes();
   if (engine.memory_gib && *engine.memory_gib * 0x1p30 > static_cast<double>(budget)) {
     engine.memory_gib = static_cast<double>(budget) / 0x1p30;
   }
   return resolve_engine(
       engine,
-      {.model = model,
+      {.model = held,
        .device = at::kCPU, // not looked at
        .documents_reset = resets_memory(config),
        .optimizer = optimizer_memory(config, model, at::kCUDA, num_ranks),
@@ -150,7 +176,8 @@ EngineSection plan_run_engine(
 
 EngineSection
 resolve_run_engine(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
-  const EngineContext context = engine_context(config, model, num_ranks);
+  const ModelConfig held = largest_stage(config, model);
+  const EngineContext context = engine_context(config, held, num_ranks);
   EngineSection engine = resolve_engine(
       config.engine,
       context,
@@ -199,9 +226,17 @@ TrainerParts make_trainer_parts(
     const RunConfig& config,
     const std::optional<std::filesystem::path>& checkpoint,
     std::shared_ptr<Communicator> ranks) {
-  check_rows_divide(config, ranks->size());
   const ModelConfig model = resolve_model_config(config.model, checkpoint);
   refuse_lengths_of_learned_memory(config, model);
+  const RankGrid grid = RankGrid::of(ranks->size(), config.engine);
+  const std::optional<LayerStage> stage = stage_of_rank(model, grid, ranks->rank());
+  check_rows_divide(config, grid.num_copies);
+  if (stage && config.checkpoint.keep_best) {
+    throw ConfigError(
+        "checkpoint.keep_best",
+        "must be false where layers are split (engine.layer_ranks)",
+        "true");
+  }
   TrainerParts parts;
   parts.data = open_run_data(config, model, checkpoint);
   parts.engine = engine_of_all(*ranks, resolve_run_engine(config, model, ranks->size()));
@@ -212,12 +247,22 @@ TrainerParts make_trainer_parts(
       device_from_name(config.engine.device, "engine.device"),
       draws ? std::optional(static_cast<std::uint64_t>(config.train.seed)) : std::nullopt,
       config.optim.freeze,
-      config.model.init);
+      config.model.init,
+      stage);
   if (!checkpoint && config.model.path) {
     load_weights(*parts.parameters, *config.model.path);
   }
-  parts.executor = make_executor(*parts.parameters, parts.engine);
   parts.ranks = std::move(ranks);
+  if (stage) {
+    const bool one_copy = grid.num_copies == 1;
+    parts.copies = one_copy ? single_process() : parts.ranks->group(stage->index);
+    parts.copy =
+        one_copy ? parts.ranks : parts.ranks->group(parts.ranks->rank() / grid.layer_ranks);
+    parts.link = link_stages(*parts.copy);
+  } else {
+    parts.copies = parts.ranks;
+  }
+  parts.executor = make_executor(*parts.parameters, parts.engine, parts.link.get());
   return parts;
 }
 

@@ -80,8 +80,8 @@ void check_whole(const fs::path& checkpoint) {
 void complete_datasets(Json& datasets) {
   for (Json& dataset : datasets) {
     const std::string type = dataset.value("type", "tokens");
-    const bool reads_file =
-        type != "passkey" && (type != "recall" || dataset.value("text_share", 0.0) > 0);
+    const bool reads_file = type != "passkey" && type != "task" &&
+                            (type != "recall" || dataset.value("text_share", 0.0) > 0);
     if (reads_file && !dataset.contains("path")) {
       dataset["path"] = "-";
     }
@@ -177,6 +177,7 @@ std::string course_of_config(const std::string& resolved_json) {
   }
   if (json.contains("engine")) {
     json["engine"].erase("cuda_graphs"); // recorded or not, the launches are the same
+    json["engine"].erase("layer_ranks"); // wherever the layers are
     if (json["engine"].value("kernels", "auto") == "auto") {
       json["engine"].erase("kernels"); // checkpoints from before the key existed lack it
     }

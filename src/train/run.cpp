@@ -174,12 +174,16 @@ Trainer::End Trainer::run_as(
     const std::int64_t num_ranks = parts_.ranks->size();
     log(LogLevel::kInfo,
         engine_line(config_.engine, parts_.parameters->master().device()) +
-            (num_ranks > 1 ? ", on each of " + std::to_string(num_ranks) + " ranks" : ""));
+            (num_ranks > 1 ? ", on each of " + std::to_string(num_ranks) + " ranks" : "") +
+            (parts_.link != nullptr
+                 ? ", layers split over " + std::to_string(config_.engine.layer_ranks)
+                 : ""));
     write_file_atomic(directory->root() / "config.json", write_config(config_));
-    if (!checkpoint && config_.model.path) {
+    if (!checkpoint && config_.model.path && parts_.link == nullptr) {
       log_import(*config_.model.path, *parts_.parameters, config_, parts_.data);
     }
     metrics.emplace(directory->root(), curriculum_.state().step, config_.log.tensorboard);
+    metrics->observe(metrics_observer_);
   }
   PaceMeter meter(config_.train, segment_length_of(parts_.parameters->config()));
   meter.restart(tokens_seen_);
@@ -296,12 +300,18 @@ Trainer::End Trainer::run_as(
   } else if (writes) {
     keep_log();
   }
-  if (finished() && writes) {
-    save_final_model(
-        directory->root() / "final",
-        *parts_.parameters,
-        *parts_.data.tokenizer,
-        config_.data.tokenizer);
+  if (finished()) {
+    exchange_->finish_gathering();
+    const at::Tensor compute =
+        parts_.link != nullptr ? checkpoint_data().compute : parts_.parameters->compute();
+    if (writes) {
+      save_final_model(
+          directory->root() / "final",
+          compute,
+          whole_layout(),
+          *parts_.data.tokenizer,
+          config_.data.tokenizer);
+    }
   }
   parts_.ranks->barrier(); // whoever ends has ended well
   return finished() ? End::kFinished : End::kStopped;

@@ -9,6 +9,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
@@ -70,12 +71,12 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
     : config_(std::move(config)),
       requested_engine_(config_.engine),
       parts_(std::move(parts)),
-      shares_(FlatShares::cut(parts_.parameters->regions().no_decay, parts_.ranks->size())),
+      exchange_(std::make_unique<WeightExchange>(*parts_.copies, *parts_.parameters)),
       optimizer_(make_optimizer(
           config_.optim,
           *parts_.parameters,
-          parts_.ranks->rank(),
-          parts_.ranks->size())),
+          parts_.copies->rank(),
+          parts_.copies->size())),
       lr_plan_(config_.optim, config_.train),
       curriculum_(config_.train) {
   config_.data.tokenizer = parts_.data.tokenizer_config;
@@ -97,11 +98,15 @@ StepReport Trainer::step() {
   parts_.executor->clear_gradients();
   const StepSums sums = accumulate_gradients(batches);
 
-  sum_gradients();
+  exchange_->finish_sums();
 
   // 4. Read the losses and the gradient's norm, all at once.
-  const std::vector<double> figure = read_sums(
-      *parts_.ranks, at::stack({sums.loss, sums.all, sums.answers, squared_norm_of_share()}));
+  const at::Tensor norm = norm_is_by_weight() ? at::zeros_like(sums.loss) : squared_norm_of_share();
+  std::vector<double> figure =
+      read_sums(*parts_.ranks, at::stack({sums.loss, sums.all, sums.answers, norm}));
+  if (norm_is_by_weight()) {
+    figure[3] = squared_norm_by_weight(*parts_.copy, *parts_.parameters, whole_layout());
+  }
 
   StepReport report;
   report.stage = stage_name(config_.train, curriculum_.state().stage);
@@ -119,13 +124,14 @@ StepReport Trainer::step() {
   report.lr = lr_plan_.rate(at.step, at.stage, at.step_in_stage);
   if (!report.skipped && counts) {
     optimizer_->step(report.lr, clip_factor(report.grad_norm, config_.optim.clip));
-    gather_weights();
+    exchange_->begin_gathering();
+    share_tied_embedding();
   }
 
   // 6. Count the step.
   std::int64_t num_tokens = 0;
   for (const Batch& batch : batches) {
-    num_tokens += static_cast<std::int64_t>(batch.ids.size()) * parts_.ranks->size();
+    num_tokens += static_cast<std::int64_t>(batch.ids.size()) * parts_.copies->size();
   }
   tokens_seen_ += num_tokens;
   skipped_steps_ += report.skipped ? 1 : 0;
@@ -150,12 +156,14 @@ void Trainer::take_segment_length() {
       stage_segment_length(config_.train, stage, segment_length_of(parameters.config()));
   if (parameters.config().fcc && segment_length_ != parameters.config().fcc->segment_length) {
     parameters.set_segment_length(segment_length_);
-    parts_.executor = make_executor(parameters, config_.engine); // made for the old length
+    whole_layout_.reset();
+    parts_.executor =
+        make_executor(parameters, config_.engine, parts_.link.get()); // made for the old length
   }
 }
 
 std::vector<Batch> Trainer::draw_micro_batches(const BatchShape& shape) {
-  const Communicator& ranks = *parts_.ranks;
+  const Communicator& ranks = *parts_.copies;
   BatchShape own = shape;
   own.batch_size /= ranks.size();
   std::vector<Batch> batches;
@@ -166,7 +174,7 @@ std::vector<Batch> Trainer::draw_micro_batches(const BatchShape& shape) {
 }
 
 Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batches) {
-  const LossCounts counts = count_over_ranks(*parts_.ranks, batches);
+  const LossCounts counts = count_over_ranks(*parts_.copies, batches);
   const at::Tensor& master = parts_.parameters->master();
   const at::Tensor zero = at::zeros({}, master.options().dtype(at::kDouble));
   StepSums sums{.loss = zero.clone(), .all = zero.clone(), .answers = zero.clone()};
@@ -177,7 +185,8 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
     const std::vector<double> coefficients = loss_coefficients(batch, counts, config_.loss.kind);
     const MicroBatch micro_batch =
         to_micro_batch(batch, coefficients, master.device(), master.scalar_type());
-    const PassResult result = parts_.executor->train(micro_batch);
+    const PassResult result =
+        parts_.executor->train(micro_batch, exchange_->hooks(&batch == &batches.back()));
     const at::Tensor token_losses = result.token_losses.to(at::kDouble);
     sums.loss.add_(result.loss);
     sums.all.add_((token_losses * micro_batch.coefficients.ne(0)).sum());
@@ -191,50 +200,20 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
     sums.num_padding += static_cast<double>(batch.num_padding);
   }
   const std::vector<double> all =
-      sum_over_ranks(*parts_.ranks, {sums.num_answer_targets, sums.num_padding});
+      sum_over_ranks(*parts_.copies, {sums.num_answer_targets, sums.num_padding});
   sums.num_answer_targets = all[0];
   sums.num_padding = all[1];
   return sums;
 }
 
-void Trainer::sum_gradients() {
-  Communicator& ranks = *parts_.ranks;
-  if (ranks.size() == 1) {
-    return;
-  }
-  const at::Tensor& grad = parts_.parameters->grad();
-  const std::int64_t part = shares_.part, shared = ranks.size() * part;
-  if (part > 0) {
-    ranks.reduce_scatter(grad.narrow(0, 0, shared), grad.narrow(0, ranks.rank() * part, part));
-  }
-  if (shared < shares_.trained) {
-    ranks.all_reduce(grad.narrow(0, shared, shares_.trained - shared));
-  }
-}
-
 at::Tensor Trainer::squared_norm_of_share() const {
   const at::Tensor& grad = parts_.parameters->grad();
   at::Tensor sum;
-  for (const FlatRange& range : shares_.of(parts_.ranks->rank())) {
+  for (const FlatRange& range : exchange_->shares().of(parts_.ranks->rank())) {
     const at::Tensor norm = squared_norm(grad.slice(0, range.first, range.end));
     sum = sum.defined() ? sum + norm : norm;
   }
   return sum.defined() ? sum : at::zeros({}, grad.options().dtype(at::kDouble));
-}
-
-void Trainer::gather_weights() {
-  Communicator& ranks = *parts_.ranks;
-  if (ranks.size() == 1) {
-    return;
-  }
-  const at::Tensor& compute = parts_.parameters->compute();
-  const std::int64_t part = shares_.part, shared = ranks.size() * part;
-  if (part > 0) {
-    ranks.all_gather(compute.narrow(0, ranks.rank() * part, part), compute.narrow(0, 0, shared));
-  }
-  if (shared < shares_.trained) {
-    ranks.broadcast(compute.narrow(0, shared, shares_.trained - shared)); // rank 0's own
-  }
 }
 
 Loader& Trainer::stage_loader() {
@@ -247,8 +226,9 @@ std::vector<ValidationReport> Trainer::validate() {
   if (segment_length_ == 0) {
     take_segment_length();
   }
+  exchange_->finish_gathering();
   return parts_.data.validator->run(
-      *parts_.executor, *parts_.parameters, segment_length_, *parts_.ranks);
+      *parts_.executor, *parts_.parameters, segment_length_, *parts_.copies);
 }
 
 TrainerState Trainer::state() const {
@@ -271,40 +251,80 @@ TrainerState Trainer::state() const {
 }
 
 CheckpointData Trainer::checkpoint_data() const {
+  exchange_->finish_gathering();
   const FlatParameters& parameters = *parts_.parameters;
-  Communicator& ranks = *parts_.ranks;
+  Communicator& ranks = *parts_.copies;
   CheckpointData data{
       .compute = parameters.compute(),
       .master = parameters.master(),
       .optimizer = optimizer_->states(),
       .state = state()};
-  if (ranks.size() == 1) {
-    return data;
+  if (ranks.size() > 1) {
+    gather_copies(data);
   }
+  if (parts_.link != nullptr && ranks.is_first()) { // the first copy of the model
+    const OptimizerPlan plan = plan_optimizer(
+        config_.optim, whole_layout(), config_.engine.dtype, parameters.master().device().type());
+    data = join_stages(*parts_.copy, parameters, whole_layout(), plan.states, std::move(data));
+  }
+  return data;
+}
+
+void Trainer::gather_copies(CheckpointData& data) const {
+  const FlatParameters& parameters = *parts_.parameters;
+  Communicator& ranks = *parts_.copies;
   const auto on_cpu = parameters.master().options().device(at::kCPU);
   if (!parameters.compute().is_same(parameters.master())) { // else all have gathered it
     const OptimizerState every{{"master", {{0, data.master.numel()}}}, data.master};
-    OptimizerState share{shared_out(every.layout, shares_.of(ranks.rank())), {}};
+    OptimizerState share{shared_out(every.layout, exchange_->shares().of(ranks.rank())), {}};
     share.values = at::empty({share.layout.numel()}, data.master.options());
     take_share(every, share);
     // What is frozen belongs to no one, and is alike everywhere.
     OptimizerState whole{every.layout, {}};
     whole.values = ranks.is_first() ? data.master.to(on_cpu, false, /*copy=*/true) : at::Tensor();
-    gather_shares(ranks, shares_, share, whole);
+    gather_shares(ranks, exchange_->shares(), share, whole);
     data.master = whole.values;
   }
   for (std::size_t i = 0; i < data.optimizer.size(); ++i) {
     OptimizerState whole{optimizer_->whole_states()[i], {}};
     whole.values = ranks.is_first() ? at::zeros({whole.layout.numel()}, on_cpu) : at::Tensor();
-    gather_shares(ranks, shares_, data.optimizer[i], whole);
+    gather_shares(ranks, exchange_->shares(), data.optimizer[i], whole);
     data.optimizer[i] = std::move(whole);
   }
-  return data;
+}
+
+const FlatParameters& Trainer::whole_layout() const {
+  if (parts_.link == nullptr) {
+    return *parts_.parameters;
+  }
+  if (!whole_layout_) {
+    whole_layout_ = FlatParameters::layout(parts_.parameters->whole_config(), config_.optim.freeze);
+  }
+  return *whole_layout_;
+}
+
+bool Trainer::norm_is_by_weight() const {
+  const bool is_cpu = parts_.parameters->master().device().is_cpu();
+  return parts_.copies->size() == 1 && (is_cpu || parts_.link != nullptr);
+}
+
+/// The last stage trains it; the first one embeds with a copy.
+void Trainer::share_tied_embedding() {
+  const FlatParameters& parameters = *parts_.parameters;
+  if (parts_.link == nullptr || !parameters.config().tie_word_embeddings) {
+    return;
+  }
+  exchange_->finish_gathering();
+  const at::Tensor weight = parameters.view(parameters.compute()).embed_tokens;
+  if (parts_.link->is_last()) {
+    parts_.copy->send(weight, 0);
+  } else if (parts_.link->is_first()) {
+    parts_.copy->receive(weight, parts_.copy->size() - 1);
+  }
 }
 
 void Trainer::save(const std::filesystem::path& directory, const CheckpointData& data) const {
-  save_checkpoint(
-      directory, data, *parts_.parameters, *parts_.data.tokenizer, config_.data.tokenizer);
+  save_checkpoint(directory, data, whole_layout(), *parts_.data.tokenizer, config_.data.tokenizer);
 }
 
 void Trainer::adopt_engine(const EngineSection& saved) {
@@ -313,7 +333,7 @@ void Trainer::adopt_engine(const EngineSection& saved) {
       saved,
       engine_context(config_, parts_.parameters->config(), parts_.ranks->size()));
   if (write_config(engine) != write_config(config_.engine)) {
-    parts_.executor = make_executor(*parts_.parameters, engine);
+    parts_.executor = make_executor(*parts_.parameters, engine, parts_.link.get());
     config_.engine = engine;
   }
 }

@@ -162,7 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
          "engine.kernels: has no meaning for execution `reference`"},
         {"local_layers",
          {"model.fcc.num_local_layers=2"},
-         "num_local_layers: is for arch `local_global` only"},
+         "num_local_layers: has no meaning for arch `condensation`"},
         {"no_local_layers",
          {"model.fcc.arch=local_global"},
          "num_local_layers: must be at least 1"},

@@ -64,6 +64,16 @@ TEST_F(RemoteCode, OfAPlainLlamaIsRefused) {
   EXPECT_EQ(convert(llama, "b", "--remote-code --fcc '{\"segment_length\": 5}'").exit_code, 0);
 }
 
+TEST_F(RemoteCode, OfAMemoryThatItDoesNotKnowIsRefusedByName) {
+  ModelConfig config = tiny_config(Architecture::kRmt);
+  config.fcc->num_memory_tokens = 3;
+  const std::string model = save_tiny_model(folder_, "rmt", config);
+  const ProgramResult result = convert(model, "remote", "--remote-code");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_TRUE(contains(result.err, "rmt")) << result.err;
+  EXPECT_FALSE(fs::exists(folder_ / "remote"));
+}
+
 class InTransformers : public RemoteCode {
  protected:
   void SetUp() override {

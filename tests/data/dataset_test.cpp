@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "data/helpers.h"
 #include "fcc/core/error.h"
 #include "fcc/data/loader.h"
+#include "fcc/data/task.h"
 
 namespace fcc {
 namespace {
@@ -156,6 +159,101 @@ TEST(PasskeyDataset, CountsTheAnswerOnlyWhereAsked) {
   ASSERT_EQ(counted.size(), 5U);
   const std::string text = bytes_tokenizer()->decode(batch.ids);
   EXPECT_NE(text.find("The passkey is" + counted + ". Remember"), std::string::npos);
+}
+
+TEST(PasskeyDataset, OfFreeLengthAsksOnEveryTokenOfTheLastSegment) {
+  DatasetConfig config = dataset_of(DatasetKind::kPasskey);
+  config.length = RowLength::kFree;
+  config.loss_on = LossOn::kAnswer;
+  Loader loader = make_loader({config}, bytes_tokenizer(), 4);
+  const BatchShape shape{.batch_size = 600, .num_segments = 5, .segment_length = 41};
+  const Batch batch = loader.next(shape);
+  std::vector<int> ends(41, 0);
+  std::int64_t padding = 0;
+  for (std::size_t row = 0; row < 600; ++row) {
+    const auto begin = batch.answer.begin() + static_cast<std::ptrdiff_t>(row * 205);
+    EXPECT_EQ(std::count(begin, begin + 205, 1), 5) << "a space and four digits";
+    std::size_t last = 204;
+    while (batch.answer[row * 205 + last] == 0) {
+      --last;
+    }
+    const std::size_t end = last + 1; // the answer's last token
+    ASSERT_GE(end, 164U) << "in the last segment";
+    ++ends[end - 164];
+    for (std::size_t i = end; i < 205; ++i) {
+      EXPECT_EQ(batch.target_weights[row * 205 + i], 0.0F);
+    }
+    padding += static_cast<std::int64_t>(204 - end);
+  }
+  EXPECT_EQ(std::count(ends.begin(), ends.end(), 0), 0) << "each place is drawn";
+  EXPECT_EQ(batch.num_padding, padding);
+  EXPECT_NEAR(
+      loader.datasets()[0]->padded_share(shape), static_cast<double>(padding) / 600 / 205, 0.01);
+}
+
+TEST(PasskeyDataset, WithoutAnEosRefusesToEndRowsWithOneNamingTheKey) {
+  const auto without = make_words_tokenizer(
+      {"<unk>", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "The", "passkey", "is", "."});
+  try {
+    make_loader({dataset_of(DatasetKind::kPasskey)}, without, 0);
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("data.tokenizer.add_eos"), std::string::npos);
+  }
+  make_loader({dataset_of(DatasetKind::kPasskey)}, without, 0, {.eos = false});
+}
+
+TEST(TaskDataset, TrainsOnEveryTaskByItsName) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 300; ++i) {
+    text += "In year " + std::to_string(i) + " nothing of note was seen there.\n";
+  }
+  const auto path = write_tokens(folder, {bytes_tokenizer()->encode(text)}, *bytes_tokenizer());
+  for (const std::string& name : task_names()) {
+    DatasetConfig config = dataset_of(DatasetKind::kTask);
+    if (name != "passkey") {
+      config.path = path;
+    }
+    config.task = name;
+    config.length = RowLength::kFree;
+    config.loss_on = LossOn::kAnswer;
+    Loader loader = make_loader({config}, bytes_tokenizer(), 4, {.bos = false, .eos = true});
+    EXPECT_EQ(loader.datasets()[0]->name(), name + "_0");
+    const BatchShape shape{.batch_size = 3, .num_segments = 20, .segment_length = 113};
+    const Batch batch = loader.next(shape);
+    Loader again = make_loader({config}, bytes_tokenizer(), 4);
+    EXPECT_EQ(batch.ids, again.next(shape).ids) << name;
+    for (std::size_t row = 0; row < 3; ++row) {
+      std::vector<std::int32_t> answer;
+      for (std::size_t i = row * 2260; i < (row + 1) * 2260; ++i) {
+        if (batch.answer[i] == 1) {
+          answer.push_back(batch.targets[i]);
+        }
+      }
+      EXPECT_FALSE(answer.empty()) << name;
+    }
+  }
+}
+
+TEST(TaskDataset, TakesOptionsAndRefusesThoseThatTheTaskLacks) {
+  DatasetConfig config = dataset_of(DatasetKind::kTask);
+  config.task = "capacity";
+  config.options = TaskOptions{};
+  config.options->keys = 3;
+  const Batch batch = one_row(config, {.num_segments = 8, .segment_length = 113});
+  const std::string text = bytes_tokenizer()->decode(batch.ids);
+  std::size_t told = 0;
+  for (std::size_t at = text.find("The number of"); at != std::string::npos;
+       at = text.find("The number of", at + 1)) {
+    ++told;
+  }
+  EXPECT_EQ(told, 4U) << "three told, one asked for: " << text;
+  config.options->hops = 3;
+  EXPECT_THROW(one_row(config, {.num_segments = 8, .segment_length = 113}), ConfigError);
+  config.options.reset();
+  config.task = "nonsense";
+  EXPECT_THROW(one_row(config, {.num_segments = 8, .segment_length = 113}), ConfigError);
 }
 
 TEST(PasskeyDataset, PutsAShareOfNeedlesFirstAndKeepsAFixedDepth) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "data/helpers.h"
 #include "fcc/core/error.h"
@@ -89,6 +90,36 @@ TEST_P(PasskeyOfEveryTokenizer, PutsTheNeedleFirstBeforeTheIntro) {
   const std::string prompt = tokenizer_->decode(sample.prompt);
   EXPECT_LT(prompt.find(sample.digits), 20U);
   EXPECT_LT(prompt.find(sample.digits), prompt.find("critical"));
+}
+
+TEST_P(PasskeyOfEveryTokenizer, KeepsRepeatsOfTheFillerWholeWhereAsked) {
+  const std::string filler =
+      " The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
+  DatasetConfig config;
+  for (const FillerBlocks blocks : {FillerBlocks::kWholeButFirst, FillerBlocks::kWhole}) {
+    config.filler_blocks = blocks;
+    const PasskeyTask task(config, tokenizer_);
+    Random random(7);
+    for (int trial = 0; trial < 60; ++trial) {
+      const std::int64_t length = 1000 + random.below(2000);
+      const double depth = trial % 3 == 0 ? 1.0 : 0.2 + 0.8 * random.uniform();
+      const PasskeySample sample = make_passkey(task, length, depth, 7, trial);
+      const auto size = static_cast<std::int64_t>(sample.prompt.size() + sample.answer.size());
+      const std::string prompt = tokenizer_->decode(sample.prompt);
+      const std::size_t needle = prompt.find("The passkey is"), question = prompt.find("What is");
+      const std::size_t needle_end = prompt.find("is the passkey.") + 15;
+      if (blocks == FillerBlocks::kWhole) {
+        EXPECT_LE(size, length);
+        EXPECT_GT(size + 200, length);
+        const std::size_t intro_end = prompt.find("recall this information.") + 24;
+        EXPECT_EQ((needle - 1 - intro_end) % filler.size(), 0U) << prompt;
+      } else {
+        EXPECT_EQ(size, length);
+        EXPECT_EQ(prompt.substr(needle - 16, 15), "and back again.") << prompt;
+      }
+      EXPECT_EQ((question - 1 - needle_end) % filler.size(), 0U) << prompt;
+    }
+  }
 }
 
 TEST_P(PasskeyOfEveryTokenizer, LeavesOutTheIntroBeforeItGivesUp) {

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <string>
+
 #include "data/helpers.h"
+#include "data/recall_facts.h"
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/data/loader.h"
@@ -27,8 +32,14 @@ std::string text_of(const RecallRow& row, std::size_t from, std::size_t to) {
       std::vector<std::int32_t>(row.ids.begin() + from, row.ids.begin() + to));
 }
 
-TEST(Recall, EveryAnswerWasToldBeforeItsQuestionAndNoneIsLeftOfTheGradedPart) {
-  const RecallTask task(recall_config(), bytes_tokenizer(), nullptr, /*add_bos=*/false);
+class RecallOf : public testing::TestWithParam<double> {};
+
+INSTANTIATE_TEST_SUITE_P(ComposedShare, RecallOf, testing::Values(0.0, 0.5, 1.0));
+
+TEST_P(RecallOf, EveryAnswerWasToldBeforeItsQuestionAndNoneIsLeftOfTheGradedPart) {
+  DatasetConfig config = recall_config();
+  config.composed_share = GetParam();
+  const RecallTask task(config, bytes_tokenizer(), nullptr, /*add_bos=*/false);
   std::int64_t answers = 0, off_the_grid = 0;
   for (std::uint64_t i = 0; i < 60; ++i) {
     Random random(3, i);
@@ -55,6 +66,38 @@ TEST(Recall, EveryAnswerWasToldBeforeItsQuestionAndNoneIsLeftOfTheGradedPart) {
   }
   EXPECT_GT(answers, 120);
   EXPECT_GT(off_the_grid, answers * 9 / 10);
+}
+
+TEST(Recall, ComposedFactsTellTheirValueAskWithoutItAndHardlyReadAlike) {
+  std::set<std::string> questions;
+  std::size_t longest = 0;
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    Random random(11, i);
+    const RecallFact fact = compose_recall_fact(random);
+    ASSERT_FALSE(fact.value.empty());
+    EXPECT_NE(fact.told.find(fact.value), std::string::npos) << fact.told;
+    // A name asked for may be drawn again elsewhere; a number of five digits hardly.
+    if (fact.value.size() >= 5 && fact.value.find_first_not_of("0123456789") == std::string::npos) {
+      EXPECT_EQ(fact.question.find(fact.value), std::string::npos) << fact.question;
+    }
+    EXPECT_EQ(fact.told.find('{'), std::string::npos) << fact.told;
+    questions.insert(fact.question);
+    longest = std::max(longest, fact.value.size());
+  }
+  EXPECT_GT(questions.size(), 1980U);
+  EXPECT_GE(longest, 36U) << "as long as a UUID";
+}
+
+TEST(Recall, ComposedFactsAreDrawnSoThatTheyFitIntoShortRows) {
+  DatasetConfig config = recall_config();
+  config.composed_share = 1.0;
+  const RecallTask task(config, bytes_tokenizer(), nullptr, /*add_bos=*/false);
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    Random random(5, i);
+    const RecallRow row = task.make({.length_tokens = 250}, random);
+    ASSERT_EQ(row.ids.size(), 251U);
+    EXPECT_NE(std::count(row.answer.begin(), row.answer.end(), 1), 0);
+  }
 }
 
 TEST(Recall, RowsFollowFromSeedAndPositionAlone) {

@@ -69,6 +69,80 @@ std::string check_sums(const RankSettings& settings, at::Device device) {
   return {};
 }
 
+/// What is exchanged beside other work, several at once, is what it would be one by one.
+std::string check_transfers(const RankSettings& settings, at::Device device) {
+  const auto ranks = meet_ranks(settings, device);
+  const std::int64_t size = ranks->size(), rank = ranks->rank();
+  const at::TensorOptions type = at::TensorOptions(device).dtype(at::kFloat);
+  std::vector<at::Tensor> values;
+  std::vector<std::unique_ptr<Transfer>> sums;
+  std::vector<RankTensors> parts;
+  for (const std::int64_t n : {1, 113, 4096}) {
+    values.push_back(at::arange(size * n, type) * (rank + 1));
+    parts.push_back({values.back(), values.back().narrow(0, rank * n, n)});
+  }
+  sums.push_back(ranks->begin_reduce_scatter({parts[0], parts[1]}));
+  sums.push_back(ranks->begin_reduce_scatter({parts[2]}));
+  const std::vector<double> beside = sum_over_ranks(*ranks, {1.0});
+  for (const auto& sum : sums) {
+    sum->wait();
+  }
+  std::vector<RankTensors> back;
+  for (const RankTensors& part : parts) {
+    back.push_back({part.output, part.input});
+  }
+  const auto gathered = ranks->begin_all_gather(back);
+  gathered->wait();
+  for (const at::Tensor& value : values) {
+    if (!at::equal(value, at::arange(value.numel(), type) * (size * (size + 1) / 2))) {
+      return failed("begin_reduce_scatter, begin_all_gather");
+    }
+  }
+  if (beside.front() != static_cast<double>(size)) {
+    return failed("what goes on beside them");
+  }
+  // Round the ring: everyone sends to the next and receives from the one before.
+  const at::Tensor sent = at::full({257}, static_cast<double>(rank), type);
+  const at::Tensor received = at::zeros({257}, type);
+  const std::int64_t next = (rank + 1) % size, before = (rank + size - 1) % size;
+  const auto first =
+      rank % 2 == 0 ? ranks->begin_send(sent, next) : ranks->begin_receive(received, before);
+  const auto second =
+      rank % 2 == 0 ? ranks->begin_receive(received, before) : ranks->begin_send(sent, next);
+  first->wait();
+  second->wait();
+  if (!at::equal(received, at::full({257}, static_cast<double>(before), type))) {
+    return failed("begin_send, begin_receive");
+  }
+  // Even and odd ranks apart.
+  const auto group = ranks->group(rank % 2);
+  const at::Tensor ones = at::full({1}, 1.0, type);
+  group->all_reduce(ones);
+  ranks->wait_for_device();
+  const std::int64_t members = rank % 2 == 0 ? (size + 1) / 2 : size / 2;
+  if (group->size() != members || group->rank() != rank / 2 ||
+      ones.item<double>() != static_cast<double>(members)) {
+    return failed("group");
+  }
+  ranks->barrier();
+  return {};
+}
+
+TEST_P(Ranks, ExchangeBesideOtherWork) {
+  RankProcesses(GetParam(), [](const RankSettings& settings) {
+    return check_transfers(settings, at::kCPU);
+  }).texts();
+}
+
+TEST(RanksOnGpus, ExchangeBesideOtherWork) {
+  if (!std::filesystem::exists("/dev/nvidia1")) {
+    GTEST_SKIP() << "needs two GPUs";
+  }
+  RankProcesses(2, [](const RankSettings& settings) {
+    return check_transfers(settings, {at::kCUDA, static_cast<at::DeviceIndex>(settings.rank)});
+  }).texts();
+}
+
 TEST_P(Ranks, SumAndGatherAsOneProcessWould) {
   RankProcesses(GetParam(), [](const RankSettings& settings) {
     return check_sums(settings, at::kCPU);

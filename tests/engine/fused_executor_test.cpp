@@ -200,6 +200,76 @@ TEST_P(FusedExecutorEquals, TheReferenceHoweverLongWeightProductsWait) {
   }
 }
 
+/// The layer that a weight belongs to, or what stands for no layer.
+std::int64_t layer_of(const NamedTensor& weight) {
+  const std::string prefix = "model.layers.";
+  const bool matrix = weight.name.starts_with(prefix) && weight.tensor.dim() == 2 &&
+                      weight.name.find("memory") == std::string::npos;
+  return matrix ? std::stoll(weight.name.substr(prefix.size())) : PassHooks::kOutsideLayers;
+}
+
+TEST_P(FusedExecutorEquals, ItselfWhereWeightsComeLateAndGradientsAreTakenEarly) {
+  const Case& c = GetParam();
+  at::manual_seed(7);
+  FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/3);
+  const MicroBatch batch = batch_of(c);
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  engine.bptt_segments = c.bptt_segments;
+  engine.execution = Execution::kFused;
+  const at::Tensor weights = parameters.compute().clone();
+  for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
+    engine.schedule = schedule;
+    for (const std::int64_t rows : {12, 8192}) {
+      FusedExecutor executor(parameters, engine);
+      executor.set_weight_product_rows(rows);
+      const Outcome want = run(parameters, executor, batch);
+
+      const std::vector<NamedTensor> now = parameters.named(parameters.compute());
+      const std::vector<NamedTensor> later = parameters.named(weights);
+      const std::vector<NamedTensor> grads = parameters.named(parameters.grad());
+      std::vector<std::int64_t> used, done;
+      std::vector<at::Tensor> taken(grads.size());
+      for (const NamedTensor& weight : now) {
+        weight.tensor.fill_(NAN); // has not come
+      }
+      executor.clear_gradients();
+      const PassResult result = executor.train(
+          batch,
+          {.before_use =
+               [&](std::int64_t layer) {
+                 used.push_back(layer);
+                 for (std::size_t i = 0; i < now.size(); ++i) {
+                   if (layer_of(now[i]) == layer) {
+                     now[i].tensor.copy_(later[i].tensor);
+                   }
+                 }
+               },
+           .gradients_done =
+               [&](std::int64_t layer) {
+                 done.push_back(layer);
+                 for (std::size_t i = 0; i < grads.size(); ++i) {
+                   if (layer_of(grads[i]) == layer) {
+                     taken[i] = grads[i].tensor.clone();
+                   }
+                 }
+               }});
+      std::vector<std::int64_t> up{PassHooks::kOutsideLayers}, down{PassHooks::kOutsideLayers};
+      for (std::int64_t n = 0; n < c.layers; ++n) {
+        up.push_back(n);
+        down.push_back(c.layers - 1 - n);
+      }
+      EXPECT_EQ(used, up);
+      EXPECT_EQ(done, down);
+      EXPECT_EQ(result.loss.item<double>(), want.loss);
+      for (std::size_t i = 0; i < grads.size(); ++i) {
+        EXPECT_TRUE(taken[i].equal(want.grads[i].tensor)) << grads[i].name;
+        EXPECT_TRUE(grads[i].tensor.equal(want.grads[i].tensor)) << grads[i].name;
+      }
+    }
+  }
+}
+
 TEST_P(FusedExecutorEquals, TheReferenceWhenItOnlyEvaluates) {
   const Case& c = GetParam();
   at::manual_seed(8);

@@ -11,6 +11,7 @@
 #include "fcc/model/hugging_face.h"
 #include "fcc/model/reference.h"
 #include "model/tiny_model.h"
+#include "support/memory_kinds.h"
 
 namespace fcc {
 namespace {
@@ -32,6 +33,9 @@ std::vector<FccConfig> stateful_configs() {
   all.push_back(condensation(4));
   all.back().memory_source = MemorySource::kInput;
   all.back().first_memory = FirstMemory::kLearned;
+  for (const MemoryKind& kind : memory_kinds(4)) {
+    all.push_back(kind.fcc);
+  }
   return all;
 }
 

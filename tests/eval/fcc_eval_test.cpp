@@ -82,6 +82,31 @@ TEST_F(FccEval, PasskeyWritesItsReportsAndGoesOnWhereItWasKilled) {
   refused(run_on_model("passkey", arguments + " --seed 99"), "`seed` was 1, now 99");
 }
 
+TEST_F(FccEval, CapacityDrawsAMapOfPairsAndDistances) {
+  const std::string output = folder_ / "capacity";
+  const std::string arguments = "--pairs 1,3 --segments 1,4 -n 2 -o " + output;
+  const ProgramResult first = run_on_model("capacity", arguments);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_NE(first.out.find("3 pairs"), std::string::npos) << first.out;
+  const json report = json::parse(content_of(output + "/capacity.json"));
+  EXPECT_EQ(report.at("cells").size(), 4u);
+  EXPECT_EQ(report.at("cells")[3].at("distance_tokens"), 256);
+  EXPECT_NE(content_of(output + "/heatmap.svg").find("pairs told"), std::string::npos);
+  EXPECT_EQ(run_on_model("capacity", arguments).out, first.out);
+  refused(run_on_model("capacity", arguments + " --pairs 0"), "--pairs");
+}
+
+TEST_F(FccEval, PasskeyAsksAtAnyPlaceOfASegment) {
+  const std::string arguments = "--segments 8 --spread 64 --depths 0.5 -n 3 -o ";
+  EXPECT_EQ(run_on_model("passkey", arguments + (folder_ / "spread")).exit_code, 0);
+  const ProgramResult story =
+      run_on_model("passkey", "--task qa2 --facts 6 --segments 20 -n 2 -o " + (folder_ / "qa2"));
+  EXPECT_EQ(story.exit_code, 0) << story.err;
+  refused(
+      run_on_model("passkey", "--task qa2 --hops 6 --segments 20 -o " + (folder_ / "qa")),
+      "has no option hops");
+}
+
 TEST_F(FccEval, PasskeyRefusesWhatCannotBeMeasured) {
   const std::string output = " -o " + (folder_ / "refused");
   refused(run_on_model("passkey", "--segments 1" + output), "need 106 tokens");
@@ -164,7 +189,7 @@ TEST_F(FccEval, PasskeyTakesTasksWordingsAndRealTextByName) {
   refused(run_on_model("passkey", "--task passkey --keys 2" + out), "--keys");
   refused(run_on_model("passkey", "--keys 2 --template passkey" + out), "{name}");
   refused(run_on_model("passkey", "--task nonsense" + out), "multi-query");
-  refused(run_on_model("passkey", "--task needle --hops 2" + out), "--hops");
+  refused(run_on_model("passkey", "--task needle --hops 2" + out), "has no option hops");
 }
 
 TEST_F(FccEval, PerplexityComparesWithTheMemoryCut) {

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -64,9 +65,8 @@ class PasskeySweep : public testing::Test {
   std::filesystem::path folder_;
   PasskeySweepOptions options_;
   std::shared_ptr<const Tokenizer> tokenizer_ = make_tokenizer(TokenizerConfig());
-  std::unique_ptr<SweepTask> made_ =
-      make_sweep_task(sweep_task_config("passkey"), tokenizer_, /*add_bos=*/false);
-  const SweepTask& task_ = *made_;
+  std::unique_ptr<Task> made_ = make_task(task_config("passkey"), tokenizer_, /*add_bos=*/false);
+  const Task& task_ = *made_;
 };
 
 std::vector<std::int64_t> correct_of(const std::vector<PasskeyCell>& cells) {
@@ -108,6 +108,30 @@ TEST_F(PasskeySweep, KilledAfterAnyCellItEndsLikeOneThatWasNot) {
     EXPECT_EQ(correct_of(resumed), correct_of(whole));
     EXPECT_EQ(calls, (6 - survived) * 3);
   }
+}
+
+TEST_F(PasskeySweep, DrawsLengthsAroundEachWhereAskedAndNeverAMultipleOfTheSegment) {
+  options_.spread_tokens = 32;
+  options_.off_multiples_of = 32;
+  options_.trials = 40;
+  std::set<std::size_t> lengths;
+  const AnswerFunction notes = [&](const Rows& prompts, std::int64_t num_tokens) {
+    for (const auto& prompt : prompts) {
+      lengths.insert(prompt.size() + static_cast<std::size_t>(num_tokens));
+    }
+    return answer(prompts, num_tokens, std::numeric_limits<std::size_t>::max());
+  };
+  const auto cells = run_passkey_sweep(options_, task_, notes, nullptr);
+  EXPECT_EQ(correct_of(cells), std::vector<std::int64_t>(6, 40));
+  EXPECT_GT(lengths.size(), 80u);
+  for (const std::size_t length : lengths) {
+    EXPECT_NE(length % 32, 0u);
+    EXPECT_TRUE((length >= 207 && length <= 271) || (length >= 368 && length <= 432)) << length;
+  }
+  options_.spread_tokens = 0; // another sweep: not one log with it
+  EXPECT_THROW(run_passkey_sweep(options_, task_, notes, nullptr), ConfigError);
+  options_.spread_tokens = -1;
+  EXPECT_THROW(run_passkey_sweep(options_, task_, notes, nullptr), ConfigError);
 }
 
 TEST_F(PasskeySweep, LengthsAndDepthsMayBeAddedButNotOtherSettings) {

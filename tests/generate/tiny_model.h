@@ -28,6 +28,7 @@ inline ModelConfig tiny_config(Architecture arch) {
   if (arch != Architecture::kLlama) {
     config.fcc = FccConfig{.arch = arch, .segment_length = 5};
     config.fcc->num_local_layers = arch == Architecture::kLocalGlobal ? 2 : 0;
+    config.fcc->num_memory_tokens = arch == Architecture::kRmt ? 3 : 0;
   }
   return config;
 }
@@ -46,7 +47,10 @@ inline std::vector<NamedConfig> all_tiny_configs() {
   std::vector<NamedConfig> all{
       {"llama", tiny_config(Architecture::kLlama)},
       {"condensation", tiny_config(Architecture::kCondensation)},
-      {"local_global", tiny_config(Architecture::kLocalGlobal)}};
+      {"local_global", tiny_config(Architecture::kLocalGlobal)},
+      {"infini_attention", tiny_config(Architecture::kInfiniAttention)},
+      {"rmt", tiny_config(Architecture::kRmt)},
+      {"titans_mag", tiny_config(Architecture::kTitansMag)}};
   const auto add = [&](const std::string& name, auto change) {
     all.push_back({name, tiny_config(Architecture::kCondensation)});
     change(all.back().config);
@@ -72,7 +76,7 @@ inline std::vector<NamedConfig> all_tiny_configs() {
   return all;
 }
 
-/// New weights, norms and learned memory off their starting values too.
+/// New weights, norms and those of memory off their starting values too.
 inline FlatParameters tiny_parameters(
     const ModelConfig& config,
     ComputeDType dtype = ComputeDType::kFloat64) {
@@ -80,7 +84,8 @@ inline FlatParameters tiny_parameters(
   FlatParameters parameters(config, dtype, at::kCPU, 239);
   for (const NamedTensor& named : parameters.named(parameters.master())) {
     if (named.name.find("norm") != std::string::npos ||
-        named.name.find("initial_memory") != std::string::npos) {
+        named.name.find("initial_memory") != std::string::npos ||
+        named.name.find("memory_") != std::string::npos) {
       at::Tensor view = named.tensor;
       view.add_(at::randn(view.sizes(), view.options()), 0.3);
     }

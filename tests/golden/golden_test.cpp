@@ -38,13 +38,16 @@ void expect_loss_and_gradients(const GoldenCase& golden, const EngineSection& en
   executor->clear_gradients();
   const PassResult result = executor->train(golden.micro_batch(ComputeDType::kFloat64));
   EXPECT_NEAR(result.loss.item<double>(), golden.loss_value, 1e-10);
-  // The absolute term is for gradients that are zero but for rounding.
+  // Files that hold float32 gradients can be met no closer. The absolute term is for gradients that
+  // are zero but for rounding.
   const double largest = parameters->grad().norm().item<double>();
   for (const NamedTensor& actual : parameters->named(parameters->grad())) {
     const at::Tensor expected = golden.grad(actual.name);
     const double norm = expected.norm().item<double>();
     const double error = (actual.tensor - expected).norm().item<double>();
-    EXPECT_LE(error, 1e-6 * norm + 1e-12 * largest) << actual.name << " of norm " << norm;
+    const bool wide = golden.file.at("grad." + actual.name).dtype == DType::kF64;
+    EXPECT_LE(error, (wide ? 1e-10 : 1e-6) * norm + 1e-12 * largest)
+        << actual.name << " of norm " << norm;
   }
 }
 
@@ -67,7 +70,8 @@ TEST_P(Golden, LossAndEveryGradientOfFusedAgreeInFloat64) {
   const bool resets = golden.micro_batch(ComputeDType::kFloat64).segment_starts_document.defined();
   if (fused_refusal({.model = golden.config, .device = at::kCPU, .documents_reset = resets})) {
     // Whoever adds a case that fused should serve would not notice that it is passed over.
-    EXPECT_EQ(golden.config.arch(), Architecture::kLocalGlobal);
+    EXPECT_NE(golden.config.arch(), Architecture::kCondensation);
+    EXPECT_NE(golden.config.arch(), Architecture::kLlama);
     GTEST_SKIP() << "fused does not serve this model";
   }
   for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {

@@ -1,5 +1,6 @@
 #include "fcc/train/trainer.h"
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -29,8 +30,8 @@ class FaultyExecutor : public Executor {
   void clear_gradients() override {
     inner_->clear_gradients();
   }
-  PassResult train(const MicroBatch& batch) override {
-    PassResult result = inner_->train(batch);
+  PassResult train(const MicroBatch& batch, const PassHooks& hooks) override {
+    PassResult result = inner_->train(batch, hooks);
     if (++num_passes_ % period_ == 0) {
       parameters_.grad()[0] = std::numeric_limits<double>::infinity();
     }
@@ -182,6 +183,29 @@ TEST(Trainer, NeverSealsWeightsThatAreNotFinite) {
   EXPECT_THROW(trainer.run(directory, std::nullopt, {false}), Error);
   verify_checkpoint(directory.checkpoint(0)); // the good one is still there
   EXPECT_FALSE(std::filesystem::exists(directory.root() / "final"));
+}
+
+TEST(Trainer, ShowsItsObserverEveryLineOfTheMetrics) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  Trainer trainer = make_trainer(config);
+  std::string lines;
+  trainer.observe_metrics([&](const std::string& line) { lines += line + '\n'; });
+  trainer.run(RunDirectory(config.output), std::nullopt, {false});
+  EXPECT_FALSE(lines.empty());
+  EXPECT_EQ(lines, read_file(folder / "run/metrics.jsonl"));
+}
+
+TEST(Trainer, StopsBehindTheStepInWhichItsObserverAsksForIt) {
+  const TemporaryFolder folder;
+  const RunConfig config = tiny_run(folder / "run");
+  Trainer trainer = make_trainer(config);
+  std::atomic<bool> stop = false;
+  trainer.observe_metrics(
+      [&](const std::string& line) { stop = line.starts_with("{\"step\":2,"); });
+  const RunDirectory directory(config.output);
+  EXPECT_EQ(trainer.run(directory, std::nullopt, stop), Trainer::End::kStopped);
+  EXPECT_EQ(directory.checkpoint_steps().back(), 2);
 }
 
 TEST(Trainer, EndsAStageWhoseMetricIsUnderItsBound) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randint.h>
 #include <CLI/CLI.hpp>
@@ -45,14 +46,23 @@ EngineSection engine_of(const StepOptions& options, const StepCase& shape) {
   }
   engine.boundary_memory_on_host = options.host_boundaries;
   engine.cuda_graphs = options.cuda_graphs;
+  engine.layer_ranks = options.layer_ranks;
   return engine;
+}
+
+RankGrid grid_of(const StepOptions& options) {
+  EngineSection engine;
+  engine.layer_ranks = options.layer_ranks;
+  return RankGrid::of(options.ranks->size(), engine);
 }
 
 } // namespace
 
 void add_step_options(CLI::App& app, StepOptions& options) {
   app.add_option(
-         "--preset", options.preset, "table-1, llama-3.2-1b, llama-3.2-3b, or tiny for a trial")
+         "--preset",
+         options.preset,
+         "table-1, llama-3.2-1b, llama-3.2-3b, llama-8b (the shape of 3.1), or tiny for a trial")
       ->capture_default_str()
       ->group("Model");
   app.add_option("--dtype", options.dtype, "bfloat16, float32, float64; auto: by device")
@@ -87,6 +97,13 @@ void add_step_options(CLI::App& app, StepOptions& options) {
          options.cuda_graphs,
          "Record a chunk's launches and replay them (the default), or not")
       ->group("Engine");
+  app.add_option(
+         "--layer-ranks",
+         options.layer_ranks,
+         "Of several ranks (docs/several_gpus.md): how many split the layers of one model")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->group("Engine");
   app.add_option("--device", options.device, "auto, cuda, cuda:N or cpu")
       ->capture_default_str()
       ->group("Measuring");
@@ -110,11 +127,21 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
     model.num_attention_heads = 4;
     model.num_key_value_heads = 2;
     model.head_dim = 16;
+  } else if (preset == "llama-8b") {
+    model.vocab_size = 128256;
+    model.hidden_size = 4096;
+    model.intermediate_size = 14336;
+    model.num_hidden_layers = 32;
+    model.num_attention_heads = 32;
+    model.num_key_value_heads = 8;
+    model.head_dim = 128;
+    model.tie_word_embeddings = false;
   } else {
     try {
       model = model_preset(preset);
     } catch (const ConfigError& error) {
-      throw ConfigError("--preset", error.rule() + ", `tiny`", error.value(), error.hint());
+      throw ConfigError(
+          "--preset", error.rule() + ", `llama-8b`, `tiny`", error.value(), error.hint());
     }
   }
   if (segment_length > 0) {
@@ -136,15 +163,30 @@ constexpr InitScales kInit{.layers = 0.3, .outputs = 0.1};
 
 TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
     : device_(device_from_name(options.device, "--device")),
+      ranks_(options.ranks),
+      copies_(ranks_),
+      copy_(single_process()),
       parameters_(
           bench_model(options.preset, shape.segment_length),
           dtype_from_option(options.dtype, device_),
           device_,
           /*seed=*/1,
           /*freeze=*/{},
-          kInit),
-      executor_(make_executor(parameters_, engine_of(options, shape))),
-      optimizer_(make_optimizer(OptimSection(), parameters_)) {
+          kInit,
+          stage_of_rank(
+              bench_model(options.preset, shape.segment_length),
+              grid_of(options),
+              ranks_->rank())) {
+  if (options.layer_ranks > 1) {
+    const bool one_copy = grid_of(options).num_copies == 1;
+    const std::int64_t stage = ranks_->rank() % options.layer_ranks;
+    copies_ = one_copy ? single_process() : ranks_->group(stage);
+    copy_ = one_copy ? ranks_ : ranks_->group(ranks_->rank() / options.layer_ranks);
+    link_ = link_stages(*copy_);
+  }
+  executor_ = make_executor(parameters_, engine_of(options, shape), link_.get());
+  optimizer_ = make_optimizer(OptimSection(), parameters_, copies_->rank(), copies_->size());
+  exchange_ = std::make_unique<WeightExchange>(*copies_, parameters_);
   auto* fused = dynamic_cast<FusedExecutor*>(executor_.get());
   if (fused != nullptr && options.weight_rows > 0) {
     fused->set_weight_product_rows(options.weight_rows);
@@ -160,13 +202,48 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
       whole.dtype(wide ? at::kDouble : at::kFloat));
 }
 
+double TrainingStep::gradient_norm() {
+  at::Tensor sum;
+  for (const FlatRange& range : exchange_->shares().of(copies_->rank())) {
+    const at::Tensor part = squared_norm(parameters_.grad().slice(0, range.first, range.end));
+    sum = sum.defined() ? sum + part : part;
+  }
+  ranks_->all_reduce(sum);
+  ranks_->wait_for_device();
+  return std::sqrt(sum.item<double>());
+}
+
+/// As a run does it: the last stage trains it, the first one has a copy.
+void TrainingStep::share_tied_embedding() {
+  if (link_ == nullptr || !parameters_.config().tie_word_embeddings) {
+    return;
+  }
+  exchange_->finish_gathering();
+  const at::Tensor weight = parameters_.view(parameters_.compute()).embed_tokens;
+  if (link_->is_last()) {
+    copy_->send(weight, 0);
+  } else if (link_->is_first()) {
+    copy_->receive(weight, copy_->size() - 1);
+  }
+}
+
 void TrainingStep::run() {
   executor_->clear_gradients();
-  executor_->train(batch_);
-  const double norm = std::sqrt(squared_norm(parameters_.grad()).item<double>());
+  executor_->train(batch_, exchange_->hooks(/*last_pass=*/true));
+  exchange_->finish_sums();
+  const double norm = gradient_norm();
   optimizer_->step(1e-6, norm > 1 ? 1 / norm : 1);
-  synchronize(device_);
+  exchange_->begin_gathering();
+  share_tied_embedding();
+  if (ranks_->size() == 1) {
+    synchronize(device_);
+  }
   finite_ = finite_ && std::isfinite(norm);
+}
+
+void TrainingStep::finish() {
+  exchange_->finish_gathering();
+  synchronize(device_);
 }
 
 StepTiming measure_steps(
@@ -185,6 +262,7 @@ StepTiming measure_steps(
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
   }
+  step.finish();
   std::sort(seconds.begin(), seconds.end());
   StepTiming timing;
   timing.min = seconds.front();
@@ -192,9 +270,12 @@ StepTiming measure_steps(
   timing.max = seconds.back();
   timing.peak_bytes = std::max<std::int64_t>(peak_bytes(device) - before, 1);
   timing.finite = step.finite();
-  timing.flops = training_flops(step.config(), shape.batch, shape.tokens);
+  timing.num_copies = grid_of(options).num_copies;
+  timing.flops = training_flops(step.config(), shape.batch, shape.tokens) /
+                 static_cast<double>(options.layer_ranks);
   if (after) {
     after(step, timing);
+    step.finish();
   }
   return timing;
 }

@@ -10,7 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "common/checks.h"
+#include "common/torch/rank_environment.h"
 #include "fcc/config/field.h"
+#include "fcc/core/error.h"
+#include "fcc/dist/rank_settings.h"
+#include "fcc/train/ranks.h"
 #include "fcc_bench/commands.h"
 #include "fcc_bench/profile.h"
 #include "fcc_bench/reports.h"
@@ -81,6 +85,17 @@ std::string percent(double share) {
   return format_number(100 * share, 1) + " %";
 }
 
+/// `4 ranks, layers split over 2: `, or nothing for one.
+std::string ranks_text(const StepOptions& options) {
+  const std::int64_t count = options.ranks->size();
+  if (count == 1) {
+    return "";
+  }
+  const bool split = options.layer_ranks > 1;
+  return std::to_string(count) + " ranks" +
+         (split ? ", layers split over " + std::to_string(options.layer_ranks) : "") + ": ";
+}
+
 int run(const Options& options) {
   const at::Device device = device_from_name(options.step.device, "--device");
   const ComputeDType dtype = dtype_from_option(options.step.dtype, device);
@@ -89,8 +104,13 @@ int run(const Options& options) {
       measure_rates(device, dtype == ComputeDType::kBFloat16 ? at::kBFloat16 : at::kFloat);
   const double nominal = // 0: unknown
       dtype == ComputeDType::kBFloat16 ? nominal_tflops(rates.name).value_or(0) : 0;
+  const bool writes = options.step.ranks->is_first();
+  if (!writes && std::freopen("/dev/null", "w", stdout) == nullptr) {
+    throw Error("fcc-bench", "/dev/null must be writable");
+  }
   std::printf(
-      "%s, %s, %s\n%s\n\n",
+      "%s%s, %s, %s\n%s\n\n",
+      ranks_text(options.step).c_str(),
       options.step.preset.c_str(),
       options.step.execution.c_str(),
       std::string(enum_name(dtype)).c_str(),
@@ -161,7 +181,7 @@ int run(const Options& options) {
            {"share_of_product", timing.tflops() / rates.product_tflops},
            {"peak_bytes", timing.peak_bytes}});
     } catch (const std::exception& error) {
-      if (!is_out_of_memory(error)) {
+      if (!is_out_of_memory(error) || options.step.ranks->size() > 1) {
         throw;
       }
       cells.resize(table.header.size(), "");
@@ -193,9 +213,24 @@ int run(const Options& options) {
       {"chunk_segments", options.step.chunk_segments},
       {"host_boundaries", options.step.host_boundaries},
       {"cuda_graphs", options.step.cuda_graphs},
+      {"ranks", options.step.ranks->size()},
+      {"layer_ranks", options.step.layer_ranks},
       {"rows", std::move(rows)}};
   write_report(options.json, report.dump(2) + "\n");
   return any ? 0 : 1; // a row that does not fit is a result too, unless all are such
+}
+
+/// As one of several ranks: all measure together, and the first one writes.
+int run_as_rank(const RankSettings& settings, Options options) {
+  EngineSection engine;
+  engine.device = options.step.device;
+  const at::Device device = device_of_rank(engine, settings);
+  options.step.device = device.str();
+  options.step.ranks = meet_ranks(settings, device);
+  if (!options.step.ranks->is_first()) {
+    options.csv = options.json = "";
+  }
+  return run(options);
 }
 
 } // namespace
@@ -209,10 +244,14 @@ std::function<int()> add_train_command(CLI::App& app) {
       "recomputation counts for nothing. MFU: their share of the card's stated peak of dense "
       "bfloat16, where the card is known by name. `of product`: of a large product's rate in this "
       "run. Peak GiB: what the GPU's allocator reserved; on a CPU the resident memory that the "
-      "row added.");
+      "row added. As one of several ranks (docs/several_gpus.md) --batch and --tokens are each "
+      "model's, tokens/s are those of all ranks, TFLOP/s and peak are rank 0's.");
   const auto options = std::make_shared<Options>();
   add_options(*command, *options);
-  return [options] { return run(*options); };
+  return [options] {
+    const auto settings = read_rank_settings(environment_variable);
+    return settings ? run_as_rank(*settings, *options) : run(*options);
+  };
 }
 
 } // namespace fcc::tools

@@ -41,6 +41,13 @@ void require_memory(const ModelConfig& config) {
         "a plain Llama",
         "transformers know it without; --fcc makes it fold its context");
   }
+  if (config.arch() != Architecture::kCondensation && config.arch() != Architecture::kLocalGlobal) {
+    throw ConfigError(
+        "--remote-code",
+        "is for the architectures condensation and local_global",
+        std::string(enum_name(config.arch())),
+        "leave it out: fcc-generate and fcc-eval run this model");
+  }
 }
 
 void add_remote_code(const std::filesystem::path& directory) {

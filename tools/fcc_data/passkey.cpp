@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "fcc/data/token_spool.h"
 #include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
+#include "fcc/text/tokenizer.h"
 #include "fcc_data/commands.h"
 
 namespace fcc::tools {
@@ -24,7 +26,7 @@ struct Arguments {
   DatasetConfig task;
   std::int64_t count = 100, length = 1024;
   std::uint64_t seed = 0;
-  bool add_bos = false;
+  bool add_bos = false, no_eos = false;
 };
 
 /// Calls use(sample, depth) for each sample.
@@ -55,7 +57,8 @@ void write_jsonl(const Arguments& arguments, const PasskeyTask& task) {
 void write_token_file(const Arguments& arguments, const PasskeyTask& task) {
   const AtomicDirectory scratch(arguments.output + ".samples"); // goes with the object
   TokenSpool spool(scratch.path(), task.tokenizer().vocab_size(), {});
-  const auto eos = task.tokenizer().eos_id();
+  const auto eos =
+      arguments.no_eos ? std::nullopt : std::optional(required_eos(task.tokenizer(), "passkey"));
   make_samples(arguments, task, [&](const PasskeySample& sample, double) {
     std::vector<std::int32_t> ids = sample.prompt;
     ids.insert(ids.end(), sample.answer.begin(), sample.answer.end());
@@ -65,7 +68,7 @@ void write_token_file(const Arguments& arguments, const PasskeyTask& task) {
     spool.append(ids);
   });
   spool.write_token_file(
-      arguments.output, token_file_info(task.tokenizer(), arguments.add_bos, true));
+      arguments.output, token_file_info(task.tokenizer(), arguments.add_bos, !arguments.no_eos));
 }
 
 int run_passkey(const Arguments& arguments) {
@@ -120,6 +123,7 @@ void add_passkey(CLI::App& app, std::function<int()>& run) {
       ->capture_default_str();
   command->add_option("--seed", arguments->seed, "Other samples")->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin every sample with BOS");
+  command->add_flag("--no-eos", arguments->no_eos, "Do not end samples of a token file with EOS");
   command->callback([arguments, &run] { run = [arguments] { return run_passkey(*arguments); }; });
 }
 

@@ -12,6 +12,7 @@ namespace fcc::tools {
 /// Each adds its subcommand to `app` and returns what to do when it was chosen (the exit code). The
 /// returned function owns the options that the command line was read into.
 std::function<int()> add_passkey_command(CLI::App& app);
+std::function<int()> add_capacity_command(CLI::App& app);
 std::function<int()> add_perplexity_command(CLI::App& app);
 std::function<int()> add_attention_map_command(CLI::App& app);
 std::function<int()> add_summarize_command(CLI::App& app);

@@ -13,13 +13,12 @@
 #include "common/torch/prefill.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
-#include "fcc/data/token_file.h"
+#include "fcc/data/task.h"
 #include "fcc/eval/passkey_sweep.h"
-#include "fcc/generate/stream.h"
 #include "fcc/io/files.h"
-#include "fcc/model/hugging_face.h"
 #include "fcc/train/curriculum.h"
 #include "fcc_eval/commands.h"
+#include "fcc_eval/sweep_model.h"
 
 namespace fcc::tools {
 namespace {
@@ -32,9 +31,8 @@ struct Options {
   PasskeySweepOptions sweep;
   std::int64_t trained_segments = 0;
   std::string output = "passkey", config_file;
-  std::optional<std::string> task, values, wording, haystack;
-  std::optional<std::int64_t> digits, keys, asked, values_per_key, hops;
-  std::optional<std::string> intro, filler, needle, question;
+  std::optional<std::string> task, haystack;
+  TaskOptions task_options;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -50,6 +48,14 @@ void add_options(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->check(whole_number(1, std::numeric_limits<std::int32_t>::max()))
       ->excludes(segments)
+      ->group("Sweep");
+  app.add_option(
+         "--spread",
+         options.sweep.spread_tokens,
+         "Draw each text's length uniformly from length ± this many tokens, whole segments passed "
+         "over: recall at any place of a segment")
+      ->capture_default_str()
+      ->check(whole_number(0, std::numeric_limits<std::int32_t>::max()))
       ->group("Sweep");
   app.add_option(
          "-d,--depths",
@@ -73,33 +79,51 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option(
          "--config",
          options.config_file,
-         "Take the task's texts and digits from the first passkey dataset of this run's "
-         "config.json")
+         "Take the task, its texts and options from the first dataset of type passkey or task in "
+         "this run's config.json")
       ->type_name("FILE")
       ->group("Task");
   app.add_option(
          "--task",
          options.task,
-         "passkey (the paper's), needle (in any wording), variables (assignments to follow), and "
-         "RULER's single-1, single-2, single-3, multi-key, multi-value, multi-query; default: "
-         "needle where an option of needles is given, else passkey")
+         "passkey (the paper's), needle (in any wording), variables (assignments to follow), "
+         "RULER's single-1, single-2, single-3, multi-key, multi-value, multi-query, qa1 to qa5 "
+         "(stories whose facts are scattered), capacity (pairs told at one place), copy (a passage "
+         "word by word); default: needle where an option of needles is given, else passkey")
       ->type_name("NAME")
       ->group("Task");
-  app.add_option("--values", options.values, "What needles hide: digits, words or uuid")
+  app.add_option_function<std::string>(
+         "--values",
+         [&options](const std::string& name) {
+           for (const auto& [known, value] : EnumNames<NeedleValue>::value) {
+             if (name == known) {
+               options.task_options.values = value;
+             }
+           }
+         },
+         "What needles hide: digits, words or uuid")
       ->check(CLI::IsMember({"digits", "words", "uuid"}))
       ->group("Task");
-  app.add_option("--keys", options.keys, "Needles of different names (variables: chains)")
+  app.add_option(
+         "--keys", options.task_options.keys, "Needles of different names (variables: chains)")
       ->group("Task");
-  app.add_option("--asked", options.asked, "How many of the names are asked for")->group("Task");
-  app.add_option("--values-per-key", options.values_per_key, "Needles of each name")->group("Task");
-  app.add_option("--hops", options.hops, "variables: assignments after the first")->group("Task");
+  app.add_option("--asked", options.task_options.asked, "How many of the names are asked for")
+      ->group("Task");
+  app.add_option("--facts", options.task_options.facts, "qa1 to qa5: sentences of the story")
+      ->group("Task");
+  app.add_option("--words", options.task_options.words, "copy: words of the passage")
+      ->group("Task");
+  app.add_option("--values-per-key", options.task_options.values_per_key, "Needles of each name")
+      ->group("Task");
+  app.add_option("--hops", options.task_options.hops, "variables: assignments after the first")
+      ->group("Task");
   std::string wordings;
   for (const std::string& name : needle_template_names()) {
     wordings += name + ", ";
   }
   app.add_option(
          "--template",
-         options.wording,
+         options.task_options.wording,
          "Wording of needles: " + wordings +
              "or a JSON file with `needle`, `question`, `questions`")
       ->type_name("NAME|FILE")
@@ -110,12 +134,15 @@ void add_options(CLI::App& app, Options& options) {
          "Needles stand in this text (a token file or plain text) in place of a repeated filler")
       ->type_name("FILE")
       ->group("Task");
-  app.add_option("--digits", options.digits, "Digits of the values (passkey 4, needles 7)")
+  app.add_option(
+         "--digits", options.task_options.digits, "Digits of the values (passkey 4, needles 7)")
       ->group("Task");
-  app.add_option("--intro", options.intro, "Text at the start")->group("Task");
-  app.add_option("--filler", options.filler, "Text that repeats")->group("Task");
-  app.add_option("--needle", options.needle, "Text that tells the key, as {key}")->group("Task");
-  app.add_option("--question", options.question, "Text before the answer")->group("Task");
+  app.add_option("--intro", options.task_options.intro, "Text at the start")->group("Task");
+  app.add_option("--filler", options.task_options.filler, "Text that repeats")->group("Task");
+  app.add_option("--needle", options.task_options.needle, "Text that tells the key, as {key}")
+      ->group("Task");
+  app.add_option("--question", options.task_options.question, "Text before the answer")
+      ->group("Task");
   app.add_option(
          "-o,--output",
          options.output,
@@ -134,7 +161,7 @@ void add_options(CLI::App& app, Options& options) {
 
 // What a run's configuration tells of the task.
 struct TrainedTask {
-  DatasetConfig dataset;
+  DatasetConfig dataset;   ///< of type passkey or task
   std::int64_t tokens = 0; ///< the most that gradients went through
 };
 
@@ -151,11 +178,15 @@ TrainedTask task_of_run(const std::string& config_file, std::int64_t length) {
       all.insert(all.end(), stage.data->begin(), stage.data->end());
     }
   }
-  const auto found = std::find_if(all.begin(), all.end(), [](const DatasetConfig& dataset) {
-    return dataset.type == DatasetKind::kPasskey;
-  });
+  const auto first = [&all](DatasetKind kind) {
+    return std::find_if(all.begin(), all.end(), [kind](const DatasetConfig& dataset) {
+      return dataset.type == kind;
+    });
+  };
+  auto found = first(DatasetKind::kPasskey);
+  found = found == all.end() ? first(DatasetKind::kTask) : found;
   if (found == all.end()) {
-    throw ConfigError("--config", "must have a dataset of type passkey", config_file);
+    throw ConfigError("--config", "must have a dataset of type passkey or task", config_file);
   }
   task.dataset = *found;
   return task;
@@ -163,42 +194,25 @@ TrainedTask task_of_run(const std::string& config_file, std::int64_t length) {
 
 // The task as the run trained it, with what the command line changes.
 DatasetConfig dataset_of(const Options& options, const TrainedTask& trained) {
-  DatasetConfig dataset = trained.dataset;
+  DatasetConfig dataset =
+      trained.dataset.type == DatasetKind::kPasskey ? trained.dataset : DatasetConfig();
   dataset.type = DatasetKind::kPasskey;
-  dataset.digits = options.digits.value_or(dataset.digits);
+  dataset.digits = options.task_options.digits.value_or(dataset.digits);
   const auto take = [](const std::optional<std::string>& from, std::optional<std::string>& to) {
     if (from) {
       to = from;
     }
   };
-  take(options.intro, dataset.intro);
-  take(options.filler, dataset.filler);
-  take(options.needle, dataset.needle);
-  take(options.question, dataset.question);
+  take(options.task_options.intro, dataset.intro);
+  take(options.task_options.filler, dataset.filler);
+  take(options.task_options.needle, dataset.needle);
+  take(options.task_options.question, dataset.question);
   return dataset;
 }
 
 bool is_about_needles(const Options& options) {
-  return options.values || options.keys || options.asked || options.values_per_key ||
-         options.wording || options.haystack;
-}
-
-/// The text that needles stand in, as tokens, and what it is.
-void take_haystack(SweepTaskConfig& task, const std::string& path, const Tokenizer& tokenizer) {
-  if (path.ends_with(".safetensors")) {
-    const TokenFile file(path);
-    file.require_tokenizer(tokenizer);
-    constexpr std::int64_t kMostTokens = 1 << 26; // 256 MiB of ids
-    task.haystack.resize(static_cast<std::size_t>(std::min(file.num_tokens(), kMostTokens)));
-    file.read(0, task.haystack);
-    task.haystack_name = file.fingerprint();
-  } else {
-    tokenizer.encode(read_file(path), task.haystack);
-    task.haystack_name = path + ", " + std::to_string(task.haystack.size()) + " tokens";
-  }
-  if (task.haystack.empty()) {
-    throw ConfigError("--haystack", "must hold text", path);
-  }
+  return options.task_options.values || options.task_options.keys || options.task_options.asked ||
+         options.task_options.values_per_key || options.task_options.wording || options.haystack;
 }
 
 /// Options that a task has no use for are a mistake.
@@ -208,50 +222,57 @@ void refuse_for_passkey(const Options& options) {
       throw ConfigError(option, "is not for task `passkey`", {}, "add --task needle");
     }
   };
-  refuse("--values", options.values.has_value());
-  refuse("--keys", options.keys.has_value());
-  refuse("--asked", options.asked.has_value());
-  refuse("--values-per-key", options.values_per_key.has_value());
-  refuse("--template", options.wording.has_value());
+  refuse("--values", options.task_options.values.has_value());
+  refuse("--keys", options.task_options.keys.has_value());
+  refuse("--asked", options.task_options.asked.has_value());
+  refuse("--values-per-key", options.task_options.values_per_key.has_value());
+  refuse("--hops", options.task_options.hops.has_value());
+  refuse("--facts", options.task_options.facts.has_value());
+  refuse("--words", options.task_options.words.has_value());
+  refuse("--template", options.task_options.wording.has_value());
   refuse("--haystack", options.haystack.has_value());
 }
 
-SweepTaskConfig
-task_of(const Options& options, const TrainedTask& trained, const Tokenizer& tokenizer) {
-  const std::string name = options.task.value_or(is_about_needles(options) ? "needle" : "passkey");
-  SweepTaskConfig task = sweep_task_config(name);
-  if (options.hops && name != "variables") {
-    throw ConfigError("--hops", "is for --task variables", std::to_string(*options.hops));
+/// `options` with what the command line gives that is not about needles alone.
+TaskOptions changed(TaskOptions options, const TaskOptions& by) {
+  const auto take = [](const auto& from, auto& to) {
+    if (from) {
+      to = from;
+    }
+  };
+  take(by.digits, options.digits);
+  take(by.hops, options.hops);
+  take(by.facts, options.facts);
+  take(by.words, options.words);
+  take(by.intro, options.intro);
+  take(by.filler, options.filler);
+  take(by.needle, options.needle);
+  take(by.question, options.question);
+  return options;
+}
+
+/// What the command line names, or the run trained, or the paper's.
+TaskConfig task_of(const Options& options, const TrainedTask& trained, const Tokenizer& tokenizer) {
+  const std::string asked = is_about_needles(options) ? "needle" : "passkey";
+  if (!options.task && asked == "passkey" && trained.dataset.task) {
+    TaskConfig task = task_config(
+        *trained.dataset.task,
+        changed(trained.dataset.options.value_or(TaskOptions()), options.task_options));
+    if (trained.dataset.path) {
+      stand_in_text(task, *trained.dataset.path, tokenizer);
+    }
+    return task;
   }
+  const std::string name = options.task.value_or(asked);
   if (name == "passkey") {
     refuse_for_passkey(options);
+    TaskConfig task = task_config(name);
     task.passkey = dataset_of(options, trained);
     return task;
   }
-  if (options.wording) {
-    task.texts = needle_template(*options.wording);
-  }
-  if (options.values) {
-    task.values = *options.values == "words"  ? NeedleValue::kWords
-                  : *options.values == "uuid" ? NeedleValue::kUuid
-                                              : NeedleValue::kDigits;
-  }
-  const auto take = [](const auto& from, auto& to) {
-    if (from) {
-      to = *from;
-    }
-  };
-  take(options.keys, task.keys);
-  take(options.asked, task.asked);
-  take(options.values_per_key, task.values_per_key);
-  take(options.digits, task.digits);
-  take(options.hops, task.hops);
-  take(options.intro, task.texts.intro);
-  take(options.needle, task.texts.needle);
-  take(options.question, task.texts.question);
-  take(options.filler, task.filler);
+  TaskConfig task = task_config(name, options.task_options);
   if (options.haystack) {
-    take_haystack(task, *options.haystack, tokenizer);
+    stand_in_text(task, *options.haystack, tokenizer);
   }
   return task;
 }
@@ -273,49 +294,25 @@ int run(Options options, bool segments_given) {
     }
   }
   options.sweep.depths = options.depths;
+  options.sweep.off_multiples_of = options.sweep.spread_tokens > 0 && L > 1 ? L : 0;
   options.sweep.log = options.output + "/cells.jsonl";
 
   const TrainedTask trained =
       options.config_file.empty() ? TrainedTask() : task_of_run(options.config_file, L);
-  const SweepTaskConfig task_config = task_of(options, trained, *model.tokenizer);
-  const auto task =
-      make_sweep_task(task_config, model.tokenizer, model.tokenizer_policy.begins_with_bos());
-  options.sweep.identity = {
-      {"model", model_hash(model.parameters)},
-      {"tokenizer", model.tokenizer->hash()},
-      {"dtype", std::string(c10::toString(model.weights.embed_tokens.scalar_type()))}};
+  const TaskConfig named = task_of(options, trained, *model.tokenizer);
+  const auto task = make_task(named, model.tokenizer, model.tokenizer_policy.begins_with_bos());
+  options.sweep.identity = identity_of(model);
   options.sweep.identity.merge(task->identity());
   PasskeyReportOptions report{
-      .model = model_name(options.model), .task = task_config.task, .segment_length = L};
+      .model = model_name(options.model), .task = named.task, .segment_length = L};
   const std::int64_t trained_tokens =
       options.trained_segments > 0 ? options.trained_segments * L : trained.tokens;
   if (trained_tokens > 0 && L > 0) {
     report.trained_length_tokens = trained_tokens;
   }
 
-  const auto answer = [&](const std::vector<std::vector<std::int32_t>>& prompts,
-                          std::int64_t num_tokens) {
-    return continue_greedily(
-        config,
-        model.weights,
-        prompts,
-        num_tokens,
-        std::bind_front(&Prefill::run, &prefill),
-        model.tokenizer->vocab_size());
-  };
-  const auto show = [](const PasskeyCell& cell, std::size_t done, std::size_t all) {
-    std::fprintf(
-        stderr,
-        "[%zu/%zu] %lld tokens, depth %.0f %%: %lld of %lld (%.1f s)\n",
-        done,
-        all,
-        static_cast<long long>(cell.length_tokens),
-        100 * cell.depth,
-        static_cast<long long>(cell.correct),
-        static_cast<long long>(cell.trials),
-        cell.seconds);
-  };
-  const std::vector<PasskeyCell> cells = run_passkey_sweep(options.sweep, *task, answer, show);
+  const std::vector<PasskeyCell> cells =
+      run_passkey_sweep(options.sweep, *task, answers_of(prefill), show_cell);
   std::fputs(table_text(passkey_table(cells, report)).c_str(), stdout);
   write_report(options.output + "/passkey.json", passkey_json(cells, options.sweep, report));
   write_report(options.output + "/passkey.csv", table_csv(passkey_cell_table(cells, report)));

@@ -203,10 +203,11 @@ EngineSection planned_engine(const Plan& plan, const RunConfig& config, const Mo
     return plan_run_engine(config, model, *plan.card, plan.num_ranks);
   }
   if (plan.saved) {
+    const ModelConfig held = largest_stage(config, model);
     return resume_engine(
         config.engine,
         engine_of_course(plan.saved->config),
-        engine_context(config, model, plan.num_ranks));
+        engine_context(config, held, plan.num_ranks));
   }
   return resolve_run_engine(config, model, plan.num_ranks);
 }
@@ -234,7 +235,7 @@ Curriculum::State position_of(const RunConfig& config, const TrainerState& saved
 } // namespace
 
 int dry_run(const RunConfig& config, const DryRunOptions& options) {
-  check_rows_divide(config, options.num_ranks);
+  check_rows_divide(config, RankGrid::of(options.num_ranks, config.engine).num_copies);
   Plan plan;
   plan.num_ranks = options.num_ranks;
   plan.card = options.card.empty() ? nullptr : &card_by_name(options.card);

@@ -129,11 +129,6 @@ void keep_error(const RunConfig& config, std::int64_t rank, const char* error) {
 
 } // namespace
 
-std::optional<std::string> environment_variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 int train_as_rank(
     const RunConfig& config,
     const RankSettings& settings,

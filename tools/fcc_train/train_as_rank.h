@@ -10,9 +10,6 @@
 
 namespace fcc::tools {
 
-/// A `Variable` of the process's environment.
-std::optional<std::string> environment_variable(const char* name);
-
 struct RankOptions {
   std::optional<std::string> resume; ///< `auto` or a checkpoint
   Course course = Course::kSame;

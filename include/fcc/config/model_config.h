@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fcc/config/field.h"
 
@@ -10,10 +11,18 @@ namespace fcc {
 
 class Problems;
 
-enum class Architecture { kLlama, kCondensation, kLocalGlobal };
+enum class Architecture {
+  kLlama,
+  kCondensation,
+  kLocalGlobal,
+  kInfiniAttention, ///< Munkhdalai et al. 2024
+  kRmt,             ///< Recurrent Memory Transformer, Bulatov et al. 2022
+  kTitansMag        ///< Titans, memory as a gate; Behrouz et al. 2024
+};
 enum class MemoryNorm { kShared, kNone, kOwn };
 enum class MemoryPositions { kWindow, kGlobal, kSame, kNone };
 enum class MemorySource { kOutput, kInput };
+enum class MemoryGradient { kFlow, kStop };
 enum class FirstMemory { kAbsent, kZeros, kLearned };
 
 /// Llama-3 frequency scaling of RoPE (`rope_type: llama3`).
@@ -35,6 +44,8 @@ struct FccConfig {
   MemoryPositions memory_positions = MemoryPositions::kWindow;
   MemorySource memory_source = MemorySource::kOutput;
   FirstMemory first_memory = FirstMemory::kAbsent;
+  MemoryGradient memory_gradient = MemoryGradient::kFlow;
+  std::int64_t num_memory_tokens = 0; ///< m, rmt only
 };
 
 /// A model's `config.json`, with Hugging Face's names. Without `fcc` it is a plain Llama.
@@ -62,9 +73,12 @@ struct ModelConfig {
 /// What `fcc.arch` may say: a plain Llama is said by leaving the section out.
 template <>
 struct EnumNames<Architecture> {
-  static constexpr std::array<std::pair<std::string_view, Architecture>, 2> value{
+  static constexpr std::array<std::pair<std::string_view, Architecture>, 5> value{
       {{"condensation", Architecture::kCondensation},
-       {"local_global", Architecture::kLocalGlobal}}};
+       {"local_global", Architecture::kLocalGlobal},
+       {"infini_attention", Architecture::kInfiniAttention},
+       {"rmt", Architecture::kRmt},
+       {"titans_mag", Architecture::kTitansMag}}};
 };
 template <>
 struct EnumNames<MemoryNorm> {
@@ -83,6 +97,11 @@ template <>
 struct EnumNames<MemorySource> {
   static constexpr std::array<std::pair<std::string_view, MemorySource>, 2> value{
       {{"output", MemorySource::kOutput}, {"input", MemorySource::kInput}}};
+};
+template <>
+struct EnumNames<MemoryGradient> {
+  static constexpr std::array<std::pair<std::string_view, MemoryGradient>, 2> value{
+      {{"flow", MemoryGradient::kFlow}, {"stop", MemoryGradient::kStop}}};
 };
 template <>
 struct EnumNames<FirstMemory> {
@@ -138,6 +157,17 @@ void visit(Visitor& v, FccConfig& c) {
       "first_memory",
       c.first_memory,
       {.doc = "Memory of the first segment: absent, L rows of zeros, or learned."});
+  v.field(
+      "memory_gradient",
+      c.memory_gradient,
+      {.doc = "The gradient flows through the memory (FCC) or stops at it (ERNIE-Doc; with "
+              "memory_source `input`, Transformer-XL)."});
+  v.field(
+      "num_memory_tokens",
+      c.num_memory_tokens,
+      {.doc = "Memory tokens that a segment reads, and that it writes (rmt only).",
+       .min = 0,
+       .max = 1 << 20});
 }
 
 template <typename Visitor>
@@ -189,8 +219,13 @@ void visit(Visitor& v, ModelConfig& c) {
   v.field("fcc", c.fcc, {.doc = "Segments and memory; null or absent: a plain Llama."});
 }
 
-/// Rules between the keys of the section: `local_global` has local layers and refuses the options
-/// of memory by name; `llama` is said by leaving the section out.
+/// The keys of the section that mean something for `arch`; the others stay at their defaults and
+/// out of a model's `config.json`. One that came later (`memory_gradient`) is left out there at its
+/// default too, so that models keep their hashes.
+std::vector<std::string> keys_of(Architecture arch);
+
+/// Rules between the keys of the section: what has no meaning for an architecture is refused by
+/// name; `llama` is said by leaving the section out.
 void check_rules(const FccConfig& config, Problems& problems);
 
 /// Rules between the keys (G divides H, E even, local_global's refusals, …).

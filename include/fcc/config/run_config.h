@@ -44,9 +44,40 @@ struct ModelSection {
   InitScales init;                   ///< of new weights
 };
 
-enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs, kRecall };
+enum class DatasetKind { kTokens, kDocuments, kPasskey, kPairs, kRecall, kTask };
 enum class DocumentMemory { kCarry, kReset };
 enum class LossOn { kAll, kAnswer };
+
+/// Where the answer of a made row ends.
+enum class RowLength {
+  kExact, ///< at the row's last token: always on the same place of its segment
+  kFree   ///< at any token of the row's last segment, drawn anew; what follows it is padding
+};
+
+/// How the filler of `passkey` is cut so that a sample has the length that is asked for.
+enum class FillerBlocks {
+  kCut,           ///< wherever the needle and the question come
+  kWholeButFirst, ///< whole repeats but for the first, which lacks its beginning
+  kWhole          ///< whole repeats alone, as in the paper: the sample may be shorter than asked
+};
+
+/// What needles of tasks hide.
+enum class NeedleValue { kDigits, kWords, kUuid };
+
+/// What may be changed of a task (data/task.h); absent: as its name says. An option that a task
+/// has no use for is refused.
+struct TaskOptions {
+  std::optional<NeedleValue> values;
+  std::optional<std::int64_t> digits;         ///< of a number
+  std::optional<std::int64_t> keys;           ///< names that have a value (variables: chains)
+  std::optional<std::int64_t> asked;          ///< names that are asked for
+  std::optional<std::int64_t> values_per_key; ///< needles of each name
+  std::optional<std::int64_t> hops;           ///< assignments after the first
+  std::optional<std::int64_t> facts;          ///< sentences of a story
+  std::optional<std::int64_t> words;          ///< of a passage
+  std::optional<std::string> wording;         ///< a built-in one or a JSON file
+  std::optional<std::string> intro, filler, needle, question;
+};
 
 /// How a fact is told and asked for; `{key}` stands for its value, `{name}` for what it is of,
 /// `{kind}` for the sort of value.
@@ -57,19 +88,27 @@ struct RecallTemplate {
 /// One source of training or validation sequences.
 struct DatasetConfig {
   DatasetKind type = DatasetKind::kTokens;
-  std::string name;                ///< in reports; default: type and index
-  std::optional<std::string> path; ///< token file (tokens, documents), JSONL or Parquet (pairs)
-  double weight = 1.0;             ///< share of the rows among the section's datasets
+  std::string name; ///< in reports; default: type and index
+  /// token file (tokens, documents, recall, task), JSONL or Parquet (pairs)
+  std::optional<std::string> path;
+  double weight = 1.0; ///< share of the rows among the section's datasets
   DocumentMemory document_memory = DocumentMemory::kCarry; ///< does memory cross document borders
   // passkey (appendix C of arXiv 2405.04620); texts default to the paper's
   std::int64_t digits = 4;
   double first_share = 0.0;    ///< share of samples with the needle at the very start
   std::optional<double> depth; ///< fixed depth in 0..1; default: uniform
   std::optional<std::string> intro, filler, needle, question; ///< `{key}` stands for the digits
+  FillerBlocks filler_blocks = FillerBlocks::kCut;
+  // passkey, task
+  RowLength length = RowLength::kExact;
+  // task (data/task.h)
+  std::optional<std::string> task;    ///< its name
+  std::optional<TaskOptions> options; ///< what is changed of it
   // recall (data/recall.h); templates and fillers default to built-in ones
   IntDistribution keys = IntDistribution::fixed(1);      ///< facts a row
   IntDistribution questions = IntDistribution::fixed(1); ///< questions a row
-  double text_share = 0.0; ///< share of rows whose filler is text of `path`
+  double composed_share = 0.0; ///< share of facts in wordings put together at random
+  double text_share = 0.0;     ///< share of rows whose filler is text of `path`
   std::optional<std::vector<RecallTemplate>> templates;
   std::optional<std::vector<std::string>> fillers; ///< one of them is repeated in a row
   // pairs
@@ -77,7 +116,7 @@ struct DatasetConfig {
   /// `{prompt}` stands for the text; the answer follows. Default: appendix D of arXiv 2405.04620
   std::string prompt_template = "Summarize this text:\n{prompt}\n----Summary:\n";
   bool shuffle = true; ///< each epoch in an order of its own
-  // passkey, pairs, recall
+  // passkey, pairs, recall, task
   LossOn loss_on = LossOn::kAll;
   double context_weight = 1.0; ///< target weight outside the answer (loss_on all)
   double answer_weight = 1.0;  ///< target weight of the answer
@@ -176,8 +215,9 @@ struct EngineSection {
   std::optional<std::int64_t> chunk_segments;   ///< fused: segments a chunk; null: by `activations`
   std::optional<double> memory_gib; ///< fused, auto: GiB to plan for; null: what is free
   bool boundary_memory_on_host =
-      false;               ///< fused: memory between chunks waits in pinned host memory
-  bool cuda_graphs = true; ///< fused, GPU: a chunk's launches are recorded and replayed
+      false;                    ///< fused: memory between chunks waits in pinned host memory
+  bool cuda_graphs = true;      ///< fused, GPU: a chunk's launches are recorded and replayed
+  std::int64_t layer_ranks = 1; ///< fused: ranks that the layers are split over
 };
 
 struct CheckpointSection {

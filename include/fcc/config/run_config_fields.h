@@ -72,6 +72,31 @@ void visit(Visitor& v, RecallTemplate& c) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, TaskOptions& c) {
+  v.field("values", c.values, {.doc = "What needles hide."});
+  v.field("digits", c.digits, {.doc = "Digits of a number.", .min = 1, .max = 18});
+  v.field(
+      "keys",
+      c.keys,
+      {.doc = "Names that have a value; variables: chains.", .min = 1, .max = 1024});
+  v.field("asked", c.asked, {.doc = "How many of the names are asked for.", .min = 1, .max = 1024});
+  v.field(
+      "values_per_key", c.values_per_key, {.doc = "Needles of each name.", .min = 1, .max = 1024});
+  v.field("hops", c.hops, {.doc = "variables: assignments after the first.", .min = 1, .max = 64});
+  v.field("facts", c.facts, {.doc = "qa1 to qa5: sentences of the story.", .min = 1, .max = 1024});
+  v.field("words", c.words, {.doc = "copy: words of the passage.", .min = 1, .max = 1024});
+  v.field(
+      "template",
+      c.wording,
+      {.doc = "Wording of needles: the name of a built-in one, or a JSON file with `needle`, "
+              "`question` and, if wanted, `intro` and `questions`."});
+  v.field("intro", c.intro, {.doc = "Text at the start."});
+  v.field("filler", c.filler, {.doc = "Text that repeats where there is no `path`."});
+  v.field("needle", c.needle, {.doc = "Text that tells a value, as {key}."});
+  v.field("question", c.question, {.doc = "Text before the answer."});
+}
+
+template <typename Visitor>
 void visit(Visitor& v, DatasetConfig& c) {
   v.field(
       "type",
@@ -79,13 +104,14 @@ void visit(Visitor& v, DatasetConfig& c) {
       {.doc =
            "tokens: a token file as one stream; documents: its documents one by one; passkey: made "
            "on the fly (arXiv 2405.04620, appendix C); recall: facts and questions at any place of "
-           "a row, made on the fly; pairs: prompts and answers from JSONL or "
-           "Parquet."});
-  v.field("name", c.name, {.doc = "Name in reports; empty: type and index."});
+           "a row, made on the fly; task: any task of `fcc-eval passkey --task`, made on the fly; "
+           "pairs: prompts and answers from JSONL or Parquet."});
+  v.field("name", c.name, {.doc = "Name in reports; empty: type (or task) and index."});
   v.field(
       "path",
       c.path,
-      {.doc = "Token file (tokens, documents, the text of recall); JSONL or Parquet (pairs)."});
+      {.doc = "Token file (tokens, documents, the text of recall and task); JSONL or Parquet "
+              "(pairs)."});
   v.field(
       "weight",
       c.weight,
@@ -119,8 +145,29 @@ void visit(Visitor& v, DatasetConfig& c) {
       "question",
       c.question,
       {.doc = "passkey: text at the end, before the answer; null: the paper's."});
+  v.field(
+      "filler_blocks",
+      c.filler_blocks,
+      {.doc = "passkey: the filler is cut wherever the needle and the question come; or stands in "
+              "whole repeats but for the first, which lacks its beginning; or in whole repeats "
+              "alone, as in the paper (a row is then a little shorter)."});
+  v.field(
+      "length",
+      c.length,
+      {.doc = "passkey, task: exact: the answer ends the row, always on the same place of its "
+              "segment; free: it ends on any token of the row's last segment, drawn for every row, "
+              "with padding behind it."});
+  v.field("task", c.task, {.doc = "task: its name; `fcc-eval passkey --help` lists them."});
+  v.field("options", c.options, {.doc = "task: what is changed of it."});
   v.field("keys", c.keys, {.doc = "recall: facts in a row.", .min = 1, .max = 1024});
   v.field("questions", c.questions, {.doc = "recall: questions in a row.", .min = 1, .max = 1024});
+  v.field(
+      "composed_share",
+      c.composed_share,
+      {.doc = "recall: share of the facts whose wording, subject and value are put together at "
+              "random; the others are `templates`.",
+       .min = 0,
+       .max = 1});
   v.field(
       "text_share",
       c.text_share,
@@ -150,15 +197,18 @@ void visit(Visitor& v, DatasetConfig& c) {
            "pairs: what the model reads before the answer; `{prompt}` stands for the row's text. "
            "Special tokens written here are special; in the row's text they are not."});
   v.field("shuffle", c.shuffle, {.doc = "pairs: each epoch in an order drawn from train.seed."});
-  v.field("loss_on", c.loss_on, {.doc = "passkey, pairs, recall: targets that count."});
+  v.field("loss_on", c.loss_on, {.doc = "passkey, pairs, recall, task: targets that count."});
   v.field(
       "context_weight",
       c.context_weight,
-      {.doc = "passkey, pairs, recall: target weight outside the answer (loss_on all).", .min = 0});
+      {.doc = "passkey, pairs, recall, task: target weight outside the answer (loss_on all).",
+       .min = 0});
   v.field(
       "answer_weight",
       c.answer_weight,
-      {.doc = "passkey, pairs, recall: target weight of the answer.", .min = 0, .above_min = true});
+      {.doc = "passkey, pairs, recall, task: target weight of the answer.",
+       .min = 0,
+       .above_min = true});
 }
 
 template <typename Visitor>
@@ -388,6 +438,12 @@ void visit(Visitor& v, EngineSection& c) {
       "cuda_graphs",
       c.cuda_graphs,
       {.doc = "fused, on a GPU: launches that repeat are recorded and replayed as CUDA graphs."});
+  v.field(
+      "layer_ranks",
+      c.layer_ranks,
+      {.doc = "fused: ranks that the layers are split over; every such group trains on rows of its "
+              "own.",
+       .min = 1});
 }
 
 template <typename Visitor>

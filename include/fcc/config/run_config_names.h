@@ -23,17 +23,37 @@ struct EnumNames<TokenizerKind> {
 };
 template <>
 struct EnumNames<DatasetKind> {
-  static constexpr std::array<std::pair<std::string_view, DatasetKind>, 5> value{
+  static constexpr std::array<std::pair<std::string_view, DatasetKind>, 6> value{
       {{"tokens", DatasetKind::kTokens},
        {"documents", DatasetKind::kDocuments},
        {"passkey", DatasetKind::kPasskey},
        {"recall", DatasetKind::kRecall},
-       {"pairs", DatasetKind::kPairs}}};
+       {"pairs", DatasetKind::kPairs},
+       {"task", DatasetKind::kTask}}};
 };
 template <>
 struct EnumNames<DocumentMemory> {
   static constexpr std::array<std::pair<std::string_view, DocumentMemory>, 2> value{
       {{"carry", DocumentMemory::kCarry}, {"reset", DocumentMemory::kReset}}};
+};
+template <>
+struct EnumNames<RowLength> {
+  static constexpr std::array<std::pair<std::string_view, RowLength>, 2> value{
+      {{"exact", RowLength::kExact}, {"free", RowLength::kFree}}};
+};
+template <>
+struct EnumNames<FillerBlocks> {
+  static constexpr std::array<std::pair<std::string_view, FillerBlocks>, 3> value{
+      {{"cut", FillerBlocks::kCut},
+       {"whole_but_first", FillerBlocks::kWholeButFirst},
+       {"whole", FillerBlocks::kWhole}}};
+};
+template <>
+struct EnumNames<NeedleValue> {
+  static constexpr std::array<std::pair<std::string_view, NeedleValue>, 3> value{
+      {{"digits", NeedleValue::kDigits},
+       {"words", NeedleValue::kWords},
+       {"uuid", NeedleValue::kUuid}}};
 };
 template <>
 struct EnumNames<LossOn> {

@@ -60,8 +60,11 @@ class Dataset {
 ///   fewer than T tokens, and the next row goes on with the first one left out.
 /// - `documents`: document after document of a token file, one a row from its beginning, cut at T
 ///   tokens or padded. Documents of one token are passed over.
-/// - `passkey`: see passkey.h; sample `position`, exactly T tokens; EOS is the last target where
-///   the policy has one.
+/// - `passkey`: see passkey.h; sample `position`, of T tokens or, with `length: free`, of any
+/// number
+///   that ends in the last segment; EOS is the last target where the policy has one.
+/// - `recall`: see recall.h.
+/// - `task`: see task.h; rows as those of `passkey`.
 /// - `pairs`: see pairs.h.
 /// Errors: `ConfigError`, `FormatError`, `IoError` naming the file.
 std::unique_ptr<Dataset> make_dataset(

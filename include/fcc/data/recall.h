@@ -10,6 +10,7 @@
 namespace fcc {
 
 class Random;
+struct RecallFact;
 class TokenFile;
 class Tokenizer;
 
@@ -33,13 +34,15 @@ struct RecallRow {
 /// words or a hexadecimal number, drawn anew for every row. Questions stand anywhere behind their
 /// fact, on no grid of segments, and a row holds several: so each step has many answers to learn
 /// from, at every distance, and what is learned is to carry facts rather than the form of one
-/// sentence. (The wordings of RULER, arXiv 2404.06654, are not among the built-in templates: they
-/// are for evaluation.)
+/// sentence. `composed_share` of the facts have a wording that is put together at random. (The
+/// wordings of RULER, arXiv 2404.06654, are not among the built-in templates: they are for
+/// evaluation.)
 ///
 /// Immutable; safe to share between threads.
 class RecallTask {
  public:
-  /// `keys`, `questions`, `templates`, `fillers`, `text_share` and `first_share` of `config`.
+  /// `keys`, `questions`, `templates`, `composed_share`, `fillers`, `text_share` and `first_share`
+  /// of `config`.
   /// `text`, null where `text_share` is 0, holds the filler of that share of the rows; in the
   /// others one of `fillers` is repeated. `add_bos` puts the tokenizer's BOS first.
   /// Errors: `ConfigError` on an empty filler, `add_bos` without a BOS, a missing `text`.
@@ -54,6 +57,8 @@ class RecallTask {
   RecallRow make(const RecallShape& shape, Random& random) const;
 
  private:
+  RecallFact compose_fact(std::int64_t most_tokens, Random& random) const;
+  RecallFact fact_of_template(Random& random) const;
   std::vector<std::int32_t> filler(std::int64_t count, bool from_text, Random& random) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
@@ -61,7 +66,7 @@ class RecallTask {
   std::vector<RecallTemplate> templates_;
   std::vector<std::vector<std::int32_t>> fillers_; ///< tokens of each
   IntDistribution num_facts_, num_questions_;
-  double text_share_ = 0.0, first_share_ = 0.0;
+  double composed_share_ = 0.0, text_share_ = 0.0, first_share_ = 0.0;
   std::vector<std::int32_t> bos_;
 };
 

@@ -10,6 +10,22 @@
 
 namespace fcc {
 
+/// What ranks exchange beside the work that goes on: begun, and not yet waited for.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+
+  /// On a GPU, what is queued on the current stream from now on finds the values there; on the CPU,
+  /// returns when they are. To be called once at most. Errors: those of `Communicator`.
+  virtual void wait() = 0;
+};
+
+/// Input and output of one exchange: [size · n] and [n] of a sum, [n] and [size · n] of a
+/// gathering.
+struct RankTensors {
+  at::Tensor input, output;
+};
+
 /// The processes of a run, which work on it together: ranks 0 … size − 1.
 ///
 /// Every rank calls the same functions in the same order. Tensors are contiguous, of one shape and
@@ -47,11 +63,22 @@ class Communicator {
   /// `output` [size · n] becomes the `input` [n] of rank 0, rank 1 … `input` may be the rank's own
   /// part of it.
   virtual void all_gather(const at::Tensor& input, const at::Tensor& output) = 0;
+  /// `reduce_scatter` of each of `parts`, beside what is queued or done from now on. Nobody touches
+  /// the tensors before `wait`. Transfers that were begun earlier are there earlier.
+  virtual std::unique_ptr<Transfer> begin_reduce_scatter(const std::vector<RankTensors>& parts) = 0;
+  /// The same for `all_gather`.
+  virtual std::unique_ptr<Transfer> begin_all_gather(const std::vector<RankTensors>& parts) = 0;
   /// Gives every rank the values of rank 0.
   virtual void broadcast(const at::Tensor& values) = 0;
   /// `values` are received by rank `to`, which calls `receive` with a tensor of the same shape.
   virtual void send(const at::Tensor& values, std::int64_t to) = 0;
   virtual void receive(const at::Tensor& values, std::int64_t from) = 0;
+  /// The same, beside what is queued or done from now on.
+  virtual std::unique_ptr<Transfer> begin_send(const at::Tensor& values, std::int64_t to) = 0;
+  virtual std::unique_ptr<Transfer> begin_receive(const at::Tensor& values, std::int64_t from) = 0;
+  /// The ranks that give the same number, in their order, as a communicator of their own. It
+  /// notices failures of all ranks, and names them by their number among all. `this` outlives it.
+  virtual std::shared_ptr<Communicator> group(std::int64_t number) = 0;
   /// Returns when every rank has called it. On the host alone: a GPU may still be working.
   virtual void barrier() = 0;
 

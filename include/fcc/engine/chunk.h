@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -18,6 +19,9 @@ struct ChunkPlan : CellStack {
   /// Rows that one weight product should cover at least: below some 4,096 it is bound by reading
   /// and writing the gradient (docs/performance.md).
   std::int64_t weight_product_rows = 8192;
+  /// Of a stage: where its layers stand among all of them. The layers' weight products then take
+  /// the same rows together as in one process. 0: all layers are here.
+  std::int64_t first_layer = 0, num_all_layers = 0;
   /// Given: a chunk's launches are replayed as CUDA graphs from their third use on.
   const CudaGraphPool* graph_pool = nullptr;
 };
@@ -32,6 +36,20 @@ struct ChunkMemory {
   std::vector<std::vector<bool>> visible;
   /// [S], host: is the gradient into the memory before segment s dropped? Empty: never.
   std::vector<bool> detached;
+};
+
+/// What a stage's pass waits for and what it has done, segment by segment. A function that is empty
+/// is not asked for.
+struct SegmentFlow {
+  /// Forward: `x0()` of a segment is about to be read; backward: `grad_x_last()`, the last one
+  /// first.
+  std::function<void(std::int64_t segment)> need = {};
+  /// Forward: `x_last()` of a segment is there; backward: `grad_x0()`.
+  std::function<void(std::int64_t segment)> done = {};
+
+  bool used() const {
+    return need != nullptr || done != nullptr;
+  }
 };
 
 /// A chunk of S segments as a function (X0, memory in) → (X_N, memory out) with its backward pass
@@ -89,7 +107,12 @@ class Chunk {
   /// [N, R, D] the memory after the last segment.
   at::Tensor memory_out() const;
 
-  void forward(const ChunkMemory& memory);
+  /// `before_use`, if given, is called before the launches that are the first to read the weights
+  /// of a layer: those of the first diagonals are then not part of the replayed ones.
+  void forward(
+      const ChunkMemory& memory,
+      const std::function<void(std::int64_t layer)>& before_use = {},
+      const SegmentFlow& flow = {});
 
   /// [S, R, D] the gradient of `x_last()`, to be written before `backward`.
   at::Tensor grad_x_last() const;
@@ -103,7 +126,17 @@ class Chunk {
   void backward(
       const ChunkMemory& memory,
       const at::Tensor& grad_memory_out,
-      GradInput weight_mode = GradInput::kAccumulate);
+      GradInput weight_mode = GradInput::kAccumulate,
+      const SegmentFlow& flow = {});
+
+  /// The same in two parts, for what may go on beside the second: all but the last round of weight
+  /// products; then that round, from the last layer down, each followed by `done`.
+  void backward_but_last_round(
+      const ChunkMemory& memory,
+      const at::Tensor& grad_memory_out,
+      GradInput weight_mode,
+      const SegmentFlow& flow = {});
+  void last_round(GradInput weight_mode, const std::function<void(std::int64_t layer)>& done);
 
  private:
   /// Which rows see the memory before them. The usual case, that only the first segment of a
@@ -126,6 +159,7 @@ class Chunk {
     std::vector<bool> detached = {};
     bool receives_gradient = false;
     GradInput weight_mode = GradInput::kAccumulate;
+    bool in_parts = false; ///< without the first diagonals, or without the last round
 
     bool operator==(const LaunchKey&) const = default;
   };
@@ -137,15 +171,24 @@ class Chunk {
       at::ScalarType dtype,
       Placement& placement);
   void write_visibility(const ChunkMemory& memory);
-  void forward_diagonals();
-  void backward_diagonals(const LaunchKey& key);
+  /// Diagonals `first` … `end` of the schedule.
+  void forward_diagonals(std::size_t first, std::size_t end, const SegmentFlow& flow);
+  void run_backward(
+      const ChunkMemory& memory,
+      const at::Tensor& grad_memory_out,
+      GradInput weight_mode,
+      bool in_parts,
+      const SegmentFlow& flow);
+  void backward_diagonals(const LaunchKey& key, const SegmentFlow& flow);
 
-  std::int64_t tick_of(const Diagonal& diagonal) const;
+  std::int64_t tick_of(const Diagonal& diagonal) const; ///< among all layers
+  std::int64_t first_tick_of_last_round() const;
   CellBlock block_of(const Diagonal& diagonal) const;
   CellGradients deferred_of(const Diagonal& diagonal) const;
   at::Tensor memory_layers(const at::Tensor& grid, std::int64_t segment) const;
   void add_memory_gradient(const Diagonal& diagonal, const std::vector<bool>& detached);
   void add_weight_gradients(std::int64_t first_tick, GradInput mode);
+  void add_weight_gradients(std::int64_t first_tick, std::int64_t layer, GradInput mode);
 
   ChunkPlan plan_;
   std::int64_t num_segments_;

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/run_config.h"
+#include "fcc/engine/stage_link.h"
 #include "fcc/model/memory_state.h"
 #include "fcc/model/parameters.h"
 
@@ -31,6 +33,21 @@ struct PassResult {
       token_losses; ///< [B, T] float32/float64: cross-entropy, 0 where not counted or in the prefix
 };
 
+/// What a training pass tells its caller on the way, so that ranks can exchange a layer's weights
+/// and gradients beside the pass. A function that is empty is not asked for. Layers count from 0;
+/// `kOutsideLayers` stands for everything that is no layer's matrix: embedding, head, norms,
+/// memory.
+struct PassHooks {
+  static constexpr std::int64_t kOutsideLayers = -1;
+
+  /// Weights of a layer, and of all that were not asked for before it (outside first, then from
+  /// layer 0 up), are about to be read.
+  std::function<void(std::int64_t layer)> before_use = {};
+  /// Nothing will be added to these gradients by this pass any more: outside first, then from the
+  /// last layer down. An executor may leave it to the end of `train`, and then calls for none.
+  std::function<void(std::int64_t layer)> gradients_done = {};
+};
+
 /// How a model is run: the plain reference or the fused engine; equal in every test.
 class Executor {
  public:
@@ -43,7 +60,10 @@ class Executor {
   virtual void clear_gradients() = 0;
 
   /// Forward and backward of one micro-batch: adds into `parameters.grad()`.
-  virtual PassResult train(const MicroBatch& batch) = 0;
+  virtual PassResult train(const MicroBatch& batch, const PassHooks& hooks) = 0;
+  PassResult train(const MicroBatch& batch) {
+    return train(batch, {});
+  }
 
   /// Forward only, from `state` on (null: from the start), storing nothing for a backward pass.
   /// T may be any length; segments continue where the state's open segment ended only if that is
@@ -55,7 +75,10 @@ class Executor {
 void require_gradients(const FlatParameters& parameters);
 
 /// The executor that the configuration asks for; `auto` as `choose_execution` (engine_choice.h) has
-/// it. `parameters` outlives it. Errors: `ConfigError` as `check_engine_choice`.
-std::unique_ptr<Executor> make_executor(FlatParameters& parameters, const EngineSection& engine);
+/// it. `link`: of parameters that are a stage's, to the others; then losses are those of the last
+/// stage in `evaluate`, while `train` gives zeros on the others. Both outlive it. Errors:
+/// `ConfigError` as `check_engine_choice`.
+std::unique_ptr<Executor>
+make_executor(FlatParameters& parameters, const EngineSection& engine, StageLink* link = nullptr);
 
 } // namespace fcc

@@ -23,12 +23,13 @@ class ChunkCache;
 /// batch arrives).
 class FusedExecutor : public Executor {
  public:
-  /// `parameters` outlives the executor.
-  FusedExecutor(FlatParameters& parameters, const EngineSection& engine);
+  /// `parameters` and `link` (of a stage: to the others) outlive the executor.
+  FusedExecutor(FlatParameters& parameters, const EngineSection& engine, StageLink* link = nullptr);
   ~FusedExecutor() override;
 
   void clear_gradients() override;
-  PassResult train(const MicroBatch& batch) override;
+  using Executor::train;
+  PassResult train(const MicroBatch& batch, const PassHooks& hooks) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 
   /// Rows that one weight product should cover; smaller ones take less memory and more time.
@@ -47,8 +48,20 @@ class FusedExecutor : public Executor {
       const;
   void run_head(Pass& pass, std::int64_t first, const Chunk& chunk, bool with_gradient);
   void add_input_gradients(const Pass& pass, std::int64_t first, const Chunk& chunk);
+  bool embeds() const {
+    return link_ == nullptr || link_->is_first();
+  }
+  bool has_head() const {
+    return link_ == nullptr || link_->is_last();
+  }
+  SegmentFlow flow_up(const Chunk& chunk) const;
+  SegmentFlow flow_down(const Chunk& chunk) const;
+  void finish_sends() const;
+
+  void add_first_memory_gradient(const Pass& pass, const at::Tensor& grad_memory);
 
   FlatParameters& parameters_;
+  StageLink* link_;
   MemoryPolicy policy_;
   EngineSection engine_;
   std::shared_ptr<const Attention> attention_;

@@ -8,20 +8,25 @@
 #include <string>
 #include <vector>
 
+#include "fcc/data/task.h"
 #include "fcc/eval/plot.h"
 #include "fcc/eval/report.h"
-#include "fcc/eval/sweep_task.h"
 
 namespace fcc {
 
 /// Which samples a passkey sweep is made of: every length with every depth, `trials` times.
 struct PasskeySweepOptions {
   std::vector<std::int64_t> lengths_tokens; ///< of prompt and answer together
-  std::vector<double> depths;               ///< share of the filler before the needle, 0..1
-  std::int64_t trials = 20;                 ///< samples a cell
-  std::int64_t batch_size = 64;             ///< prompts that run at once, at most
-  std::uint64_t seed = 1;                   ///< of what is drawn
-  std::filesystem::path log;                ///< JSON lines of the finished cells
+  /// Each sample's own length is drawn uniformly from length ± this, multiples of
+  /// `off_multiples_of` passed over where that is above 0: so recall is not measured on a grid of
+  /// segments alone.
+  std::int64_t spread_tokens = 0;
+  std::int64_t off_multiples_of = 0;
+  std::vector<double> depths;   ///< share of the filler before the needle, 0..1
+  std::int64_t trials = 20;     ///< samples a cell
+  std::int64_t batch_size = 64; ///< prompts that run at once, at most
+  std::uint64_t seed = 1;       ///< of what is drawn
+  std::filesystem::path log;    ///< JSON lines of the finished cells
   /// What else the results depend on (hashes of model and tokenizer, dtype, the task's `identity`):
   /// a log made with other values is refused by name.
   std::map<std::string, std::string> identity;
@@ -59,7 +64,7 @@ using AnswerFunction = std::function<std::vector<std::vector<std::int32_t>>(
 /// for the task, or a log made with other settings.
 std::vector<PasskeyCell> run_passkey_sweep(
     const PasskeySweepOptions& options,
-    const SweepTask& task,
+    const Task& task,
     const AnswerFunction& answer,
     const std::function<void(const PasskeyCell& cell, std::size_t done, std::size_t all)>& on_cell);
 

@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/model_config.h"
+#include "fcc/model/head_memory.h"
 #include "fcc/model/parameters.h"
 #include "fcc/ops/memory_attention.h"
 #include "fcc/ops/rope.h"
@@ -40,10 +41,20 @@ class CachedStack {
 
   void clear();
 
+  /// The same with keys and values of its own: neither sees what the other is fed later.
+  CachedStack fork() const;
+
   /// Puts a memory before all rows: `memory` [N, B, Lm, D] becomes the first keys and values of its
   /// layer, normed as the model's policy says and rotated by `table`.
   /// Only after `clear`.
   void set_memory(const at::Tensor& memory, const RopeTable& table);
+
+  /// A memory that lies in the heads (`HeadMemory`), for the rows to come: [N, B, rows, width].
+  /// Only after `clear`.
+  void set_head_memory(const at::Tensor& memory);
+
+  /// The memory in the heads after all rows fed, [N, B, rows, width].
+  at::Tensor head_memory() const;
 
   /// The rows cached so far are a memory that only the batch rows with `present` [B] true see;
   /// undefined: all do.
@@ -61,11 +72,20 @@ class CachedStack {
   void reserve(std::int64_t num_rows);
   AttentionMask make_mask(std::int64_t num_queries, const at::TensorOptions& options) const;
 
+  /// Of a layer whose memory lies in the heads.
+  struct HeadCache {
+    HeadRows rows;          ///< since the last `clear`
+    at::Tensor memory;      ///< [B, rows, width] before them
+    at::Tensor next_memory; ///< after them
+  };
+
   ModelConfig config_;
+  MemoryPolicy policy_;
   StackWeights weights_;
   std::int64_t batch_size_ = 0;
   AttentionKernel kernel_;
-  std::vector<Cache> caches_; ///< [N]
+  std::vector<Cache> caches_;          ///< [N]
+  std::vector<HeadCache> head_caches_; ///< [N], or empty
   std::int64_t capacity_ = 0, num_cached_ = 0;
   std::int64_t num_masked_ = 0; ///< keys that only rows with `present_` see
   at::Tensor present_;          ///< [B] bool; undefined: all rows see all keys

@@ -37,6 +37,10 @@ class TokenStream {
   TokenStream(TokenStream&&) noexcept;
   TokenStream& operator=(TokenStream&&) noexcept;
 
+  /// A second stream at the same place, which goes on bit for bit as this one would; neither sees
+  /// what the other is fed. Nothing is computed. The observer stays with this one.
+  TokenStream fork() const;
+
   /// Feeds `ids` [B, t], int64 on any device, t >= 1, and returns the logits after the last of
   /// them, [B, V]. Many tokens at once run as whole segments.
   /// Errors: `Error` on another shape, or an id outside the vocabulary (ids on the CPU).
@@ -66,6 +70,7 @@ class TokenStream {
 
  private:
   struct Impl;
+  explicit TokenStream(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

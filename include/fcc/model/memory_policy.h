@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,13 +18,21 @@ namespace fcc {
 /// is a tensor, of one layer or stacked [N, …], or what an execution keeps in its place.
 template <typename Weight>
 struct MemoryWeights {
-  Weight memory_layernorm; ///< [D], memory_norm `own`
-  Weight initial_memory;   ///< [L, D], first_memory `learned`
+  Weight memory_layernorm{}; ///< [D], memory_norm `own`
+  Weight initial_memory{};   ///< [L, D], first_memory `learned`
+  Weight memory_gate{};      ///< [H], infini_attention
+  Weight memory_rates{};     ///< [3G, D], titans_mag
+  Weight attention_norm{};   ///< [E], titans_mag
+  Weight retrieval_norm{};   ///< [E], titans_mag
 
   /// Every one of them, for loops.
-  static constexpr std::array<Weight MemoryWeights::*, 2> kMembers{
+  static constexpr std::array<Weight MemoryWeights::*, 6> kMembers{
       &MemoryWeights::memory_layernorm,
-      &MemoryWeights::initial_memory};
+      &MemoryWeights::initial_memory,
+      &MemoryWeights::memory_gate,
+      &MemoryWeights::memory_rates,
+      &MemoryWeights::attention_norm,
+      &MemoryWeights::retrieval_norm};
 
   /// `convert` of each.
   template <typename To, typename Convert>
@@ -43,6 +52,8 @@ struct MemoryWeightLayout {
   std::vector<std::int64_t> shape; ///< of one layer
   double initial_value = 0;
 };
+
+class HeadMemory;
 
 /// Where the keys of a segment and of the memory before it stand: consecutive positions from these.
 struct KeyPositions {
@@ -65,6 +76,9 @@ struct LayerStep {
 ///
 /// Reference, fused engine, estimates and token streams ask here and repeat none of it. The options
 /// are those of `condensation`; a `llama` remembers nothing, and `local_global` its top's output.
+/// The memories of other papers (docs/memories.md): `rmt` hands on tokens that go through the stack
+/// beside the segment's, and the memory of `infini_attention` and `titans_mag` lies in the heads
+/// (`head_memory`). Neither is rows of keys before the segment's.
 class MemoryPolicy {
  public:
   explicit MemoryPolicy(const ModelConfig& config);
@@ -75,17 +89,45 @@ class MemoryPolicy {
   bool carries() const {
     return arch_ != Architecture::kLlama;
   }
-  /// Memories that a segment hands on: one a layer (N), or one (`local_global`), or none.
+  /// Memories that a segment hands on: one a layer (N), or one (`local_global`, `rmt`), or none.
   std::int64_t num_memories() const;
+  /// Of a `MemoryState` of `batch_size` rows: [num_memories, B, rows, width].
+  std::vector<std::int64_t> memory_shape(std::int64_t batch_size) const;
+  /// Of a memory where the model computes in `dtype`: sums over the whole past are float32 at
+  /// least.
+  at::ScalarType memory_dtype(at::ScalarType dtype) const;
+  /// Bytes that a row of the batch carries from segment to segment, whatever it has read.
+  std::int64_t memory_bytes(at::ScalarType dtype) const;
   /// Tokens in a segment of a sequence of `length_tokens`.
   std::int64_t segment_length(std::int64_t length_tokens) const;
   /// A segment that no memory was carried to sees a first memory in its place.
   bool has_first() const {
     return options_.first_memory != FirstMemory::kAbsent;
   }
-  /// Whether any of the first `num_segments` segments sees a memory; `carried`: one comes in.
+  /// Whether any of the first `num_segments` segments sees rows of memory before its own;
+  /// `carried`: some come in.
   bool is_seen(std::int64_t num_segments, bool carried) const {
-    return carries() && (num_segments > 1 || carried || has_first());
+    return is_rows_before() && (num_segments > 1 || carried || has_first());
+  }
+  /// The memory is keys and values before the segment's: L rows.
+  bool is_rows_before() const {
+    return arch_ == Architecture::kCondensation || arch_ == Architecture::kLocalGlobal;
+  }
+  /// Memory tokens that stand before a segment in the stack, and that it writes (`rmt`); else 0.
+  std::int64_t num_tokens() const {
+    return options_.num_memory_tokens;
+  }
+  /// The memory in the heads; null: none.
+  const HeadMemory* head_memory() const {
+    return head_memory_.get();
+  }
+  /// The gradient is cut before every k-th segment: as the engine says, or before each where the
+  /// memory takes none.
+  std::optional<std::int64_t> bptt_segments(std::optional<std::int64_t> of_engine) const {
+    return stops_gradient() ? 1 : of_engine;
+  }
+  bool stops_gradient() const {
+    return options_.memory_gradient == MemoryGradient::kStop;
   }
 
   // What is remembered
@@ -98,14 +140,15 @@ class MemoryPolicy {
   at::Tensor remember(const LayerStep& rows) const;
   /// The last memory's last row is what the last token left the stack with.
   bool ends_with_output() const {
-    return options_.memory_source == MemorySource::kOutput;
+    return is_rows_before() && options_.memory_source == MemorySource::kOutput;
   }
 
   // What is seen
 
-  /// The memory that a segment sees, as `shape` [..., B, L, D]: what was `carried` (undefined:
-  /// nothing) in the batch rows of `present` ([B] bool; undefined: all), else the first memory:
-  /// `weights`' or zeros (which nobody sees where the first memory is absent, but must be finite).
+  /// The memory that a segment sees, as `shape` [..., B, L, D] (`memory_shape`): what was `carried`
+  /// (undefined: nothing) in the batch rows of `present` ([B] bool; undefined: all), else the first
+  /// memory: `weights`' `initial_memory` (`rmt`: the model's memory tokens in its place) or zeros
+  /// (which nobody sees where the first memory is absent, but must be finite).
   at::Tensor visible(
       const at::Tensor& carried,
       const at::Tensor& present,
@@ -128,7 +171,7 @@ class MemoryPolicy {
       std::int64_t count,
       const at::TensorOptions& options) const;
 
-  /// The weights that the model has for its memory.
+  /// The weights that each layer has for its memory.
   std::vector<MemoryWeightLayout> weights() const;
 
  private:
@@ -136,6 +179,7 @@ class MemoryPolicy {
   FccConfig options_; ///< defaults outside of `condensation`
   std::int64_t num_layers_, width_, head_dim_;
   std::vector<double> frequencies_; ///< [E/2]
+  std::shared_ptr<const HeadMemory> head_memory_;
 };
 
 /// The weight that memory is normed with, of a layer or stacked; undefined: it is used as it is.

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/run_config.h"
+#include "fcc/model/layer_stage.h"
 #include "fcc/model/memory_policy.h"
 
 namespace fcc {
@@ -22,16 +23,24 @@ struct StackWeights : MemoryWeights<at::Tensor> {
   at::Tensor post_attention_layernorm; ///< [N, D]
   at::Tensor gate_up_proj;             ///< [N, 2F, D]: rows of gate_proj, then up_proj
   at::Tensor down_proj;                ///< [N, D, F]
+
+  /// The weights of memory of layer n, without the dimension of layers.
+  MemoryWeights<at::Tensor> memory_of_layer(std::int64_t n) const {
+    return map<at::Tensor>([n](const at::Tensor& stacked) {
+      return stacked.defined() ? stacked.select(0, n) : stacked;
+    });
+  }
 };
 
 /// All weights of a model as views of one flat buffer (values, gradients or optimizer states
 /// alike).
 struct ModelWeights {
-  at::Tensor embed_tokens; ///< [V, D]
-  StackWeights local;      ///< local_global: the local stack; else undefined tensors
-  StackWeights layers;     ///< the (global) stack
-  at::Tensor norm;         ///< [D]
-  at::Tensor lm_head;      ///< [V, D]; the same view as embed_tokens when tied
+  at::Tensor embed_tokens;  ///< [V, D]
+  at::Tensor memory_tokens; ///< [m, D], rmt: what its first segment reads; else undefined
+  StackWeights local;       ///< local_global: the local stack; else undefined tensors
+  StackWeights layers;      ///< the (global) stack
+  at::Tensor norm;          ///< [D]
+  at::Tensor lm_head;       ///< [V, D]; the same view as embed_tokens when tied
 };
 
 /// One Hugging Face tensor as a view of a flat buffer (contiguous).
@@ -78,7 +87,9 @@ class FlatParameters {
   /// `init`), ones for norms, `MemoryPolicy::weights` for those of memory; drawn on the CPU in a
   /// fixed order from `seed`, alike on every device; without a seed matrices are zero: weights are
   /// to be loaded. `freeze`: Hugging Face names or `prefix*`; each must cover a stacked tensor in
-  /// all layers. Errors: `ConfigError` on a pattern that matches nothing or only some layers of a
+  /// all layers. `stage`: only what that stage holds, with the values that the whole model would
+  /// have; of tied weights the last stage has the one that is trained, the first a copy that counts
+  /// as frozen. Errors: `ConfigError` on a pattern that matches nothing or only some layers of a
   /// kind.
   FlatParameters(
       const ModelConfig& config,
@@ -86,7 +97,8 @@ class FlatParameters {
       at::Device device,
       std::optional<std::uint64_t> seed,
       const std::vector<std::string>& freeze = {},
-      const InitScales& init = {});
+      const InitScales& init = {},
+      const std::optional<LayerStage>& stage = {});
 
   /// Places for weights to be loaded, of a model that will not be trained: `grad()` is undefined,
   /// and so is `master()` where `compute()` is another buffer.
@@ -97,10 +109,18 @@ class FlatParameters {
   /// Errors: as the constructor.
   static FlatParameters layout(
       const ModelConfig& config,
-      const std::vector<std::string>& freeze = {});
+      const std::vector<std::string>& freeze = {},
+      const std::optional<LayerStage>& stage = {});
 
+  /// Of a stage: with its own number of layers.
   const ModelConfig& config() const {
     return config_;
+  }
+  const ModelConfig& whole_config() const {
+    return whole_config_;
+  }
+  const std::optional<LayerStage>& stage() const {
+    return stage_;
   }
   /// Segments of another length, which no weight but a learned first memory depends on. An executor
   /// made before keeps the old one: make it anew. Errors: `ConfigError` on a plain Llama, and where
@@ -166,21 +186,29 @@ class FlatParameters {
     double initial_value = 0; ///< of every element …
     bool random = false;      ///< … or normal(0, initializer_range)
     bool frozen = false;
-    std::int64_t offset = 0; ///< elements
+    bool absent = false;           ///< another stage has it
+    std::int64_t first_layer = 0;  ///< of a stage's part
+    std::int64_t whole_layers = 0; ///< of the whole model; 0 outside of stacks
+    std::int64_t offset = 0;       ///< elements
     std::int64_t numel() const;
     bool decays() const; ///< the Hugging Face tensor has at least two dimensions
     std::string name_of(std::size_t part, std::int64_t layer) const;
   };
   /// The layout alone: no buffers.
-  FlatParameters(const ModelConfig& config, const std::vector<std::string>& freeze);
+  FlatParameters(
+      const ModelConfig& config,
+      const std::vector<std::string>& freeze,
+      const std::optional<LayerStage>& stage);
   static std::vector<Slot> make_slots(const ModelConfig& config);
   void freeze_matching(const std::vector<std::string>& patterns);
+  void cut_stage();
   void place_slots();
   void initialize(const at::Tensor& flat, std::optional<std::uint64_t> seed, const InitScales& init)
       const;
   friend std::int64_t count_parameters(const ModelConfig& config);
 
-  ModelConfig config_;
+  ModelConfig config_, whole_config_;
+  std::optional<LayerStage> stage_;
   std::vector<Slot> slots_; ///< in the fixed order of initialisation
   RegionEnds regions_;
   std::int64_t num_parameters_ = 0;

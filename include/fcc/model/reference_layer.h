@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/model_config.h"
+#include "fcc/model/head_memory.h"
 #include "fcc/model/parameters.h"
 #include "fcc/ops/memory_attention.h"
 #include "fcc/ops/rope.h"
@@ -62,7 +63,8 @@ void for_each_weight(const Visit& visit) {
 struct ReferenceWeights {
   std::vector<ReferenceLayer> local; ///< local_global
   std::vector<ReferenceLayer> layers;
-  ReferenceWeight norm; ///< [D]
+  ReferenceWeight norm;          ///< [D]
+  ReferenceWeight memory_tokens; ///< [m, D], rmt
 };
 
 /// Views of stacked weights, layer by layer.
@@ -81,15 +83,24 @@ struct SegmentTables {
 class ReferenceMath {
  public:
   ReferenceMath(const ModelConfig& config, AttentionChoice attention)
-      : config_(config),
-        memory_norm_(MemoryPolicy(config).norm()),
-        attention_(std::move(attention)) {}
+      : config_(config), policy_(config), attention_(std::move(attention)) {}
 
   /// X[n+1][s] from X[n][s] and the memory (arXiv 2405.04620, eq. 14-16, figure 2).
   at::Tensor condensation_layer(
       const ReferenceLayer& layer,
       const at::Tensor& x,      // [B, l, D]
       const at::Tensor& memory, // [B, Lm, D] or undefined
+      const SegmentTables& tables) const;
+
+  /// X[n+1][s] and the layer's next memory where it lies in the heads (`HeadMemory`), which read it
+  /// beside the segment's own attention.
+  struct HeadMemoryStep {
+    at::Tensor memory; ///< [B, rows, width]
+    at::Tensor x;      ///< [B, l, D]
+  };
+  HeadMemoryStep head_memory_layer(
+      const ReferenceLayer& layer,
+      const HeadMemoryStep& input,
       const SegmentTables& tables) const;
 
   /// One global layer of the 2024 note (eq. 17): the previous segment evolves beside the current
@@ -118,7 +129,7 @@ class ReferenceMath {
   at::Tensor finish(const ReferenceLayer& layer, const at::Tensor& x, const at::Tensor& o) const;
 
   ModelConfig config_;
-  MemoryNorm memory_norm_;
+  MemoryPolicy policy_;
   AttentionChoice attention_;
 };
 

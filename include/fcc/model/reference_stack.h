@@ -41,7 +41,8 @@ class ReferenceStack {
   /// What one segment puts out.
   struct SegmentOutput {
     at::Tensor x;                   ///< [B, l, D], before the final norm
-    std::vector<at::Tensor> memory; ///< of each layer (local_global: one), [B, l, D]
+    std::vector<at::Tensor> memory; ///< of each layer (local_global, rmt: one), [B, l, D]; or
+                                    ///< as `MemoryPolicy::memory_shape`
   };
   SegmentOutput condensation_segment(
       const ReferenceWeights& weights,
@@ -53,6 +54,21 @@ class ReferenceStack {
       const SegmentTables& tables,
       const at::Tensor& x,                          // [B, l, D], after the local stack
       const std::vector<at::Tensor>& memory) const; // 1 × [B, L, D], or empty
+  SegmentOutput head_memory_segment(
+      const ReferenceWeights& weights,
+      const SegmentTables& tables,
+      const at::Tensor& x,                          // [B, l, D]
+      const std::vector<at::Tensor>& memory) const; // N × [B, rows, width], or empty
+  SegmentOutput memory_tokens_segment(
+      const ReferenceWeights& weights,
+      const SegmentTables& tables,
+      const at::Tensor& x,                          // [B, l, D]
+      const std::vector<at::Tensor>& memory) const; // 1 × [B, m, D], or empty
+  SegmentOutput run_segment(
+      const ReferenceWeights& weights,
+      const SegmentTables& tables,
+      const at::Tensor& x,
+      const std::vector<at::Tensor>& memory) const;
   std::vector<at::Tensor> local_stack(const ReferenceWeights& weights, const at::Tensor& embedded);
   SegmentTables tables_for(
       std::int64_t length,               // l

@@ -9,24 +9,9 @@
 
 #include "fcc/config/run_config.h"
 #include "fcc/model/parameters.h"
+#include "fcc/optim/flat_shares.h"
 
 namespace fcc {
-
-/// A stretch of a flat buffer, in elements.
-struct FlatRange {
-  std::int64_t first = 0, end = 0;
-};
-
-/// How the elements that are trained are shared out between ranks: equal parts, one after another,
-/// and what is left over, a few elements, goes to rank 0 as well.
-struct FlatShares {
-  std::int64_t num_ranks = 1;
-  std::int64_t part = 0;    ///< elements of each rank: rank r has [r·part, (r+1)·part)
-  std::int64_t trained = 0; ///< the end of the left-over [num_ranks·part, trained)
-
-  static FlatShares cut(std::int64_t trained, std::int64_t num_ranks);
-  std::vector<FlatRange> of(std::int64_t rank) const; ///< in order, none of them empty
-};
 
 /// What a state is called and which weights it is kept for.
 struct StateLayout {

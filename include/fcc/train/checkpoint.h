@@ -72,7 +72,8 @@ void save_checkpoint(
 /// not at all. Errors: as `save_checkpoint`.
 void save_final_model(
     const std::filesystem::path& directory,
-    const FlatParameters& parameters,
+    const at::Tensor& compute,
+    const FlatParameters& layout,
     const Tokenizer& tokenizer,
     const TokenizerConfig& tokenizer_config);
 

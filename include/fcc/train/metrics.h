@@ -3,9 +3,11 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/train/tensorboard.h"
@@ -53,6 +55,9 @@ std::string progress_line(const StepReport& report, const Pace& pace);
 /// Of more than 16 segments the line has the 1st, 2nd, 4th, … and the last.
 std::string validation_line(std::int64_t step, const ValidationReport& report);
 
+/// Sees the lines of `metrics.jsonl` as they come: one JSON object each.
+using MetricsObserver = std::function<void(const std::string& line)>;
+
 /// `metrics.jsonl` and the TensorBoard events of a run. Each line has `time`, when it was written
 /// (seconds of Unix time), and `seconds`, what the run has taken so far without the pauses before
 /// it was resumed; neither ever falls, not even where a run goes back to a checkpoint.
@@ -63,6 +68,11 @@ class MetricsLog {
   MetricsLog(const std::filesystem::path& run_directory, std::int64_t first_step, bool tensorboard);
   ~MetricsLog();
 
+  /// Shows `observer` every later line, without its end, once it is written.
+  void observe(MetricsObserver observer) {
+    observer_ = std::move(observer);
+  }
+
   /// `pace` where it was just measured.
   void write(const StepReport& report, const std::optional<Pace>& pace);
   void write(std::int64_t step, const std::vector<ValidationReport>& reports);
@@ -72,6 +82,7 @@ class MetricsLog {
   void sync();
 
  private:
+  void write_line(const std::string& line);
   double seconds() const;
   double time();
 
@@ -80,6 +91,7 @@ class MetricsLog {
   double last_time_ = 0;      ///< of the last line, Unix time
   std::unique_ptr<AppendBuffer> file_;
   std::unique_ptr<EventFile> events_;
+  MetricsObserver observer_;
 };
 
 } // namespace fcc

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fcc/config/run_config.h"
@@ -17,16 +18,23 @@
 #include "fcc/train/card.h"
 #include "fcc/train/checkpoint.h"
 #include "fcc/train/curriculum.h"
+#include "fcc/train/layer_split.h"
 #include "fcc/train/metrics.h"
 #include "fcc/train/resume.h"
 #include "fcc/train/run_data.h"
 #include "fcc/train/run_directory.h"
+#include "fcc/train/weight_exchange.h"
 
 namespace fcc {
 
 /// What a trainer works on; `executor` refers to `parameters`.
 struct TrainerParts {
-  std::shared_ptr<Communicator> ranks = single_process();
+  std::shared_ptr<Communicator> ranks = single_process(); ///< all of them
+  /// Those that hold the same layers, and share the rows of a batch: all, unless layers are split.
+  std::shared_ptr<Communicator> copies = single_process();
+  /// Those that hold a copy of the model together: this one alone, unless layers are split.
+  std::shared_ptr<Communicator> copy = single_process();
+  std::unique_ptr<StageLink> link; ///< between those of `copy`; null where layers are not split
   RunData data;
   std::unique_ptr<FlatParameters> parameters;
   EngineSection engine; ///< resolved: how `executor` works
@@ -41,9 +49,12 @@ OptimizerMemory optimizer_memory(
     at::DeviceType device,
     std::int64_t num_ranks = 1);
 
-/// What decides how a run can be executed. `model` outlives the result.
+/// What decides how a run can be executed. `model`: as a rank holds it; it outlives the result.
 EngineContext
 engine_context(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks = 1);
+
+/// The model as the stage with the most layers has it, where they are split: no rank holds more.
+ModelConfig largest_stage(const RunConfig& config, const ModelConfig& model);
 
 /// The longest micro-batch of each stage, on each of `num_ranks`; a plain Llama's is one segment.
 std::vector<StepShape>
@@ -87,7 +98,8 @@ TrainerParts make_trainer_parts(
 /// Where there are several ranks, each has a trainer, and all call the same functions. A
 /// micro-batch's rows are cut over the ranks; gradients are summed into shares of the flat buffer,
 /// each rank updates its own share and keeps the optimizer's states for it, and all gather the
-/// weights. Reports, state and checkpoints are those of one process with the same configuration.
+/// weights. Where layers are split (`engine.layer_ranks`), that goes for the ranks of a stage.
+/// Reports, state and checkpoints are those of one process with the same configuration.
 class Trainer {
  public:
   /// Sets the number of CPU threads of the process (`train.threads`; 0 leaves torch's choice).
@@ -100,6 +112,7 @@ class Trainer {
     return curriculum_;
   }
   FlatParameters& parameters() {
+    exchange_->finish_gathering();
     return *parts_.parameters;
   }
   const Optimizer& optimizer() const {
@@ -123,6 +136,12 @@ class Trainer {
   /// log and in every checkpoint from then on. Errors: `ConfigError` on a change that would alter
   /// the course (or that no new course may make), `FormatError`.
   void restore(const std::filesystem::path& directory, Course course = Course::kSame);
+
+  /// Shows `observer` every line that a later `run` writes to `metrics.jsonl`, on the thread that
+  /// runs. What it throws ends the run, without a checkpoint; null: no more.
+  void observe_metrics(MetricsObserver observer) {
+    metrics_observer_ = std::move(observer);
+  }
 
   enum class End { kFinished, kStopped };
 
@@ -153,14 +172,18 @@ class Trainer {
   void
   go_on_from(const RunDirectory* directory, const std::filesystem::path& checkpoint, Course course);
   bool any_rank(bool value) const;
+  void gather_copies(CheckpointData& data) const;
 
   std::vector<Batch> draw_micro_batches(const BatchShape& shape);
   StepSums accumulate_gradients(const std::vector<Batch>& batches);
   Loader& stage_loader();
-  void sum_gradients();
+  /// Of the model of all stages together.
+  const FlatParameters& whole_layout() const;
+  /// Is the norm summed weight by weight? Then it does not depend on how layers are split.
+  bool norm_is_by_weight() const;
+  void share_tied_embedding();
   /// Σ g² over this rank's share, [] float64 on the device.
   at::Tensor squared_norm_of_share() const;
-  void gather_weights();
   /// Gives model and executor the length of segments of the stage that the run stands in.
   void take_segment_length();
 
@@ -170,7 +193,8 @@ class Trainer {
   RunConfig config_;               ///< resolved
   EngineSection requested_engine_; ///< before that
   TrainerParts parts_;
-  FlatShares shares_;
+  mutable std::optional<FlatParameters> whole_layout_; ///< once asked for, of split layers
+  std::unique_ptr<WeightExchange> exchange_;           ///< refers to `parts_`
   std::unique_ptr<Optimizer> optimizer_;
   LrPlan lr_plan_;
   Curriculum curriculum_;
@@ -178,6 +202,7 @@ class Trainer {
   std::int64_t tokens_seen_ = 0;
   std::vector<CourseChange> course_changes_;
   std::optional<double> best_validation_;
+  MetricsObserver metrics_observer_;
   std::int64_t segment_length_ = 0; ///< of the last step; 0 before the first
 };
 

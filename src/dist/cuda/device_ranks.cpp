@@ -9,6 +9,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <torch/csrc/cuda/nccl.h>
 
 #include "fcc/core/error.h"
@@ -18,6 +19,21 @@ namespace {
 
 namespace nccl = torch::cuda::nccl;
 
+/// Waited for by an event.
+class StreamTransfer : public Transfer {
+ public:
+  StreamTransfer(at::Device device, const at::cuda::CUDAStream& stream) : device_(device) {
+    done_.record(stream);
+  }
+  void wait() override {
+    done_.block(at::cuda::getCurrentCUDAStream(device_.index()));
+  }
+
+ private:
+  at::Device device_;
+  at::cuda::CUDAEvent done_;
+};
+
 /// LibTorch's own wrappers of NCCL were made for several GPUs of one process, each an entry of
 /// their lists; with one entry and a communicator of many ranks they do what NCCL does, but check
 /// and count by the length of the list. So the larger tensor is given by its first part alone: NCCL
@@ -25,7 +41,11 @@ namespace nccl = torch::cuda::nccl;
 class NcclRanks : public DeviceRanks {
  public:
   NcclRanks(at::Device device, nccl::ncclComm_t communicator, std::int64_t size)
-      : device_(device), communicator_(communicator), size_(size) {}
+      : device_(device),
+        communicator_(communicator),
+        size_(size),
+        // Its few blocks should not stand in line behind the many of a product.
+        side_(at::cuda::getStreamFromPool(/*isHighPriority=*/true, device.index())) {}
   NcclRanks(const NcclRanks&) = delete;
   NcclRanks& operator=(const NcclRanks&) = delete;
   ~NcclRanks() override {
@@ -53,6 +73,17 @@ class NcclRanks : public DeviceRanks {
   void receive(const at::Tensor& values, std::int64_t from) override {
     at::Tensor target = values;
     nccl::recv(target, communicator_, stream(), static_cast<int>(from));
+  }
+  std::unique_ptr<Transfer> beside(const std::function<void()>& work) override {
+    at::cuda::CUDAEvent ready;
+    ready.record(stream());
+    ready.block(side_);
+    {
+      const c10::cuda::CUDAStreamGuard guard(side_);
+      const nccl::AutoNcclGroup group;
+      work();
+    }
+    return std::make_unique<StreamTransfer>(device_, side_);
   }
   void mark() override {
     event_.record(stream());
@@ -87,6 +118,7 @@ class NcclRanks : public DeviceRanks {
   at::Device device_;
   nccl::ncclComm_t communicator_;
   std::int64_t size_;
+  at::cuda::CUDAStream side_;
   at::cuda::CUDAEvent event_;
 };
 

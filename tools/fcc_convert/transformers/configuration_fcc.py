@@ -9,6 +9,7 @@ The keys are those of a Llama's config.json, and `fcc` says how segments and mem
     memory_positions  "window": 0..L-1 before L..2L-1, "global", "same" (both from 0), "none" (not rotated)
     memory_source     "output" or "input" of a layer is remembered
     first_memory      "absent", "zeros" or "learned"
+    memory_gradient   "flow" or "stop": whether the gradient goes through the memory
 """
 
 from transformers import PretrainedConfig
@@ -19,6 +20,7 @@ CHOICES = {
     "memory_positions": ("window", "global", "same", "none"),
     "memory_source": ("output", "input"),
     "first_memory": ("absent", "zeros", "learned"),
+    "memory_gradient": ("flow", "stop"),
 }
 
 

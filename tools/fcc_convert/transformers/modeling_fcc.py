@@ -230,7 +230,9 @@ class FccModel(nn.Module):
                 kv = [torch.cat(pair, -2) for pair in zip(state.memory_kv[n - num_local], kv)]
             entered, x = x, layer(x, a, *kv, turn, mask)
             if not self.local_global:
-                rows.append(x if self.section["memory_source"] == "output" else entered)
+                remembered = x if self.section["memory_source"] == "output" else entered
+                stops = self.section["memory_gradient"] == "stop"
+                rows.append(remembered.detach() if stops else remembered)
         state.open_kv = kvs
         state.rows = [placed(*pair) for pair in zip(state.rows, rows or [x])]
         state.open_ids = placed(None if state.open_ids is None else state.open_ids.unsqueeze(-1), ids.unsqueeze(-1))[..., 0]

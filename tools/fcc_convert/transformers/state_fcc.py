@@ -105,6 +105,8 @@ def config_text(config):
     added = not folds or section["memory_norm"] == "own" or section["first_memory"] == "learned"
     names = ["arch", "segment_length"] + (
         ["memory_norm", "memory_positions", "memory_source", "first_memory"] if folds else ["num_local_layers"])
+    if folds and section["memory_gradient"] == "stop":  # models from before the key keep their hashes
+        names.append("memory_gradient")
     rope = config.rope_parameters
     scaling = None
     if rope["rope_type"] == "llama3":
