@@ -74,8 +74,10 @@ class Comparison:
         return out[0, ids.shape[1] :].tolist()
 
     def libfcc(self, *arguments):
-        return self.program("fcc-generate", "--model", self.directory, "--temperature", 0, "--dtype", "float32",
-                            "--hide-prompt", "--quiet", *arguments)
+        out = self.program("fcc-generate", "--model", self.directory, "--temperature", 0, "--dtype", "float32",
+                           "--hide-prompt", "--quiet", *arguments)
+        # Bytes that are no UTF-8 are replaced in what transformers decode.
+        return out.decode(errors="replace").encode() if pathlib.Path(self.directory, "tokenizer.json").exists() else out
 
     def ids_of(self, text):
         if not pathlib.Path(self.directory, "tokenizer.json").exists():  # bytes
@@ -87,7 +89,8 @@ class Comparison:
         if not pathlib.Path(self.directory, "tokenizer.json").exists():
             return bytes(i for i in ids if i < 256)
         from transformers import AutoTokenizer
-        return AutoTokenizer.from_pretrained(self.directory).decode(ids, skip_special_tokens=True).encode()
+        return AutoTokenizer.from_pretrained(self.directory).decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).encode()
 
     def greedy(self, ids):
         count, end = self.options.tokens, self.model.generation_config.eos_token_id
@@ -98,16 +101,17 @@ class Comparison:
         name, path = "generation_config.json", pathlib.Path(self.directory)
         if not path.joinpath("tokenizer.json").exists():
             return  # the bytes tokenizer has ends of its own
-        kept = path.joinpath(name).read_text()
+        file = path.joinpath(name)
+        kept = file.read_text() if file.exists() else None
         path.joinpath("manifest.json").unlink(missing_ok=True)
         chosen = next((t for t in theirs[20:] if t not in theirs[:20]), None)
         if chosen is not None:
             ends = [*(end if isinstance(end, list) else [end]), chosen]
-            path.joinpath(name).write_text(json.dumps({"eos_token_id": ends}))
+            file.write_text(json.dumps({"eos_token_id": ends}))
             stopped = self.continued(ids, count, eos_token_id=ends)[:-1]
             ours = self.libfcc("--prompt", PROMPT, "--max-tokens", count)
             self.say(f"stops after {len(stopped)} tokens", ours.rstrip(b"\n") == self.bytes_of(stopped).rstrip(b"\n"), "at an end token")
-            path.joinpath(name).write_text(kept)
+            file.write_text(kept) if kept is not None else file.unlink()
 
     def chat(self):
         """A question in the tokenizer's chat template, answered to its end or for 60 tokens."""

@@ -4,7 +4,7 @@
     pip install lm_eval
     scripts/lm_eval_check.py MODEL [--build build/cpu]
 
-MODEL: a directory with segments and memory and a tokenizer.json. Three tasks of a few examples are written, which
+MODEL: a directory with segments and memory, a tokenizer.json of as many tokens as the model has, and a tokenizer_config.json. Three tasks of a few examples are written, which
 need no network: multiple choice (the likeliest of three endings), the perplexity of texts (loglikelihood_rolling) and
 texts that are generated until a full stop. Each is computed again by this project's own programs. Exits 1 where
 they differ, and with 77 where lm_eval is missing.
@@ -89,7 +89,7 @@ class Direct:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def log_probability(self, before, ids):
-        """Of `ids` behind `before`, and whether each of them is the likeliest."""
+        """Of `ids` behind `before`."""
         import torch
         from safetensors.torch import load_file, save_file
 
@@ -124,9 +124,10 @@ def main():
         direct = Direct(model, build, folder)
         worst, failed = 0.0, []
         for row, example in zip(samples["fcc_choice"], CHOICES, strict=True):
-            before = direct.ids(example["question"])
+            # As lm-eval cuts the context from what follows: white space at its end belongs to the latter.
+            before = direct.ids(example["question"].rstrip())
             for found, choice in zip(row["filtered_resps"], example["choices"], strict=True):
-                whole = direct.ids(example["question"] + choice)  # as lm-eval cuts context from continuation
+                whole = direct.ids(example["question"] + choice)
                 expected = direct.log_probability(before, whole[len(before):])
                 worst = max(worst, abs(float(found[0]) - expected))
         print(f"multiple choice: {sum(len(c['choices']) for c in CHOICES)} log-probabilities, largest difference {worst:.1e}")

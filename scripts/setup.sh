@@ -99,6 +99,7 @@ if ((${#missing[@]})); then
     for package in "${missing[@]}"; do
       case "$package" in
         g++ | git | python3 | python3-pip) by_root+=("$package") ;;
+        clang-format | python3-dev) ;; # no build needs them
         *) unpacked+=("$package") ;;
       esac
     done
@@ -106,9 +107,11 @@ if ((${#missing[@]})); then
       say "root must install: ${by_root[*]}" >&2
       exit 1
     fi
-    say "unpacking into $prefix: ${unpacked[*]}"
-    unpack_packages "$prefix" "${unpacked[@]}"
-    say "before building: . $prefix/env.sh"
+    if ((${#unpacked[@]})); then
+      say "unpacking into $prefix: ${unpacked[*]}"
+      unpack_packages "$prefix" "${unpacked[@]}"
+      say "before building: . $prefix/env.sh"
+    fi
   else
     root=()
     if [ "$(id -u)" != 0 ]; then
