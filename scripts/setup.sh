@@ -183,7 +183,7 @@ fi
 # nanobind builds it, numpy and pytest test it; for whichever Python this is.
 if [ "$python" = yes ] && [ ! -e "$tools/python.complete" ]; then
   say "fetching nanobind, numpy and pytest"
-  if python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+  if python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --no-deps --require-hashes \
     --only-binary=:all: --upgrade --target "$tools" --requirement "$here/wheels/python.txt"; then
     touch "$tools/python.complete"
   else

@@ -51,7 +51,8 @@ void bind_errors(nb::module_&) {
   static ErrorTypes types;
   const nb::module_ errors = nb::module_::import_("fcc._errors");
   const auto type_of = [&](const char* name) {
-    return nb::object(errors.attr(name)).release().ptr();
+    nb::object type = errors.attr(name);
+    return type.release().ptr(); // never given back: the translator needs it to the end
   };
   types.error = type_of("Error");
   types.config_error = type_of("ConfigError");

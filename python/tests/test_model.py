@@ -67,7 +67,7 @@ def test_hidden_states_begin_with_the_embedding_and_end_before_the_head(model64,
     lambda ids: ids.astype(numpy.uint16),
     lambda ids: ids.astype(numpy.int32),
     lambda ids: numpy.asfortranarray(ids),
-    lambda ids: pytest.importorskip("torch").tensor(ids),
+    lambda ids: pytest.importorskip("torch", exc_type=ImportError).tensor(ids),
 ], ids=["lists", "uint16", "int32", "by columns", "torch"])
 def test_ids_may_be_any_array_of_whole_numbers(model, make):
     numpy.testing.assert_array_equal(model.logits(make(IDS)), model.logits(IDS))
@@ -78,7 +78,7 @@ def test_results_are_arrays_of_the_library_that_was_asked_for(trained):
     assert expected.dtype == numpy.float32
     exchanged = fcc.load(trained.model, device="cpu", arrays="dlpack").logits(IDS)
     numpy.testing.assert_array_equal(numpy.from_dlpack(exchanged), expected)
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", exc_type=ImportError)
     tensor = fcc.load(trained.model, device="cpu", arrays="torch").logits(IDS)
     assert isinstance(tensor, torch.Tensor)
     numpy.testing.assert_array_equal(tensor.numpy(), expected)
@@ -89,7 +89,7 @@ def test_bfloat16_is_widened_for_numpy_and_stays_elsewhere(trained, model):
     logits = narrow.logits(IDS)
     assert logits.dtype == numpy.float32
     numpy.testing.assert_allclose(logits, model.logits(IDS), atol=0.3)
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", exc_type=ImportError)
     tensor = fcc.load(trained.model, device="cpu", dtype="bfloat16", arrays="torch").logits(IDS)
     assert tensor.dtype == torch.bfloat16
     numpy.testing.assert_array_equal(tensor.float().numpy(), logits)

@@ -49,7 +49,7 @@ def test_a_torch_of_another_version_is_refused_with_a_reason():
 
 @pytest.mark.parametrize("order", ["import torch, fcc", "import fcc, torch"])
 def test_pytorch_and_the_package_share_libtorch(order):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", exc_type=ImportError)
     code = order + """
 fcc.load_tokenizer("bytes")
 assert torch.ones(3).sum() == 3
