@@ -36,7 +36,7 @@ struct RunEstimate {
   ParameterCounts parameters;
   std::vector<Stage> stages;
   std::int64_t num_ranks = 1;
-  std::int64_t state_bytes = 0; ///< that a row carries from segment to segment; 0: none
+  std::int64_t state_bytes = 0;           ///< that a row carries from segment to segment; 0: none
   std::int64_t checkpoint_copy_bytes = 0; ///< in main memory (of rank 0); 0: none is made
   MemoryEstimate memory;      ///< of the step that takes most, by the execution that will run
   std::string fullest_stage;  ///< which that is
