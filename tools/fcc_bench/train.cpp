@@ -1,6 +1,7 @@
 // fcc-bench train: whole training steps over lengths, architectures, policies and schedules.
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <string>
@@ -226,6 +227,7 @@ int run_as_rank(const RankSettings& settings, Options options) {
   engine.device = options.step.device;
   const at::Device device = device_of_rank(engine, settings);
   options.step.device = device.str();
+  setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0); // as fcc-train
   options.step.ranks = meet_ranks(settings, device);
   if (!options.step.ranks->is_first()) {
     options.csv = options.json = "";

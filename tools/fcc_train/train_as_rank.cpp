@@ -134,7 +134,7 @@ int train_as_rank(
     const RankSettings& settings,
     const RankOptions& options,
     const std::function<int(Trainer::End)>& ended) {
-  check_rows_divide(config, settings.size);
+  check_rows_divide(config, RankGrid::of(settings.size, config.engine).num_copies);
   if (settings.rank != 0) {
     set_log_level(LogLevel::kError); // one log, of rank 0
   }
