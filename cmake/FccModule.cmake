@@ -12,19 +12,6 @@ target_compile_options(fcc_options INTERFACE
   # Messages name a source file by its place in the project, wherever the clone lies.
   $<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
-# What nearly every source that sees torch includes, compiled once.
-function(fcc_use_precompiled_headers target)
-  if(NOT TARGET fcc_precompiled)
-    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cpp CONTENT "")
-    add_library(fcc_precompiled OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
-    set_target_properties(fcc_precompiled PROPERTIES POSITION_INDEPENDENT_CODE ON)
-    target_link_libraries(fcc_precompiled PRIVATE fcc_options LibTorch::torch)
-    target_precompile_headers(fcc_precompiled PRIVATE <algorithm> <filesystem> <functional> <memory>
-      <optional> <string> <vector> <ATen/core/Tensor.h>)
-  endif()
-  target_precompile_headers(${target} REUSE_FROM fcc_precompiled)
-endfunction()
-
 # fcc_module(NAME [TORCH] [LINK target...]): src/NAME/*.cpp as an object library that becomes part
 # of the library `fcc`. Modules without TORCH never see torch's headers (nor its fmt), and together
 # they are `fcc_torch_free` too, for programs that need no more.
@@ -47,9 +34,6 @@ function(fcc_module name)
   target_link_libraries(fcc_${name} PRIVATE fcc_options ${arg_LINK})
   if(arg_TORCH)
     target_link_libraries(fcc_${name} PRIVATE LibTorch::torch)
-    if(FCC_PRECOMPILE_HEADERS)
-      fcc_use_precompiled_headers(fcc_${name})
-    endif()
   else()
     target_sources(fcc_torch_free PRIVATE $<TARGET_OBJECTS:fcc_${name}>)
     target_link_libraries(fcc_torch_free PRIVATE ${arg_LINK})

@@ -26,8 +26,13 @@ elseif(FCC_BUILD_PYTHON)
   if(NOT Python_Development.Module_FOUND)
     set(FCC_PYTHON_LACKS "Python's headers (python3-dev)")
   else()
+    # pip's build has tools of its own, found by its PYTHONPATH; the cache's may be another Python's.
+    set(FCC_PYTHON_PATH ${FCC_PYTHON_TOOLS})
+    if(SKBUILD)
+      set(FCC_PYTHON_PATH "")
+    endif()
     execute_process(
-      COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${FCC_PYTHON_TOOLS}
+      COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${FCC_PYTHON_PATH}:$ENV{PYTHONPATH}
         ${Python_EXECUTABLE} -m nanobind --cmake_dir
       OUTPUT_VARIABLE _fcc_nanobind OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
     if(_fcc_nanobind)
