@@ -211,7 +211,7 @@ INSTANTIATE_TEST_SUITE_P(
     Memories,
     EveryMemory,
     ::testing::ValuesIn(memory_kinds(kLength)),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& tested) { return tested.param.name; });
 
 } // namespace
 } // namespace fcc

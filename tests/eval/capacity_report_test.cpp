@@ -18,13 +18,14 @@ const std::vector<CapacityRow> kRows{
 
 TEST(CapacityReport, TellsHowManyPairsAreKnownByDistance) {
   EXPECT_EQ(pairs_known(kRows[1], kRows[1].cells[0]), 12.0);
-  const Table table = capacity_table(kRows, {.segment_length = 64});
+  const Table table = capacity_table(kRows, {.model = "m", .segment_length = 64});
   EXPECT_EQ(
       table.header,
       (std::vector<std::string>{"segments between", "1 pair", "16 pairs", "most known"}));
   EXPECT_EQ(table.rows[0], (std::vector<std::string>{"1", "100.0 %", "75.0 %", "12.0"}));
   EXPECT_EQ(table.rows[1], (std::vector<std::string>{"10", "50.0 %", "", "0.5"}));
-  EXPECT_EQ(capacity_table(kRows, {.segment_length = 60}).rows[1][0], "640") << "in tokens";
+  EXPECT_EQ(capacity_table(kRows, {.model = "m", .segment_length = 60}).rows[1][0], "640")
+      << "in tokens";
 }
 
 TEST(CapacityReport, MapHasARowANumberOfPairsAndAColumnADistance) {
