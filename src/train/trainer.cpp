@@ -209,7 +209,7 @@ Trainer::StepSums Trainer::accumulate_gradients(const std::vector<Batch>& batche
 at::Tensor Trainer::squared_norm_of_share() const {
   const at::Tensor& grad = parts_.parameters->grad();
   at::Tensor sum;
-  for (const FlatRange& range : exchange_->shares().of(parts_.ranks->rank())) {
+  for (const FlatRange& range : exchange_->shares().of(parts_.copies->rank())) {
     const at::Tensor norm = squared_norm(grad.slice(0, range.first, range.end));
     sum = sum.defined() ? sum + norm : norm;
   }

@@ -158,7 +158,7 @@ TEST(FccData, RefusesWhatMakesNoSenseNamingTheValueAndTheRule) {
            {"inspect " + (folder / "absent").string(), 2, "No such file"},
            {"inspect " + tokens + " --type tokns",
             2,
-            "tokens|documents|passkey|recall|pairs; got tokns"},
+            "tokens|documents|passkey|recall|pairs|task; got tokns"},
            {"inspect " + tokens + " --type passkey", 2, "no path; got"},
            {"inspect " + tokens + " --loss-on answer", 2, "--type tokens"},
            {"inspect " + tokens + " --add-bos", 2, "says itself"},
@@ -178,7 +178,7 @@ TEST(FccData, RefusesWhatMakesNoSenseNamingTheValueAndTheRule) {
     EXPECT_EQ(read_file(a), "some text");
   }
   const Result help = run("inspect --help");
-  EXPECT_TRUE(has(help, "tokens|documents|passkey|recall|pairs")) << help.output;
+  EXPECT_TRUE(has(help, "tokens|documents|passkey|recall|pairs|task")) << help.output;
   EXPECT_FALSE(has(help, "->")) << help.output;
   EXPECT_TRUE(has(help, "Usage: fcc-data inspect")) << help.output;
 }

@@ -84,7 +84,7 @@ TEST(Recall, ComposedFactsTellTheirValueAskWithoutItAndHardlyReadAlike) {
     questions.insert(fact.question);
     longest = std::max(longest, fact.value.size());
   }
-  EXPECT_GT(questions.size(), 1980U);
+  EXPECT_GT(questions.size(), 1950U);
   EXPECT_GE(longest, 36U) << "as long as a UUID";
 }
 

@@ -312,7 +312,8 @@ TEST(Memory, OfTheOptimizerIsSharedOut) {
     }
     return sum;
   };
-  EXPECT_LT(bytes(4), bytes(1) / 4 + 4096);
+  // Of each stretch up to 4 · 64 elements are too few to be shared out; the first rank has them.
+  EXPECT_LT(bytes(4), bytes(1) / 4 + 8192);
   EXPECT_EQ(longest_steps(config, model, 4)[0].batch, 2);
 }
 

@@ -154,6 +154,7 @@ const Case kCases[] = {
      [](RunConfig& config) {
        config.model.config->fcc.reset();
        config.train.stages.resize(1);
+       config.train.stages[0].segment_length = 13; // else of 512 tokens
      }},
     {"frozen", [](RunConfig& config) { config.optim.freeze = {"model.embed_tokens.weight"}; }}};
 

@@ -38,7 +38,7 @@ class FccEval : public testing::Test {
 
 TEST_F(FccEval, AMistypedCommandIsToldWithTheOneThatWasMeant) {
   refused(run("perplexty"), "no such command `perplexty`: did you mean `perplexity`?");
-  refused(run("zzz"), "there are passkey, perplexity, attention-map, summarize");
+  refused(run("zzz"), "there are passkey, capacity, perplexity, attention-map, summarize");
   EXPECT_EQ(run("ppl --help").exit_code, 0);
   EXPECT_TRUE(run("--version").out.starts_with("fcc-eval (libfcc) ")) << run("--version").out;
 }

@@ -1,5 +1,7 @@
 #include "fcc/model/memory_policy.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include <ATen/TensorOperators.h>
@@ -71,12 +73,25 @@ TEST(MemoryPolicy, NamesEveryWeightThatMemoryAdds) {
   EXPECT_TRUE(MemoryPolicy(tiny_config(fcc)).weights().empty());
   fcc.memory_norm = MemoryNorm::kOwn;
   fcc.first_memory = FirstMemory::kLearned;
-  const auto weights = MemoryPolicy(tiny_config(fcc)).weights();
-  ASSERT_EQ(weights.size(), MemoryWeights<at::Tensor>::kMembers.size());
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    EXPECT_EQ(weights[i].member, MemoryWeights<at::Tensor>::kMembers[i]);
-  }
+  auto weights = MemoryPolicy(tiny_config(fcc)).weights();
+  ASSERT_EQ(weights.size(), 2U);
   EXPECT_EQ(weights[1].shape, (std::vector<std::int64_t>{5, 12}));
+  for (const Architecture arch : {Architecture::kInfiniAttention, Architecture::kTitansMag}) {
+    FccConfig other;
+    other.arch = arch;
+    other.segment_length = 5;
+    const auto more = MemoryPolicy(tiny_config(other)).weights();
+    weights.insert(weights.end(), more.begin(), more.end());
+  }
+  ASSERT_EQ(weights.size(), MemoryWeights<at::Tensor>::kMembers.size());
+  for (const auto member : MemoryWeights<at::Tensor>::kMembers) {
+    EXPECT_EQ(
+        std::count_if(
+            weights.begin(),
+            weights.end(),
+            [member](const MemoryWeightLayout& weight) { return weight.member == member; }),
+        1);
+  }
 }
 
 } // namespace
