@@ -123,7 +123,9 @@ def _iterate(
     failure: list[BaseException] = []
 
     def hand_over(line: str | None) -> bool:
-        while not is_left.is_set():
+        # An exception in the loop's body leaves the iterator open as long as its traceback is kept:
+        # at the interpreter's end, which waits for this thread, nobody is there to take a line.
+        while not is_left.is_set() and threading.main_thread().is_alive():
             try:
                 lines.put(line, timeout=0.1)
                 return True
