@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -22,9 +23,9 @@ struct Result {
 
 Result run_script(const std::string& arguments) {
   const fs::path output = fs::temp_directory_path() / ("fcc_adapt_" + std::to_string(::getpid()));
-  const std::string command = "env -i PATH=/nonexistent /bin/bash " FCC_SOURCE_DIR
-                              "/scripts/adapt_smollm2.sh " +
-                              arguments + " >" + output.string() + " 2>&1";
+  const std::string command = "env -i PATH=/nonexistent /bin/bash " + source_dir() +
+                              "/scripts/adapt_smollm2.sh " + arguments + " >" + output.string() +
+                              " 2>&1";
   const int status = std::system(command.c_str());
   Result result{WEXITSTATUS(status), read_file(output)};
   fs::remove(output);
@@ -41,9 +42,8 @@ TEST(AdaptScript, NamesEverythingThatTheMachineLacksBeforeItBegins) {
 }
 
 TEST(AdaptScript, UsesThePathsOfItsRecipe) {
-  const std::string script = read_file(fs::path(FCC_SOURCE_DIR) / "scripts/adapt_smollm2.sh");
-  const std::string recipe =
-      read_file(fs::path(FCC_SOURCE_DIR) / "configs/adapt/smollm2_135m.json");
+  const std::string script = read_file(fs::path(source_dir()) / "scripts/adapt_smollm2.sh");
+  const std::string recipe = read_file(fs::path(source_dir()) / "configs/adapt/smollm2_135m.json");
   for (const char* path : {"models/smollm2-135m", "data/kernel"}) {
     EXPECT_NE(script.find(path), std::string::npos) << path;
     EXPECT_NE(recipe.find(path), std::string::npos) << path;

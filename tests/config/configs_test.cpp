@@ -10,13 +10,14 @@
 #include "fcc/config/write_config.h"
 #include "fcc/io/files.h"
 #include "fcc/model/parameters.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kFolder = fs::path(FCC_SOURCE_DIR) / "configs";
+const fs::path kFolder = fs::path(source_dir()) / "configs";
 
 RunConfig recipe(const std::string& name, const std::vector<std::string>& overrides = {}) {
   return read_config<RunConfig>(read_file(kFolder / name), name, overrides);

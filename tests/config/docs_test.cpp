@@ -12,12 +12,13 @@
 #include "fcc/config/describe_config.h"
 #include "fcc/config/run_config.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
 
 std::string page(const std::string& name) {
-  return read_file(FCC_SOURCE_DIR "/" + name);
+  return read_file(source_dir() + "/" + name);
 }
 
 /// What docs/configuration.md calls a key: sections that stand in several places have one table.

@@ -8,6 +8,7 @@
 #include "fcc/io/safetensors.h"
 #include "fcc/model/hugging_face.h"
 #include "generate/program_helpers.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -17,7 +18,7 @@ using namespace fcc::test;
 
 std::shared_ptr<const Tokenizer> tokenizer_at(const std::string& place) {
   TokenizerConfig config;
-  config.path = FCC_SOURCE_DIR "/tests/text/data/" + place;
+  config.path = source_dir() + "/tests/text/data/" + place;
   return make_tokenizer(config);
 }
 

@@ -8,6 +8,7 @@
 #include "fcc/io/atomic_directory.h"
 #include "fcc/io/files.h"
 #include "generate/program_helpers.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -37,7 +38,7 @@ TEST_F(RemoteCode, IsWrittenBesideTheWeightsAndLeavesTheModelWhatItIsToLibfcc) {
   for (const char* name : {"configuration_fcc.py", "modeling_fcc.py", "state_fcc.py"}) {
     EXPECT_EQ(
         content_of(remote + "/" + name),
-        content_of(std::string(FCC_SOURCE_DIR) + "/tools/fcc_convert/transformers/" + name));
+        content_of(source_dir() + "/tools/fcc_convert/transformers/" + name));
   }
   const std::string config = content_of(remote + "/config.json");
   EXPECT_TRUE(contains(config, "\"model_type\": \"fcc\"")) << config;
@@ -89,8 +90,8 @@ class InTransformers : public RemoteCode {
   }
   void expect_equal(const std::string& arguments) {
     const std::string compare = "HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python_ + " " +
-                                FCC_SOURCE_DIR "/scripts/compare_with_transformers.py --build " +
-                                FCC_BINARY_DIR + " --lengths 1,23 " + arguments + " > " +
+                                source_dir() + "/scripts/compare_with_transformers.py --build " +
+                                build_dir() + " --lengths 1,23 " + arguments + " > " +
                                 (folder_ / "log") + " 2>&1";
     EXPECT_EQ(std::system(compare.c_str()), 0) << content_of(folder_ / "log");
   }
@@ -115,7 +116,7 @@ TEST_F(InTransformers, ComputesWhatLibfccComputes) {
 
 TEST_F(InTransformers, StopsAndAnswersInAChatAsInLibfcc) {
   TokenizerConfig tokenizer;
-  tokenizer.path = FCC_SOURCE_DIR "/tests/text/data/bpe/smollm2";
+  tokenizer.path = source_dir() + "/tests/text/data/bpe/smollm2";
   std::string models;
   for (const Architecture arch :
        {Architecture::kCondensation, Architecture::kLocalGlobal, Architecture::kLlama}) {

@@ -9,6 +9,7 @@
 #include "data/program.h"
 #include "fcc/data/corpus.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -102,7 +103,7 @@ TEST(FccDataHostile, BombsOfGzipAndZstdAreRefusedInBoundedMemory) {
 TEST(FccDataHostile, TokenizersThatAreHugeOrLeadBackAreRefusedInBoundedMemory) {
   const TemporaryFolder folder;
   write_file_atomic(folder / "a.txt", "text");
-  const std::string json = read_file(FCC_SOURCE_DIR "/tests/text/data/bpe/gpt2/tokenizer.json");
+  const std::string json = read_file(source_dir() + "/tests/text/data/bpe/gpt2/tokenizer.json");
   const std::string key = "\"merges\":[";
   const std::size_t at = json.find(key) + key.size();
   ASSERT_GT(at, key.size());
@@ -144,7 +145,7 @@ TEST(FccDataHostile, BrokenUtf8AndCorruptParquetEndInAnError) {
   write_file_atomic(folder / "a.jsonl", "{\"text\": \"\xc3\x28\"}");
   expect_refused(
       folder, {"tokenize", folder / "a.jsonl"}, "a.jsonl:1: must be one JSON", kMemoryMib);
-  std::string parquet = read_file(FCC_SOURCE_DIR "/tests/data/documents.parquet");
+  std::string parquet = read_file(source_dir() + "/tests/data/documents.parquet");
   // Everything but the magic and the footer, which still tells where the columns lie.
   std::fill_n(parquet.begin() + 4, parquet.size() / 2, '\x55');
   write_file_atomic(folder / "a.parquet", parquet);

@@ -14,6 +14,7 @@
 #include "fcc/core/error.h"
 #include "fcc/data/loader.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -26,7 +27,7 @@ using test::run;
 using test::start;
 using test::TemporaryFolder;
 
-const std::string kBook = FCC_SOURCE_DIR "/tests/data/pride_and_prejudice.txt";
+const std::string kBook = source_dir() + "/tests/data/pride_and_prejudice.txt";
 
 TEST(FccData, TokenizesABookAndShowsIt) {
   const TemporaryFolder folder;

@@ -8,6 +8,7 @@
 #include "fcc/data/corpus.h"
 #include "fcc/data/tokenize.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -53,7 +54,7 @@ TEST(Formats, TextJsonlAndParquetPackedOrNotGiveTheSameTokenFile) {
   add("a.jsonl.gz", gzip(jsonl));
   add("a.jsonl.zst", zstd(jsonl));
   if (corpus_reads_parquet()) {
-    files.push_back(FCC_SOURCE_DIR "/tests/data/documents.parquet");
+    files.push_back(source_dir() + "/tests/data/documents.parquet");
   }
   std::string reference;
   for (const fs::path& file : files) {

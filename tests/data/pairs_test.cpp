@@ -10,6 +10,7 @@
 #include "fcc/core/error.h"
 #include "fcc/data/corpus.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -73,7 +74,7 @@ TEST(PairFile, LosesNothingBehindANul) {
 }
 
 TEST(PairFile, ParquetAsPublishedIsReadAsTheSameJsonLinesAre) {
-  const std::string file = FCC_SOURCE_DIR "/tests/data/news_pairs.parquet";
+  const std::string file = source_dir() + "/tests/data/news_pairs.parquet";
   if (!corpus_reads_parquet()) {
     EXPECT_THROW(PairFile{file}, ConfigError);
     return;
@@ -98,7 +99,7 @@ TEST(PairFile, ParquetWithoutATextIsRefusedByItsRow) {
     return;
   }
   try {
-    const PairFile pairs(FCC_SOURCE_DIR "/tests/data/news_pairs.parquet", {.answer = "notes"});
+    const PairFile pairs(source_dir() + "/tests/data/news_pairs.parquet", {.answer = "notes"});
     FAIL();
   } catch (const FormatError& error) { // null in row 40
     EXPECT_NE(std::string(error.what()).find("news_pairs.parquet:40"), std::string::npos)

@@ -6,6 +6,7 @@
 #include "fcc/core/error.h"
 #include "fcc/data/corpus.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -14,7 +15,7 @@ namespace fs = std::filesystem;
 using test::parquet_documents;
 using test::TemporaryFolder;
 
-const fs::path kFile = FCC_SOURCE_DIR "/tests/data/documents.parquet";
+const fs::path kFile = source_dir() + "/tests/data/documents.parquet";
 
 std::vector<std::string>
 read_all(const fs::path& path, const CorpusOptions& options = {}, Corpus::Position from = {}) {

@@ -9,6 +9,7 @@
 #include "data/helpers.h"
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -30,7 +31,7 @@ std::shared_ptr<const Tokenizer> tokenizer_named(const std::string& name) {
   }
   TokenizerConfig config;
   if (name != "bytes") {
-    config.path = FCC_SOURCE_DIR "/tests/text/data/" + name;
+    config.path = source_dir() + "/tests/text/data/" + name;
   }
   return make_tokenizer(config);
 }

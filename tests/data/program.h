@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/places.h"
+
 namespace fcc::test {
 
-inline const std::string kProgram = FCC_BINARY_DIR "/bin/fcc-data";
+inline const std::string kProgram = build_dir() + "/bin/fcc-data";
 
 struct Result {
   int exit_code = -1;

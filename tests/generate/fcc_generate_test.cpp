@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "generate/program_helpers.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -71,7 +72,7 @@ TEST_F(FccGenerate, SavedAndLoadedAnywhereItGoesOnWithTheSameText) {
 
 TEST_F(FccGenerate, LosesNoSpaceWhereAStateWasSavedAtASegmentsBorder) {
   TokenizerConfig pieces;
-  pieces.path = FCC_SOURCE_DIR "/tests/text/data/llama_style.model";
+  pieces.path = source_dir() + "/tests/text/data/llama_style.model";
   model_ = test::save_tiny_model(folder_, "pieces", config_, make_tokenizer(pieces));
   const std::string state = folder_ / "state.safetensors", drawing = "-t 1.5 --seed 3";
   const std::string whole = generated(drawing + " -n 24 --prompt 'the book'");

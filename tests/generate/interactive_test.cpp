@@ -9,6 +9,7 @@
 #include "fcc/generate/chat.h"
 #include "fcc/generate/loaded_model.h"
 #include "generate/program_helpers.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
@@ -25,7 +26,7 @@ constexpr const char* kTrimming =
 
 std::shared_ptr<const Tokenizer> tokenizer_named(const std::string& name) {
   TokenizerConfig config;
-  config.path = FCC_SOURCE_DIR "/tests/text/data/bpe/" + name;
+  config.path = source_dir() + "/tests/text/data/bpe/" + name;
   return make_tokenizer(config);
 }
 
@@ -167,8 +168,8 @@ TEST_F(Interactive, WithoutATemplateTheTextGoesOnAndAChatIsRefused) {
 
 TEST_F(Interactive, CtrlCEndsTheAnswerAndNotTheConversation) {
   const std::string script =
-      "cd '" + (folder_ / "") +
-      "' && mkfifo talk && { '" FCC_BINARY_DIR "/bin/fcc-generate' -i -m '" + model_ +
+      "cd '" + (folder_ / "") + "' && mkfifo talk && { '" + build_dir() +
+      "/bin/fcc-generate' -i -m '" + model_ +
       "' --device cpu --threads 1 --ignore-eos -n 100000000 < talk > said 2> noted & } && pid=$! "
       "&& "
       "exec 3> talk && echo Hi >&3 && "

@@ -15,6 +15,7 @@
 #include "fcc/model/hugging_face.h"
 #include "fcc/text/tokenizer.h"
 #include "generate/tiny_model.h"
+#include "support/places.h"
 
 namespace fcc::test {
 
@@ -60,8 +61,8 @@ inline ProgramResult run_fcc(
     const std::string& arguments,
     const std::string& input = {}) {
   std::ofstream(folder / "in", std::ios::binary) << input;
-  const std::string command = std::string(FCC_BINARY_DIR) + "/bin/" + name + " " + arguments +
-                              " < " + (folder / "in") + " > " + (folder / "out") + " 2> " +
+  const std::string command = build_dir() + "/bin/" + name + " " + arguments + " < " +
+                              (folder / "in") + " > " + (folder / "out") + " 2> " +
                               (folder / "err");
   const int status = std::system(command.c_str());
   return {

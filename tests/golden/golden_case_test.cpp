@@ -8,6 +8,7 @@
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/model/tensor_io.h"
+#include "support/places.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
@@ -30,7 +31,7 @@ std::vector<std::filesystem::path> GoldenCase::all() {
   const char* folder = std::getenv("FCC_GOLDEN_DIR");
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator(
-           folder != nullptr ? folder : FCC_SOURCE_DIR "/tests/golden")) {
+           folder != nullptr ? folder : source_dir() + "/tests/golden")) {
     if (entry.path().extension() == ".safetensors") {
       paths.push_back(entry.path());
     }

@@ -8,12 +8,13 @@
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
 #include "fcc/io/gguf.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
-const std::string kBlocks = std::string(FCC_SOURCE_DIR) + "/tests/io/blocks.gguf";
+const std::string kBlocks = source_dir() + "/tests/io/blocks.gguf";
 
 class Gguf : public ::testing::Test {
  protected:

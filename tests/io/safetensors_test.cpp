@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
@@ -94,7 +95,7 @@ TEST(SafetensorsFile, AnUnknownNameIsAnErrorWithTheNearest) {
 
 TEST(SafetensorsFile, ReadsTheGoldenFiles) {
   std::size_t num_files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(FCC_SOURCE_DIR "/tests/golden")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() + "/tests/golden")) {
     if (entry.path().extension() == ".safetensors") {
       EXPECT_FALSE(SafetensorsFile(entry.path()).tensors().empty());
       ++num_files;

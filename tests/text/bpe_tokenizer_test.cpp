@@ -8,13 +8,14 @@
 #include "fcc/core/error.h"
 #include "fcc/core/random.h"
 #include "fcc/text/tokenizer.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-const std::filesystem::path kData = std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe";
+const std::filesystem::path kData = std::filesystem::path(source_dir()) / "tests/text/data/bpe";
 constexpr std::array kLossless = {"gpt2", "llama3", "smollm2", "added", "tiktoken"};
 
 std::shared_ptr<const Tokenizer> open(const std::filesystem::path& path) {

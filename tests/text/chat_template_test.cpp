@@ -8,6 +8,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/json.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
@@ -33,7 +34,7 @@ std::string render(const std::string& text) {
 }
 
 TEST(ChatTemplate, WritesWhatJinjaWrites) {
-  const std::string file = FCC_SOURCE_DIR "/tests/text/data/chat_templates.json";
+  const std::string file = source_dir() + "/tests/text/data/chat_templates.json";
   const JsonValue cases = parse_json_without_duplicates(read_file(file), file);
   ASSERT_GT(cases.as<JsonValue::Array>()->size(), 30U);
   for (const JsonValue& one : *cases.as<JsonValue::Array>()) {

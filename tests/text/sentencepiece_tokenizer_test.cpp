@@ -8,13 +8,14 @@
 #include "fcc/core/random.h"
 #include "fcc/io/files.h"
 #include "fcc/text/tokenizer.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-const std::filesystem::path kData = std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data";
+const std::filesystem::path kData = std::filesystem::path(source_dir()) / "tests/text/data";
 
 std::shared_ptr<const Tokenizer> open(const std::string& name) {
   TokenizerConfig config;
@@ -186,7 +187,7 @@ TEST(SentencePieceTokenizer, AUnigramsHashHoldsTheLibrarysVersionAndTheEarlierHa
   for (const std::string name : {"llama_style", "unigram"}) {
     const auto tokenizer = open(name);
     const std::string of_file =
-        sha256_hex_of_file(FCC_SOURCE_DIR "/tests/text/data/" + name + ".model");
+        sha256_hex_of_file(source_dir() + "/tests/text/data/" + name + ".model");
     EXPECT_EQ(tokenizer->hash() == of_file, name != "unigram");
     EXPECT_TRUE(tokenizer->has_hash(of_file));
     EXPECT_TRUE(tokenizer->has_hash(tokenizer->hash()));

@@ -4,6 +4,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
@@ -13,7 +14,7 @@ using Ids = std::vector<std::int32_t>;
 
 std::string rank_file() {
   std::ifstream file(
-      std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe/tiktoken/tokenizer.model");
+      std::filesystem::path(source_dir()) / "tests/text/data/bpe/tiktoken/tokenizer.model");
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -99,7 +100,7 @@ TEST(TiktokenFile, IsNotTakenForLlama3sWhereNothingSaysWhoseItIs) {
 TEST(TiktokenFile, OpensADirectoryThatWasSavedWhenEveryFileWasTakenForLlama3s) {
   const TemporaryDirectory directory;
   TokenizerConfig config;
-  const auto data = std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe/tiktoken";
+  const auto data = std::filesystem::path(source_dir()) / "tests/text/data/bpe/tiktoken";
   config.path = data.string();
   const auto tokenizer = make_tokenizer(config); // its settings are Llama-3's, written out
   save_tokenizer(*tokenizer, {}, directory.path());

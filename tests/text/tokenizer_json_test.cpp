@@ -6,6 +6,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/text/tokenizer.h"
+#include "support/places.h"
 #include "support/temporary_directory.h"
 
 namespace fcc {
@@ -14,7 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 const std::filesystem::path kFile =
-    std::filesystem::path(FCC_SOURCE_DIR) / "tests/text/data/bpe/llama3/tokenizer.json";
+    std::filesystem::path(source_dir()) / "tests/text/data/bpe/llama3/tokenizer.json";
 
 /// What opening `content` as a tokenizer.json says; empty if nothing is wrong.
 std::string complaint(const std::string& content) {

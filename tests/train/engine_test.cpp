@@ -14,6 +14,7 @@
 #include "fcc/io/files.h"
 #include "fcc/train/estimate.h"
 #include "fcc/train/resume.h"
+#include "support/places.h"
 #include "train/tiny_run.h"
 #include "train/train_run.h"
 
@@ -62,7 +63,7 @@ TEST(RunEngine, IsWrittenAsItWasResolved) {
 }
 
 TEST(RunEngine, OfTheTrainingPageStoresEverythingOnACardOf80GB) {
-  const std::string path = FCC_SOURCE_DIR "/configs/one_gpu.json";
+  const std::string path = source_dir() + "/configs/one_gpu.json";
   const RunConfig config = read_config<RunConfig>(
       read_file(path), path, {"engine.execution=fused", "engine.activations=store"});
   const ModelConfig model = resolve_model_config(config.model);

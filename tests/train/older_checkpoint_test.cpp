@@ -10,6 +10,7 @@
 #include "fcc/config/run_config.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 #include "train/tiny_run.h"
 #include "train/train_run.h"
 
@@ -19,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(OlderCheckpoint, GoesOnWithTheLossesThatItsOwnVersionHad) {
-  const fs::path data = FCC_SOURCE_DIR "/tests/train/older_checkpoint";
+  const fs::path data = source_dir() + "/tests/train/older_checkpoint";
   const TemporaryFolder folder;
   RunConfig config = read_config<RunConfig>(read_file(data / "config.json"), "config.json");
   config.output = (folder / "run").string();

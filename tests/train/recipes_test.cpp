@@ -10,13 +10,14 @@
 #include "fcc/io/files.h"
 #include "fcc/train/estimate.h"
 #include "fcc/train/trainer.h"
+#include "support/places.h"
 
 namespace fcc {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kFolder = fs::path(FCC_SOURCE_DIR) / "configs";
+const fs::path kFolder = fs::path(source_dir()) / "configs";
 
 /// The recipe with the shape of the model that it starts from, which is not at hand.
 RunConfig recipe(const std::string& name) {

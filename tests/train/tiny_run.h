@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fcc/config/run_config.h"
+#include "support/places.h"
 
 namespace fcc {
 
@@ -46,7 +47,7 @@ inline RunConfig tiny_run(const std::filesystem::path& output) {
   model.fcc = FccConfig{.segment_length = 14};
   config.model.config = model;
   config.data.tokenizer.type = TokenizerKind::kWords;
-  config.data.tokenizer.path = FCC_SOURCE_DIR "/configs/passkey_vocabulary.txt";
+  config.data.tokenizer.path = source_dir() + "/configs/passkey_vocabulary.txt";
   DatasetConfig passkey;
   passkey.type = DatasetKind::kPasskey;
   passkey.name = "passkey";

@@ -18,11 +18,12 @@
 
 #include "fcc/config/write_config.h"
 #include "fcc/io/files.h"
+#include "support/places.h"
 #include "train/tiny_run.h"
 
 namespace fcc::test {
 
-inline const char* const kTrainProgram = FCC_BINARY_DIR "/bin/fcc-train";
+inline const std::string kTrainProgram = build_dir() + "/bin/fcc-train";
 
 /// One run of fcc-train with its output in a file.
 class TrainProcess {
@@ -44,7 +45,7 @@ class TrainProcess {
       dup2(file, STDOUT_FILENO);
       dup2(file, STDERR_FILENO);
       prepare();
-      execv(kTrainProgram, raw.data());
+      execv(kTrainProgram.c_str(), raw.data());
       _exit(127);
     }
   }
