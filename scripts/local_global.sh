@@ -6,7 +6,7 @@
 # usage: scripts/local_global.sh [FOLDER] [SEED] [--build DIR]     (default runs/local_global, the seed of the file)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-run=runs/local_global seed= build= place=0
+run=runs/local_global seed="" build="" place=0
 while [ $# -gt 0 ]; do
   case $1 in
     --build) build=$2; shift ;;
