@@ -289,7 +289,7 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
           "--max-shard",
           arguments->max_shard_bytes,
           "Largest weight file, as 500MB or 2GiB; one file if all fits (5GiB)")
-      ->transform(CLI::AsSizeValue(true).description(""))
+      ->transform(size_in_bytes(true))
       ->check([](const std::string& bytes) {
         return bytes == "0" ? std::string("must be at least 1 byte; got 0") : std::string();
       })
