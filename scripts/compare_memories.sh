@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-folder=runs/memories jobs=1 device=cpu build= rates="1e-3 3e-3 6e-3" seeds="1 2 3" segments=16,256,4096 trials=10 share=1
+folder=runs/memories jobs=1 device=cpu build="" rates="1e-3 3e-3 6e-3" seeds="1 2 3" segments=16,256,4096 trials=10 share=1
 memories="fcc ernie_doc transformer_xl rmt infini_attention titans_mag llama"
 while [ $# -gt 0 ]; do
   case $1 in
@@ -54,7 +54,7 @@ one_run() {
   if ! [ -e "$run/trained" ]; then
     steps=$(python3 -c 'import json, sys
 for i, stage in enumerate(json.load(open(sys.argv[1]))["train"]["stages"]):
-    print("--set", f"train.stages.{i}.steps={max(1, round(stage["steps"] * float(sys.argv[2])))}")' "$config" "$share")
+    print("--set", "train.stages.%d.steps=%d" % (i, max(1, round(stage["steps"] * float(sys.argv[2])))))' "$config" "$share")
     # shellcheck disable=SC2086 # two words an option
     "$bin/fcc-train" --config "$config" --resume auto --set "output=$run/train" --set "optim.lr=$rate" $steps \
       --set "train.seed=$seed" --set "engine.device=$device" >"$run/train.log" 2>&1 || { echo "$run: see train.log" >&2; return 1; }
