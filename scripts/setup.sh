@@ -179,7 +179,7 @@ if [ "$transformers" = yes ]; then
     transformers=no
   fi
 fi
-python_files='(torch|torchgen)/.*\.py$|torch/_C\.'
+python_files='(torch|torchgen)/.*\.py$|torch/_C\.|torch/bin/torch_shm_manager'
 if [ "$transformers" = yes ] && [ ! -e "$torch/cpu.complete" ]; then
   unpack "$here/wheels/cpu.txt" cpu.complete "$torch" "$python_files"
   touch "$torch/torch-python.complete"

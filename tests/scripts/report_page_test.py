@@ -40,6 +40,7 @@ LAYOUT = """({
   images: document.images.length,
   stages: document.querySelectorAll("#stages tr").length,
   settings: document.querySelector("#settings").innerText,
+  names: document.querySelector("#names").innerText,
   ink: getComputedStyle(document.body).color,
   back: getComputedStyle(document.body).backgroundColor,
 })"""
@@ -95,6 +96,7 @@ def main():
                         assert look["narrowest"] >= min(width - 40, 340), f"{where}: {look}"
                         assert look["images"] == 1 and look["broken"] == 0, f"{where}: {look}"
                         assert look["stages"] == 1 + 2 * len(runs), f"{where}: {look}"
+                        assert "24 steps, " in look["names"] and " seconds" in look["names"], f"{where}: {look}"
                         assert contrast(look["ink"], look["back"]) >= 7, f"{where}: {look}"
                         assert (luminance(look["back"]) < 0.2) == dark, f"{where}: {look}"
                         if len(runs) > 1:
