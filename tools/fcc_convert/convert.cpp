@@ -9,6 +9,7 @@
 #include <ATen/core/grad_mode.h>
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "fcc/config/dtype_names.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
