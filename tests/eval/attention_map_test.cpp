@@ -1,4 +1,5 @@
 #include "fcc/eval/attention_map.h"
+#include "eval/pictures.h"
 
 #include <cmath>
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "fcc/eval/png.h"
+#include "plot/png.h"
 
 namespace fcc {
 
