@@ -75,8 +75,9 @@ fcc::Loader make_mixture(const std::shared_ptr<const fcc::Tokenizer>& tokenizer)
 }
 
 int run() {
-  const std::shared_ptr<const fcc::Tokenizer> tokenizer =
-      fcc::make_tokenizer({.type = fcc::TokenizerKind::kBytes});
+  fcc::TokenizerConfig bytes;
+  bytes.type = fcc::TokenizerKind::kBytes;
+  const std::shared_ptr<const fcc::Tokenizer> tokenizer = fcc::make_tokenizer(bytes);
   const fcc::BatchShape shape{.batch_size = 4, .num_segments = 8, .segment_length = 32};
 
   fcc::Loader loader = make_mixture(tokenizer);

@@ -51,7 +51,8 @@ double train_step(
 }
 
 void train(const std::filesystem::path& folder, std::int64_t num_steps) {
-  const fcc::TokenizerConfig tokenizer_config{.type = fcc::TokenizerKind::kBytes};
+  fcc::TokenizerConfig tokenizer_config;
+  tokenizer_config.type = fcc::TokenizerKind::kBytes;
   const auto tokenizer = fcc::make_tokenizer(tokenizer_config);
   fcc::FlatParameters parameters(
       tiny_model(*tokenizer), fcc::ComputeDType::kFloat32, at::kCPU, /*seed=*/1);
