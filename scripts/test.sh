@@ -14,6 +14,7 @@ case $preset in
 esac
 scripts/check_includes.py
 scripts/check_format.sh
+scripts/check_api_docs.sh
 cmake --preset "$preset" -DFCC_BUILD_TESTS=ON -DFCC_BUILD_TOOLS=ON
 cmake --build "$build"
 ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)"

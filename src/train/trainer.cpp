@@ -15,6 +15,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/data/loss_coefficients.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/device.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/micro_batch.h"
@@ -329,6 +330,7 @@ void Trainer::save(const std::filesystem::path& directory, const CheckpointData&
 void Trainer::adopt_engine(const EngineSection& saved) {
   const EngineSection engine = resume_engine(
       requested_engine_,
+      parts_.engine,
       saved,
       engine_context(config_, parts_.parameters->config(), parts_.ranks->size()));
   if (write_config(engine) != write_config(config_.engine)) {

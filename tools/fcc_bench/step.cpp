@@ -11,7 +11,7 @@
 
 #include "fcc/config/field.h"
 #include "fcc/core/error.h"
-#include "fcc/engine/fused_executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/estimate.h"
 
@@ -198,13 +198,13 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
     copy_ = one_copy ? ranks_ : ranks_->group(ranks_->rank() / options.layer_ranks);
     link_ = link_stages(*copy_);
   }
-  executor_ = make_executor(parameters_, engine_of(options, shape), link_.get());
+  EnginePlan plan = plan_for(parameters_, engine_of(options, shape));
+  if (options.weight_rows > 0) {
+    plan.weight_product_rows = options.weight_rows;
+  }
+  executor_ = make_executor(parameters_, plan, link_.get());
   optimizer_ = make_optimizer(OptimSection(), parameters_, copies_->rank(), copies_->size());
   exchange_ = std::make_unique<WeightExchange>(*copies_, parameters_);
-  auto* fused = dynamic_cast<FusedExecutor*>(executor_.get());
-  if (fused != nullptr && options.weight_rows > 0) {
-    fused->set_weight_product_rows(options.weight_rows);
-  }
   const auto whole = at::TensorOptions().dtype(at::kLong).device(device_);
   const std::int64_t vocabulary = parameters_.config().vocab_size;
   batch_.ids = at::randint(vocabulary, {shape.batch, shape.tokens}, whole);

@@ -1,4 +1,4 @@
-#include "eval/svg.h"
+#include "plot/svg.h"
 
 #include <array>
 #include <cstdio>

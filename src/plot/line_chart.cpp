@@ -2,10 +2,10 @@
 #include <cmath>
 #include <limits>
 
-#include "eval/svg.h"
 #include "fcc/core/error.h"
-#include "fcc/eval/plot.h"
-#include "fcc/eval/report.h"
+#include "fcc/core/format_number.h"
+#include "plot/plot.h"
+#include "plot/svg.h"
 
 namespace fcc {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "fcc/eval/png.h"
+#include "plot/png.h"
 
 namespace fcc {
 
