@@ -11,6 +11,7 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 
+#include "eval/pictures.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/report.h"
 #include "fcc/generate/stream.h"

@@ -1,4 +1,5 @@
 #include "fcc/eval/attention_map.h"
+#include "eval/pictures.h"
 
 #include <cmath>
 
@@ -13,6 +14,7 @@
 #include "fcc/model/reference.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
+#include "generate/cached_stack.h"
 #include "generate/tiny_model.h"
 
 namespace fcc {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/torch/model_options.h"
+#include "eval/pictures.h"
 #include "fcc/core/error.h"
 #include "fcc/eval/attention_map.h"
 #include "fcc/eval/report.h"

@@ -9,6 +9,7 @@
 
 #include "common/checks.h"
 #include "common/torch/prefill.h"
+#include "eval/pictures.h"
 #include "fcc/core/error.h"
 #include "fcc/data/task.h"
 #include "fcc/eval/capacity_report.h"
@@ -58,6 +59,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(1))
       ->group("Map");
   app.add_option("--seed", options.sweep.seed, "Equal seeds tell equal pairs")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Map");

@@ -11,6 +11,7 @@
 
 #include "common/checks.h"
 #include "common/torch/prefill.h"
+#include "eval/pictures.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/data/task.h"
@@ -73,6 +74,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(1))
       ->group("Sweep");
   app.add_option("--seed", options.sweep.seed, "Equal seeds hide equal keys")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Sweep");

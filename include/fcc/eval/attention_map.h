@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "fcc/eval/plot.h"
 #include "fcc/model/parameters.h"
 
 namespace fcc {
@@ -40,13 +39,5 @@ std::vector<AttentionMap> attention_maps(
     const ModelWeights& weights,
     const std::vector<std::int32_t>& ids,
     const AttentionMapOptions& options);
-
-/// The matrices as a picture: a row of panels per segment, a column per layer; matrices wider than
-/// `max_width` pixels are averaged down.
-RasterGrid attention_grid(
-    const std::vector<AttentionMap>& maps,
-    const AttentionMapOptions& options,
-    const std::string& model,
-    std::int64_t max_width = 1024);
 
 } // namespace fcc
