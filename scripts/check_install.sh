@@ -45,6 +45,13 @@ check_prefix() { # PREFIX: an installation that was moved
   cmake --build "$work/consumer-build" >/dev/null
   as_another "$work/consumer-build/consumer"
 
+  # The examples see the installed headers alone, so they show that these are enough.
+  cmake -S "$root/examples" -B "$work/examples-build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    --no-warn-unused-cli -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+  cmake --build "$work/examples-build" >/dev/null
+  ctest --test-dir "$work/examples-build" >/dev/null || die "an example fails with the installed library"
+  rm -rf "$work/examples-build"
+
   local flags
   flags=$(PKG_CONFIG_PATH="$prefix/lib/pkgconfig" pkg-config --cflags --libs fcc)
   # shellcheck disable=SC2086
@@ -72,6 +79,9 @@ mv "$work/shared" "$work/moved-shared"
 [ -L "$work/moved-shared/lib/libfcc.so" ] || die "libfcc.so must be a link to the file of its version"
 readelf -d "$work/moved-shared/lib/libfcc.so" | grep -q 'SONAME.*libfcc\.so\.0\.' ||
   die "libfcc.so must have a soname with its version"
+if leaks=$(nm -D --defined-only "$work/moved-shared/lib/libfcc.so" | awk '$3 !~ /^_Z/ || $3 !~ /3fcc/' | grep .); then
+  die "libfcc.so shows names that are not the project's: $(head -n 3 <<<"$leaks")"
+fi
 check_prefix "$work/moved-shared"
 cmake -DBUILD_SHARED_LIBS=OFF "$build" >/dev/null
 cmake --build "$build" --target "${programs[@]}" >/dev/null # as they were

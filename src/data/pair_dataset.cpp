@@ -2,10 +2,10 @@
 #include <utility>
 
 #include "data/datasets.h"
+#include "data/permutation.h"
 #include "data/row.h"
 #include "fcc/core/random.h"
 #include "fcc/data/pairs.h"
-#include "fcc/data/permutation.h"
 
 namespace fcc {
 namespace {

@@ -1,4 +1,4 @@
-#include "fcc/data/permutation.h"
+#include "data/permutation.h"
 
 #include <string>
 

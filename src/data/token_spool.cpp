@@ -7,8 +7,8 @@
 
 #include "data/append_file.h"
 #include "data/block_checksums.h"
+#include "data/permutation.h"
 #include "fcc/core/error.h"
-#include "fcc/data/permutation.h"
 
 namespace fcc {
 namespace {

@@ -1,11 +1,12 @@
-#include "fcc/engine/cells.h"
+#include "engine/cells.h"
 
 #include <algorithm>
+#include <string_view>
 
-#include "fcc/ops/linear.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
 #include "fcc/ops/swiglu.h"
+#include "ops/linear.h"
 
 namespace fcc {
 namespace {
@@ -66,9 +67,9 @@ ForwardScratch forward_scratch(
     Placement& scratch) {
   const std::int64_t rows = shape.rows();
   return {
-      scratch.take({num_cells, num_memory + rows, shape.width}, dtype),
-      scratch.take({num_cells, rows, shape.width}, dtype),
-      scratch.take({num_cells, rows, shape.mlp_width}, dtype)};
+      scratch.take("normed rows", {num_cells, num_memory + rows, shape.width}, dtype),
+      scratch.take("input of the MLP", {num_cells, rows, shape.width}, dtype),
+      scratch.take("hidden layer of the MLP", {num_cells, rows, shape.mlp_width}, dtype)};
 }
 
 /// Of a block backward: gradients of what a norm, then attention put out.
@@ -82,8 +83,8 @@ BackwardScratch backward_scratch(
     at::ScalarType dtype,
     Placement& scratch) {
   return {
-      scratch.take({num_cells, shape.rows(), shape.width}, dtype),
-      scratch.take({num_cells, shape.rows(), shape.q_width()}, dtype)};
+      scratch.take("gradient of normed rows", {num_cells, shape.rows(), shape.width}, dtype),
+      scratch.take("gradient of attention", {num_cells, shape.rows(), shape.q_width()}, dtype)};
 }
 
 /// Of weight products: rows normed once more.
@@ -92,7 +93,7 @@ at::Tensor product_scratch(
     std::int64_t num_rows,
     at::ScalarType dtype,
     Placement& scratch) {
-  return scratch.take({1, num_rows, shape.width}, dtype);
+  return scratch.take("rows normed again", {1, num_rows, shape.width}, dtype);
 }
 
 } // namespace
@@ -122,20 +123,22 @@ CellActivations place_activations(
     bool with_memory,
     at::ScalarType dtype,
     Placement& placement) {
-  const auto place = [&](std::int64_t width) {
-    return placement.take({shape.num_layers, num_segments, shape.rows(), width}, dtype);
+  const auto place = [&](std::string_view name, std::int64_t width) {
+    return placement.take(name, {shape.num_layers, num_segments, shape.rows(), width}, dtype);
   };
   CellActivations placed;
-  placed.qkv = place(shape.q_width() + shape.kv_width());
+  constexpr std::string_view kHeads = "activations: queries, keys, values, attention";
+  placed.qkv = place(kHeads, shape.q_width() + shape.kv_width());
   if (with_memory) {
-    placed.kv_memory = place(shape.kv_width());
+    placed.kv_memory = place(kHeads, shape.kv_width());
   }
-  placed.attention = place(shape.q_width());
+  placed.attention = place(kHeads, shape.q_width());
   placed.lse = placement.take(
+      "activations: log-sum-exps",
       {shape.num_layers, num_segments, shape.batch, shape.heads, shape.length},
       dtype == at::kDouble ? at::kDouble : at::kFloat);
-  placed.mid = place(shape.width);
-  placed.gate_up = place(2 * shape.mlp_width);
+  placed.mid = place("activations: between attention and MLP", shape.width);
+  placed.gate_up = place("activations: gate and up", 2 * shape.mlp_width);
   return placed;
 }
 

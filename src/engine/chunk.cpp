@@ -1,4 +1,4 @@
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 
 #include <algorithm>
 #include <utility>

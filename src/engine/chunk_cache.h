@@ -6,7 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 
 namespace fcc {
 

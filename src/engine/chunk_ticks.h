@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 
 namespace fcc {
 

@@ -1,4 +1,4 @@
-#include "fcc/engine/diagonal.h"
+#include "engine/diagonal.h"
 
 #include <algorithm>
 

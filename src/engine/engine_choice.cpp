@@ -28,37 +28,111 @@ c10::ScalarType scalar_type(ComputeDType dtype) {
   return c10::ScalarType::Float;
 }
 
-AttentionUse use_of(const EngineSection& engine, const EngineContext& context) {
-  return attention_use(
-      context.device, scalar_type(engine.dtype), context.model.head_dim, engine.kernels);
-}
-
-Processor planned_processor(const EngineSection& engine, const EngineContext& context) {
-  return context.planned ? *context.planned : processor_of(context.device, engine, context.model);
-}
-
 std::string gibibytes(std::int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f GiB", static_cast<double>(bytes) / 0x1p30);
   return text;
 }
 
-/// Refuses a budget that a step does not fit in, whatever else is done.
-void check_budget(
-    EngineSection engine,
+/// What a step takes in chunks of `chunk_segments`.
+std::int64_t step_bytes(
+    EnginePlan plan,
     const EngineContext& context,
     const StepShape& step,
-    std::int64_t budget) {
-  if (!engine.chunk_segments) {
-    engine.chunk_segments = 1;
+    std::int64_t chunk_segments) {
+  plan.chunk_segments = chunk_segments;
+  return estimate_memory(plan, context.model, step, context.optimizer).total_bytes();
+}
+
+void check_section(const EngineSection& engine, const EngineContext& context) {
+  if (engine.bptt_segments && MemoryPolicy(context.model).stops_gradient()) {
+    throw ConfigError(
+        "engine.bptt_segments",
+        "has no meaning where model.fcc.memory_gradient is `stop`",
+        std::to_string(*engine.bptt_segments),
+        "leave it out: no gradient passes from a segment to the one before");
   }
-  const std::int64_t needed =
-      estimate_fused_memory(
-          engine, context.model, step, planned_processor(engine, context), context.optimizer)
-          .total_bytes();
-  if (needed > budget) {
-    throw memory_refusal(needed, budget);
+  if (engine.execution == Execution::kReference) {
+    for (const std::string& key : fused_keys_in_use(engine)) {
+      throw ConfigError(
+          "engine." + key,
+          "is for execution `fused`; this run's is `reference`",
+          {},
+          "leave it out, or set engine.execution to fused");
+    }
+  } else if (const auto refusal = fused_refusal(context)) {
+    throw *refusal;
   }
+  if (engine.layer_ranks > 1 && engine.schedule != Schedule::kWavefront) {
+    throw ConfigError(
+        "engine.schedule",
+        "must be wavefront where layers are split (engine.layer_ranks)",
+        std::string(enum_name(engine.schedule)));
+  }
+}
+
+Processor processor_of(const AttentionUse& use, AttentionBackend attention) {
+  if (use.device == c10::DeviceType::CPU) {
+    return Processor::kCpu;
+  }
+  if (use.compute_capability < 80 || use.dtype != c10::ScalarType::BFloat16) {
+    return Processor::kGpu;
+  }
+  switch (attention) {
+    case AttentionBackend::kFcc:
+      return Processor::kGpuWithKernels;
+    case AttentionBackend::kReference:
+      return Processor::kGpuPlainAttention;
+    default:
+      return Processor::kGpuJoinedAttention;
+  }
+}
+
+/// The backend that `auto` becomes on a device that is not at hand to be asked.
+AttentionBackend attention_on(Processor planned) {
+  switch (planned) {
+    case Processor::kGpuWithKernels:
+      return AttentionBackend::kFcc;
+    case Processor::kGpuJoinedAttention:
+      return AttentionBackend::kFlash;
+    default:
+      return AttentionBackend::kReference;
+  }
+}
+
+std::int64_t most_chunk_segments(const EngineSection& engine) {
+  if (engine.chunk_segments) {
+    return *engine.chunk_segments;
+  }
+  return engine.activations == Activations::kRecompute ? kRecomputeChunkSegments
+                                                       : EnginePlan::kWholeSequence;
+}
+
+/// The plan but for the length of chunks, which `auto` may still leave open.
+EnginePlan begin_plan(EngineSection engine, const EngineContext& context) {
+  engine.execution = choose_execution(engine, context);
+  check_section(engine, context);
+  EnginePlan plan;
+  plan.execution = engine.execution;
+  plan.device = context.device;
+  plan.dtype = scalar_type(engine.dtype);
+  if (context.planned) {
+    const bool open = engine.attention == AttentionBackend::kAuto;
+    plan.processor = *context.planned;
+    plan.attention = open ? attention_on(*context.planned) : engine.attention;
+  } else {
+    const AttentionUse use =
+        attention_use(context.device, plan.dtype, context.model.head_dim, engine.kernels);
+    plan.attention = supported_attention(engine.attention, use);
+    plan.processor = processor_of(use, plan.attention);
+  }
+  plan.bptt_segments = engine.bptt_segments;
+  plan.schedule = engine.schedule;
+  plan.chunk_segments = most_chunk_segments(engine);
+  plan.boundary_memory_on_host = engine.boundary_memory_on_host;
+  plan.cuda_graphs = engine.cuda_graphs;
+  plan.num_all_layers = context.num_all_layers;
+  return plan;
 }
 
 } // namespace
@@ -103,49 +177,17 @@ Execution choose_execution(const EngineSection& engine, const EngineContext& con
   return is_gpu && !fused_refusal(context) ? Execution::kFused : Execution::kReference;
 }
 
-void check_engine_choice(const EngineSection& engine, const EngineContext& context) {
-  if (engine.bptt_segments && MemoryPolicy(context.model).stops_gradient()) {
+EnginePlan plan_engine(const EngineSection& engine, const EngineContext& context) {
+  const EnginePlan plan = begin_plan(engine, context);
+  if (plan.execution == Execution::kFused && engine.memory_gib &&
+      engine.activations == Activations::kAuto && !engine.chunk_segments) {
     throw ConfigError(
-        "engine.bptt_segments",
-        "has no meaning where model.fcc.memory_gradient is `stop`",
-        std::to_string(*engine.bptt_segments),
-        "leave it out: no gradient passes from a segment to the one before");
+        "engine.memory_gib",
+        "decides how long chunks are, for which the sizes of the steps must be known",
+        gibibytes(static_cast<std::int64_t>(*engine.memory_gib * 0x1p30)),
+        "resolve the engine with its steps first, or set engine.chunk_segments");
   }
-  if (engine.execution == Execution::kReference) {
-    for (const std::string& key : fused_keys_in_use(engine)) {
-      throw ConfigError(
-          "engine." + key,
-          "is for execution `fused`; this run's is `reference`",
-          {},
-          "leave it out, or set engine.execution to fused");
-    }
-  } else if (const auto refusal = fused_refusal(context)) {
-    throw *refusal;
-  }
-  if (engine.layer_ranks > 1 && engine.schedule != Schedule::kWavefront) {
-    throw ConfigError(
-        "engine.schedule",
-        "must be wavefront where layers are split (engine.layer_ranks)",
-        std::string(enum_name(engine.schedule)));
-  }
-}
-
-Processor processor_of(c10::Device device, const EngineSection& engine, const ModelConfig& model) {
-  if (device.is_cpu()) {
-    return Processor::kCpu;
-  }
-  const AttentionUse use = use_of(engine, {.model = model, .device = device});
-  if (use.compute_capability < 80 || engine.dtype != ComputeDType::kBFloat16) {
-    return Processor::kGpu;
-  }
-  switch (supported_attention(engine.attention, use)) {
-    case AttentionBackend::kFcc:
-      return Processor::kGpuWithKernels;
-    case AttentionBackend::kReference:
-      return Processor::kGpuPlainAttention;
-    default:
-      return Processor::kGpuJoinedAttention;
-  }
+  return plan;
 }
 
 EngineSection resolve_engine(
@@ -153,9 +195,8 @@ EngineSection resolve_engine(
     const EngineContext& context,
     const std::vector<StepShape>& steps,
     std::int64_t available_bytes) {
-  engine.execution = choose_execution(engine, context);
-  check_engine_choice(engine, context);
-  supported_attention(engine.attention, use_of(engine, context));
+  const EnginePlan plan = begin_plan(engine, context);
+  engine.execution = plan.execution;
   if (engine.execution == Execution::kReference || engine.activations == Activations::kStore) {
     return engine;
   }
@@ -167,7 +208,10 @@ EngineSection resolve_engine(
       engine.memory_gib ? static_cast<std::int64_t>(*engine.memory_gib * 0x1p30) : available_bytes;
   if (engine.chunk_segments && engine.memory_gib) { // both by name: they must go together
     for (const StepShape& step : steps) {
-      check_budget(engine, context, step, budget);
+      const std::int64_t needed = step_bytes(plan, context, step, *engine.chunk_segments);
+      if (needed > budget) {
+        throw memory_refusal(needed, budget);
+      }
     }
   }
   if (!engine.chunk_segments) {
@@ -175,16 +219,10 @@ EngineSection resolve_engine(
     std::int64_t fitting = asked ? std::min(longest, kRecomputeChunkSegments) : longest;
     for (const StepShape& step : steps) {
       const std::int64_t most = std::min(fitting, step.num_segments);
-      const std::int64_t count = segments_that_fit(
-          engine,
-          context.model,
-          step,
-          most,
-          planned_processor(engine, context),
-          budget,
-          context.optimizer);
+      const std::int64_t count =
+          segments_that_fit(plan, context.model, step, most, budget, context.optimizer);
       if (count == 0) {
-        check_budget(engine, context, step, budget);
+        throw memory_refusal(step_bytes(plan, context, step, 1), budget);
       }
       // A step that fits as a whole sets no bound for longer ones.
       fitting = count < most ? count : fitting;
@@ -202,8 +240,11 @@ EngineSection resolve_engine(
   return engine;
 }
 
-EngineSection
-resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context) {
+EngineSection resume_engine(
+    EngineSection requested,
+    const EngineSection& resolved,
+    const EngineSection& saved,
+    const EngineContext& context) {
   if (requested.execution == Execution::kAuto) {
     if (saved.execution == Execution::kFused &&
         choose_execution(requested, context) != Execution::kFused) {
@@ -215,16 +256,18 @@ resume_engine(EngineSection requested, const EngineSection& saved, const EngineC
     }
     requested.execution = saved.execution;
   }
-  if (requested.execution == saved.execution) {
-    if (requested.activations == Activations::kAuto) {
-      requested.activations = saved.activations;
-    }
-    if (!requested.chunk_segments) {
-      requested.chunk_segments = saved.chunk_segments;
-    }
+  const bool is_open =
+      saved.execution == Execution::kFused && saved.activations == Activations::kAuto;
+  if (requested.execution != saved.execution || is_open) {
+    return resolved;
   }
-  check_engine_choice(requested, context);
-  supported_attention(requested.attention, use_of(requested, context));
+  if (requested.activations == Activations::kAuto) {
+    requested.activations = saved.activations;
+  }
+  if (!requested.chunk_segments) {
+    requested.chunk_segments = saved.chunk_segments;
+  }
+  plan_engine(requested, context); // refuses what cannot be run
   return requested;
 }
 

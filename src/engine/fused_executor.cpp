@@ -1,4 +1,4 @@
-#include "fcc/engine/fused_executor.h"
+#include "engine/fused_executor.h"
 
 #include <algorithm>
 #include <functional>
@@ -20,7 +20,6 @@
 #include "engine/fused_pass.h"
 #include "engine/rotary_tables.h"
 #include "fcc/core/error.h"
-#include "fcc/engine/engine_choice.h"
 #include "fcc/ops/cross_entropy.h"
 #include "fcc/ops/memory_attention_choice.h"
 #include "fcc/ops/rms_norm.h"
@@ -55,33 +54,16 @@ void leave_out_frozen(ModelWeights& grads, std::int64_t first_frozen) {
 
 } // namespace
 
-FusedExecutor::FusedExecutor(
-    FlatParameters& parameters,
-    const EngineSection& engine,
-    StageLink* link)
+FusedExecutor::FusedExecutor(FlatParameters& parameters, const EnginePlan& plan, StageLink* link)
     : parameters_(parameters),
       link_(link),
       policy_(parameters.config()),
-      engine_(engine),
-      attention_(choose_attention(
-                     engine.attention,
-                     attention_use(
-                         parameters.compute().device(),
-                         parameters.compute().scalar_type(),
-                         parameters.config().head_dim,
-                         engine.kernels))
-                     .attention),
+      plan_(plan),
+      attention_(AttentionChoice(plan.attention).attention),
       weights_(parameters.view(parameters.compute())),
       grads_(parameters.view(parameters.grad())),
       chunks_(std::make_unique<ChunkCache>()) {
   leave_out_frozen(grads_, parameters.regions().no_decay);
-  if (parameters.config().arch() == Architecture::kLocalGlobal) {
-    throw ConfigError(
-        "engine.execution",
-        "`fused` does not serve the architecture local_global",
-        "fused",
-        "use reference");
-  }
 }
 
 FusedExecutor::~FusedExecutor() = default;
@@ -101,28 +83,24 @@ FusedExecutor::Pass FusedExecutor::begin(const MicroBatch& batch, const MemorySt
 
   Pass pass;
   pass.batch = cut_into_segments(
-      batch, length, state, policy_.has_first(), policy_.bptt_segments(engine_.bptt_segments));
+      batch, length, state, policy_.has_first(), policy_.bptt_segments(plan_.bptt_segments));
   const bool wide = weights_.layers.input_layernorm.scalar_type() == at::kDouble;
   pass.token_losses = at::zeros(
       pass.batch.ids.sizes(),
       weights_.layers.input_layernorm.options().dtype(wide ? at::kDouble : at::kFloat));
 
-  ChunkPlan& plan = pass.plan;
-  plan.has_memory =
+  const bool has_memory =
       policy_.is_seen(pass.num_segments(), state != nullptr && state->memory.defined());
-  plan.shape = cell_shape_of(parameters_.config(), batch.ids.size(0), length);
+  ChunkPlan& plan = pass.plan;
+  plan = measured_chunk_plan(plan_, parameters_.config(), batch.ids.size(0), length, has_memory);
   plan.weights = weights_.layers;
   plan.grads = grads_.layers;
-  plan.rotary = rotary_tables(length, plan.has_memory);
+  plan.rotary = rotary_tables(length, has_memory);
   plan.attention = attention_;
-  plan.schedule = engine_.schedule;
-  plan.memory_source = policy_.source();
-  plan.weight_product_rows = weight_product_rows_;
   if (parameters_.stage()) {
     plan.first_layer = parameters_.stage()->first_layer;
-    plan.num_all_layers = parameters_.whole_config().num_hidden_layers;
   }
-  plan.graph_pool = engine_.cuda_graphs ? &graph_pool_ : nullptr;
+  plan.graph_pool = plan_.cuda_graphs ? &graph_pool_ : nullptr;
   return pass;
 }
 
@@ -147,28 +125,6 @@ at::Tensor FusedExecutor::incoming_memory(const Pass& pass, const MemoryState* s
           {shape.num_layers, shape.batch, shape.length, shape.width},
           options)
       .reshape({shape.num_layers, shape.rows(), shape.width});
-}
-
-std::int64_t FusedExecutor::chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const {
-  if (engine_.chunk_segments) {
-    return even_chunk_segments(num_segments, *engine_.chunk_segments);
-  }
-  if (engine_.activations == Activations::kRecompute) {
-    return even_chunk_segments(num_segments, kRecomputeChunkSegments);
-  }
-  if (engine_.activations == Activations::kStore || !engine_.memory_gib) {
-    return num_segments;
-  }
-  const std::int64_t most = segments_that_fit(
-      engine_,
-      parameters_.config(),
-      {.batch = plan.shape.batch,
-       .num_segments = num_segments,
-       .segment_length = plan.shape.length},
-      num_segments,
-      processor_of(weights_.layers.input_layernorm.device(), engine_, parameters_.config()),
-      static_cast<std::int64_t>(*engine_.memory_gib * 0x1p30));
-  return even_chunk_segments(num_segments, std::max<std::int64_t>(1, most));
 }
 
 Chunk& FusedExecutor::chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep) {

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "engine/fused_executor.h"
 #include "engine/segmented_batch.h"
-#include "fcc/engine/fused_executor.h"
 
 namespace fcc {
 

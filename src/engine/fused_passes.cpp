@@ -98,7 +98,7 @@ PassResult FusedExecutor::train(const MicroBatch& batch, const PassHooks& hooks)
   const std::int64_t prefix = batch.num_prefix_segments;
   const std::int64_t segments = pass.num_segments();
   check(prefix < segments, "FusedExecutor::train", "the prefix must leave segments to train on");
-  const std::int64_t step = chunk_segments(pass.plan, segments - prefix);
+  const std::int64_t step = even_chunk_segments(segments - prefix, plan_.chunk_segments);
   const std::int64_t num_chunks = (segments - prefix + step - 1) / step;
   const std::int64_t last_first = prefix + (num_chunks - 1) * step;
 
@@ -109,7 +109,7 @@ PassResult FusedExecutor::train(const MicroBatch& batch, const PassHooks& hooks)
 
   // 1. Forward only through the prefix and all chunks but the last: the memory at each border.
   const auto at_rest = [&](const at::Tensor& memory) {
-    if (!memory.defined() || !engine_.boundary_memory_on_host || !memory.is_cuda()) {
+    if (!memory.defined() || !plan_.boundary_memory_on_host || !memory.is_cuda()) {
       return memory.defined() ? memory.clone() : memory;
     }
     const at::Tensor host =

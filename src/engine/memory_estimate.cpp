@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 #include "fcc/ops/cross_entropy.h"
 
 namespace fcc {
@@ -15,6 +15,7 @@ constexpr std::int64_t kProductWorkspaceBytes = 64 * kMiB; // cuBLAS and cuBLASL
 /// The sizes that every formula reads.
 struct Sizes {
   ChunkPlan plan; ///< shape and schedule; no tensors
+  at::ScalarType dtype = at::kFloat;
   std::int64_t num_parameters = 0;
   std::int64_t vocab = 0;   ///< V
   std::int64_t element = 4; ///< bytes of a value
@@ -24,24 +25,23 @@ struct Sizes {
   bool cpu = false;
 };
 
-Sizes sizes_of(
-    const EngineSection& engine,
-    const ModelConfig& model,
-    const StepShape& step,
-    Processor processor) {
+Sizes sizes_of(const EnginePlan& plan, const ModelConfig& model, const StepShape& step) {
   Sizes sizes;
-  sizes.plan.shape = cell_shape_of(model, step.batch, step.segment_length);
-  sizes.plan.schedule = engine.schedule;
-  sizes.plan.has_memory =
-      MemoryPolicy(model).is_seen(step.num_segments + step.num_prefix_segments, /*carried=*/false);
+  sizes.plan = measured_chunk_plan(
+      plan,
+      model,
+      step.batch,
+      step.segment_length,
+      MemoryPolicy(model).is_seen(step.num_segments + step.num_prefix_segments, /*carried=*/false));
+  sizes.dtype = plan.dtype;
   sizes.num_parameters = count_parameters(model);
   sizes.vocab = model.vocab_size;
-  sizes.wide = engine.dtype == ComputeDType::kFloat64 ? 8 : 4;
-  sizes.element = engine.dtype == ComputeDType::kBFloat16 ? 2 : sizes.wide;
-  sizes.cpu = processor == Processor::kCpu;
-  sizes.processor = processor;
+  sizes.wide = plan.dtype == at::kDouble ? 8 : 4;
+  sizes.element = static_cast<std::int64_t>(c10::elementSize(plan.dtype));
+  sizes.cpu = plan.processor == Processor::kCpu;
+  sizes.processor = plan.processor;
   sizes.kernels =
-      processor != Processor::kCpu && processor != Processor::kGpu && sizes.element == 2;
+      plan.processor != Processor::kCpu && plan.processor != Processor::kGpu && sizes.element == 2;
   return sizes;
 }
 
@@ -55,28 +55,20 @@ void add_states(const Sizes& sizes, const OptimizerMemory& optimizer, MemoryEsti
   estimate.items.insert(estimate.items.end(), optimizer.states.begin(), optimizer.states.end());
 }
 
-/// The buffers of a chunk that keeps its activations, by name (`Chunk`).
+/// The buffers of a chunk that keeps its activations, as it lays them out; those of one name as
+/// one.
 void add_chunk(const Sizes& sizes, std::int64_t num_segments, MemoryEstimate& estimate) {
-  const CellShape& shape = sizes.plan.shape;
-  const bool memory = sizes.plan.has_memory;
-  const std::int64_t e = sizes.element;
-  const std::int64_t columns = num_segments + (memory ? 1 : 0);
-  const std::int64_t grid = (shape.num_layers + 1) * columns * shape.rows() * shape.width * e;
-  const std::int64_t rows = shape.num_layers * num_segments * shape.rows(); // of all cells
-  const std::int64_t heads = 2 * shape.q_width() + shape.kv_width() * (memory ? 2 : 1);
-  estimate.items.push_back({"hidden grid", grid});
-  estimate.items.push_back({"gradient of the hidden grid", grid});
-  estimate.items.push_back({"activations: gate and up", rows * 2 * shape.mlp_width * e});
-  estimate.items.push_back({"activations: queries, keys, values, attention", rows * heads * e});
-  estimate.items.push_back({"activations: between attention and MLP", rows * shape.width * e});
-  estimate.items.push_back({"activations: log-sum-exps", rows * shape.heads * sizes.wide});
-  const auto dtype = e == 2 ? at::kBFloat16 : e == 4 ? at::kFloat : at::kDouble;
-  estimate.items.push_back(
-      {"temporaries of a diagonal, of weight products",
-       Chunk::temporary_bytes(sizes.plan, num_segments, Chunk::Keep::kActivations, dtype)});
-  if (memory) {
-    estimate.items.push_back(
-        {"gradients of memory", 2 * shape.num_layers * shape.rows() * shape.width * e});
+  for (const PlacedTensor& placed :
+       Chunk::layout(sizes.plan, num_segments, Chunk::Keep::kActivations, sizes.dtype)) {
+    const auto same =
+        std::find_if(estimate.items.begin(), estimate.items.end(), [&](const MemoryItem& item) {
+          return item.name == placed.name;
+        });
+    if (same != estimate.items.end()) {
+      same->bytes += placed.bytes;
+    } else {
+      estimate.items.push_back({std::string(placed.name), placed.bytes});
+    }
   }
 }
 
@@ -171,16 +163,16 @@ std::int64_t MemoryEstimate::total_bytes() const {
   return sum;
 }
 
-MemoryEstimate estimate_fused_memory(
-    const EngineSection& engine,
+namespace {
+
+MemoryEstimate estimate_fused(
+    const EnginePlan& plan,
     const ModelConfig& model,
     const StepShape& step,
-    Processor processor,
     const OptimizerMemory& optimizer) {
-  const Sizes sizes = sizes_of(engine, model, step, processor);
+  const Sizes sizes = sizes_of(plan, model, step);
   const CellShape& shape = sizes.plan.shape;
-  const std::int64_t chunk =
-      even_chunk_segments(step.num_segments, engine.chunk_segments.value_or(step.num_segments));
+  const std::int64_t chunk = even_chunk_segments(step.num_segments, plan.chunk_segments);
   const std::int64_t num_chunks = (step.num_segments + chunk - 1) / chunk;
   const std::int64_t tokens = chunk * shape.rows();
   const std::int64_t all_tokens = (step.num_segments + step.num_prefix_segments) * shape.rows();
@@ -195,7 +187,7 @@ MemoryEstimate estimate_fused_memory(
 
   const std::int64_t border = shape.num_layers * shape.rows() * shape.width * sizes.element;
   if (sizes.plan.has_memory) {
-    const bool on_host = engine.boundary_memory_on_host && !sizes.cpu;
+    const bool on_host = plan.boundary_memory_on_host && !sizes.cpu;
     estimate.items.push_back(
         {"memory between chunks", border * (on_host ? 3 : num_chunks + (num_chunks > 1 ? 2 : 0))});
   }
@@ -214,7 +206,7 @@ MemoryEstimate estimate_fused_memory(
       sizes.cpu || sizes.kernels ? 0 : std::min(sizes.num_parameters, kNormPiece) * 8;
   MemoryItem fullest{"scratch: head", head_scratch(sizes, tokens)};
   const std::int64_t diagonal = diagonal_scratch(sizes, chunk);
-  if (!sizes.cpu && engine.cuda_graphs) { // kept in the graphs' pool, beside what others take
+  if (!sizes.cpu && plan.cuda_graphs) { // kept in the graphs' pool, beside what others take
     estimate.items.push_back({"temporaries of recorded operators", diagonal});
   }
   for (const MemoryItem& moment :
@@ -234,12 +226,13 @@ MemoryEstimate estimate_fused_memory(
   return estimate;
 }
 
-MemoryEstimate estimate_reference_memory(
-    const EngineSection& engine,
+MemoryEstimate estimate_reference(
+    const EnginePlan& plan,
     const ModelConfig& model,
     const StepShape& step,
     const OptimizerMemory& optimizer) {
-  const Sizes sizes = sizes_of(engine, model, step, Processor::kCpu);
+  Sizes sizes = sizes_of(plan, model, step);
+  sizes.kernels = false; // the head as plain operators compute it, which takes no less
   const CellShape& shape = sizes.plan.shape;
   const std::int64_t tokens = step.num_segments * shape.rows();
   const std::int64_t layers =
@@ -259,19 +252,27 @@ MemoryEstimate estimate_reference_memory(
   return estimate;
 }
 
+} // namespace
+
+MemoryEstimate estimate_memory(
+    const EnginePlan& plan,
+    const ModelConfig& model,
+    const StepShape& step,
+    const OptimizerMemory& optimizer) {
+  return plan.execution == Execution::kFused ? estimate_fused(plan, model, step, optimizer)
+                                             : estimate_reference(plan, model, step, optimizer);
+}
+
 std::int64_t segments_that_fit(
-    const EngineSection& engine,
+    EnginePlan plan,
     const ModelConfig& model,
     const StepShape& step,
     std::int64_t most,
-    Processor processor,
     std::int64_t budget_bytes,
     const OptimizerMemory& optimizer) {
-  EngineSection tried = engine;
   const auto fits = [&](std::int64_t count) {
-    tried.chunk_segments = count;
-    return estimate_fused_memory(tried, model, step, processor, optimizer).total_bytes() <=
-           budget_bytes;
+    plan.chunk_segments = count;
+    return estimate_memory(plan, model, step, optimizer).total_bytes() <= budget_bytes;
   };
   if (fits(most)) {
     return most;

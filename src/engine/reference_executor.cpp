@@ -32,16 +32,16 @@ at::Tensor wide_zeros(const at::Tensor& values, at::IntArrayRef shape) {
 
 } // namespace
 
-ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EngineSection& engine)
+ReferenceExecutor::ReferenceExecutor(FlatParameters& parameters, const EnginePlan& plan)
     : parameters_(parameters),
-      bptt_segments_(engine.bptt_segments),
+      bptt_segments_(plan.bptt_segments),
       compute_(parameters.view(parameters.compute())),
       grad_(parameters.view(parameters.grad())),
       values_(cut_layers(parameters.config(), compute_)),
       leaves_(values_),
       stack_(
           parameters.config(),
-          engine.attention,
+          plan.attention,
           parameters.compute().device(),
           parameters.compute().scalar_type()) {
   if (!parameters.grad().defined()) {

@@ -2,8 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "fcc/engine/engine_plan.h"
 #include "fcc/engine/executor.h"
-#include "fcc/model/reference_stack.h"
+#include "model/reference_stack.h"
 
 namespace fcc {
 
@@ -14,7 +15,7 @@ namespace fcc {
 /// outside of autograd: their gradients are added by hand, the head's first.
 class ReferenceExecutor : public Executor {
  public:
-  ReferenceExecutor(FlatParameters& parameters, const EngineSection& engine);
+  ReferenceExecutor(FlatParameters& parameters, const EnginePlan& plan);
 
   void clear_gradients() override;
   using Executor::train;

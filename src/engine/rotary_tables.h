@@ -4,7 +4,7 @@
 
 #include <c10/core/TensorOptions.h>
 
-#include "fcc/engine/cells.h"
+#include "engine/cells.h"
 
 namespace fcc {
 

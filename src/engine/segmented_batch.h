@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 #include "fcc/engine/executor.h"
 
 namespace fcc {

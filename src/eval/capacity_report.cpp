@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "eval/pictures.h"
+
 namespace fcc {
 namespace {
 

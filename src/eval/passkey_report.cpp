@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "eval/pictures.h"
+
 #include "fcc/eval/passkey_sweep.h"
 
 namespace fcc {

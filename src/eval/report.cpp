@@ -1,8 +1,6 @@
 #include "fcc/eval/report.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "fcc/core/error.h"
 
@@ -74,12 +72,6 @@ std::string table_csv(const Table& table) {
     out += "\n";
   }
   return out;
-}
-
-std::string format_number(double value, int decimals) {
-  std::array<char, 400> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, value);
-  return buffer.data();
 }
 
 } // namespace fcc

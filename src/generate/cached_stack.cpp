@@ -1,4 +1,4 @@
-#include "fcc/generate/cached_stack.h"
+#include "generate/cached_stack.h"
 
 #include <algorithm>
 #include <limits>

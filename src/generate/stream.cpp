@@ -1,4 +1,5 @@
 #include "fcc/generate/stream.h"
+#include "generate/cached_stack.h"
 
 #include <algorithm>
 #include <optional>

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "fcc/model/head_memory.h"
+#include "model/head_memory.h"
 
 namespace fcc {
 

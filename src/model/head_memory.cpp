@@ -1,4 +1,4 @@
-#include "fcc/model/head_memory.h"
+#include "model/head_memory.h"
 
 #include <ATen/ops/cat.h>
 

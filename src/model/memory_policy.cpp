@@ -7,7 +7,7 @@
 #include <ATen/ops/zeros.h>
 #include <c10/util/accumulate.h>
 
-#include "fcc/model/head_memory.h"
+#include "model/head_memory.h"
 
 namespace fcc {
 

@@ -3,7 +3,7 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
 
-#include "fcc/model/reference_stack.h"
+#include "model/reference_stack.h"
 
 namespace fcc {
 

@@ -1,12 +1,12 @@
-#include "fcc/model/reference_layer.h"
+#include "model/reference_layer.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 
 #include "fcc/ops/rms_norm.h"
-#include "fcc/ops/shared_gradient.h"
 #include "fcc/ops/swiglu.h"
+#include "ops/shared_gradient.h"
 
 namespace fcc {
 namespace {

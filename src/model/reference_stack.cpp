@@ -1,4 +1,4 @@
-#include "fcc/model/reference_stack.h"
+#include "model/reference_stack.h"
 
 #include <algorithm>
 #include <string>

@@ -4,9 +4,9 @@
 
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
-#include "fcc/ops/shared_gradient.h"
 #include "fcc/ops/swiglu.h"
 #include "ops/attention_by_passes.h"
+#include "ops/shared_gradient.h"
 
 namespace fcc {
 namespace {

@@ -11,8 +11,8 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
-#include "fcc/ops/linear.h"
 #include "ops/kernels.h"
+#include "ops/linear.h"
 #include "ops/precision.h"
 
 namespace fcc {

@@ -1,4 +1,4 @@
-#include "fcc/ops/linear.h"
+#include "ops/linear.h"
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/baddbmm.h>

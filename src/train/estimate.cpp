@@ -93,6 +93,12 @@ RunEstimate estimate_run(
   const std::vector<StepShape> steps = longest_steps(config, model, num_ranks);
   const at::DeviceType device = processor == Processor::kCpu ? at::kCPU : at::kCUDA;
   const OptimizerMemory optimizer = optimizer_memory(config, model, device, num_ranks);
+  const EnginePlan plan = plan_engine(
+      config.engine,
+      {.model = held,
+       .device = at::Device(device),
+       .planned = processor,
+       .num_all_layers = config.engine.layer_ranks > 1 ? model.num_hidden_layers : 0});
   double flops = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const StageConfig& stage = config.train.stages[i];
@@ -115,10 +121,7 @@ RunEstimate estimate_run(
     const std::int64_t longest = stage.segments.max() * length; // tokens a row
     flops += estimate.stages.back().tokens * training_flops(with_length, 1, longest) /
              static_cast<double>(longest);
-    MemoryEstimate memory =
-        config.engine.execution == Execution::kFused
-            ? estimate_fused_memory(config.engine, held, steps[i], processor, optimizer)
-            : estimate_reference_memory(config.engine, model, steps[i], optimizer);
+    MemoryEstimate memory = estimate_memory(plan, held, steps[i], optimizer);
     if (memory.total_bytes() > estimate.memory.total_bytes()) {
       estimate.memory = std::move(memory);
       estimate.fullest_stage = name;

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/data/loss_coefficients.h"
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/io/files.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/text/tokenizer.h"

@@ -1,5 +1,7 @@
 #include "fcc/train/metrics.h"
 
+#include "train/tensorboard.h"
+
 #include <bit>
 #include <cmath>
 #include <cstdarg>

@@ -10,6 +10,7 @@
 #include "fcc/core/error.h"
 #include "fcc/core/error_at.h"
 #include "fcc/core/log.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 #include "fcc/train/curriculum.h"
@@ -139,6 +140,15 @@ OptimizerMemory optimizer_memory(
   return optimizer_memory_of(config, largest_stage(config, model), device, num_ranks);
 }
 
+namespace {
+
+/// `EnginePlan::num_all_layers` of a run; `model`: the whole one.
+std::int64_t num_all_layers(const RunConfig& config, const ModelConfig& model) {
+  return config.engine.layer_ranks > 1 ? model.num_hidden_layers : 0;
+}
+
+} // namespace
+
 EngineContext
 engine_context(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
   return {
@@ -169,7 +179,8 @@ EngineSection plan_run_engine(
        .device = at::kCPU, // not looked at
        .documents_reset = resets_memory(config),
        .optimizer = optimizer_memory(config, model, at::kCUDA, num_ranks),
-       .planned = card.processor},
+       .planned = card.processor,
+       .num_all_layers = num_all_layers(config, model)},
       longest_steps(config, model, num_ranks),
       budget);
 }
@@ -177,7 +188,8 @@ EngineSection plan_run_engine(
 EngineSection
 resolve_run_engine(const RunConfig& config, const ModelConfig& model, std::int64_t num_ranks) {
   const ModelConfig held = largest_stage(config, model);
-  const EngineContext context = engine_context(config, held, num_ranks);
+  EngineContext context = engine_context(config, held, num_ranks);
+  context.num_all_layers = num_all_layers(config, model);
   EngineSection engine = resolve_engine(
       config.engine,
       context,

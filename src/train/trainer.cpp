@@ -15,6 +15,8 @@
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
 #include "fcc/data/loss_coefficients.h"
+#include "fcc/engine/make_executor.h"
+#include "fcc/model/device.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/micro_batch.h"
 #include "fcc/train/ranks.h"
@@ -81,9 +83,7 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
       curriculum_(config_.train) {
   config_.data.tokenizer = parts_.data.tokenizer_config;
   config_.engine = parts_.engine;
-  if (config_.train.threads > 0) {
-    at::set_num_threads(static_cast<int>(config_.train.threads));
-  }
+  set_cpu_threads(config_.train.threads, parts_.parameters->master().device());
 }
 
 StepReport Trainer::step() {
@@ -330,6 +330,7 @@ void Trainer::save(const std::filesystem::path& directory, const CheckpointData&
 void Trainer::adopt_engine(const EngineSection& saved) {
   const EngineSection engine = resume_engine(
       requested_engine_,
+      parts_.engine,
       saved,
       engine_context(config_, parts_.parameters->config(), parts_.ranks->size()));
   if (write_config(engine) != write_config(config_.engine)) {

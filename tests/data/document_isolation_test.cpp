@@ -16,7 +16,7 @@
 #include "data/helpers.h"
 #include "fcc/data/loader.h"
 #include "fcc/data/loss_coefficients.h"
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/io/files.h"
 #include "fcc/model/reference.h"
 #include "fcc/train/micro_batch.h"

@@ -1,13 +1,13 @@
 // What `auto` becomes, what is refused by name, and how long chunks are under a budget.
 #include "fcc/engine/engine_choice.h"
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
 
 #include <functional>
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "model/tiny_model.h"
 
 namespace fcc {
@@ -129,7 +129,7 @@ TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay)
   const auto bytes = [&](std::int64_t chunk) {
     EngineSection tried = engine;
     tried.chunk_segments = chunk;
-    return estimate_fused_memory(tried, model, step, Processor::kCpu).total_bytes();
+    return estimate_memory(plan_engine(tried, context), model, step).total_bytes();
   };
   const EngineSection roomy = resolve_engine(engine, context, {step}, bytes(113));
   EXPECT_EQ(roomy.activations, Activations::kStore);
@@ -166,7 +166,50 @@ TEST(EngineChoice, ActivationsAreStoredIfTheyFitAndElseChunksAreAsLongAsTheyMay)
   EXPECT_EQ(whole.chunk_segments, 2);
 }
 
+TEST(EngineChoice, APlanLeavesNothingOpen) {
+  const ModelConfig model = tiny_config(condensation(5));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  EngineSection engine;
+  engine.dtype = ComputeDType::kFloat64;
+  EXPECT_EQ(plan_engine(engine, context).execution, Execution::kReference);
+  engine.execution = Execution::kFused;
+  engine.bptt_segments = 3;
+  const EnginePlan whole = plan_engine(engine, context);
+  EXPECT_EQ(whole.execution, Execution::kFused);
+  EXPECT_EQ(whole.dtype, at::kDouble);
+  EXPECT_EQ(whole.attention, AttentionBackend::kReference);
+  EXPECT_EQ(whole.processor, Processor::kCpu);
+  EXPECT_EQ(whole.bptt_segments, 3);
+  EXPECT_EQ(whole.chunk_segments, EnginePlan::kWholeSequence);
+  engine.activations = Activations::kRecompute;
+  EXPECT_EQ(plan_engine(engine, context).chunk_segments, kRecomputeChunkSegments);
+  engine.chunk_segments = 7;
+  EXPECT_EQ(plan_engine(engine, context).chunk_segments, 7);
+  for (const auto& [processor, attention] :
+       {std::pair(Processor::kGpuWithKernels, AttentionBackend::kFcc),
+        std::pair(Processor::kGpuJoinedAttention, AttentionBackend::kFlash),
+        std::pair(Processor::kGpu, AttentionBackend::kReference)}) {
+    const EnginePlan planned =
+        plan_engine({}, {.model = model, .device = at::kCPU, .planned = processor});
+    EXPECT_EQ(planned.execution, Execution::kFused);
+    EXPECT_EQ(planned.processor, processor);
+    EXPECT_EQ(planned.attention, attention);
+  }
+}
+
+TEST(EngineChoice, ABudgetForChunksNeedsTheStepsOfTheRun) {
+  const ModelConfig model = tiny_config(condensation(5));
+  const EngineContext context{.model = model, .device = at::kCPU};
+  EngineSection engine;
+  engine.execution = Execution::kFused;
+  engine.memory_gib = 0.5;
+  EXPECT_EQ(where_of([&] { plan_engine(engine, context); }), "engine.memory_gib");
+  engine.chunk_segments = 2;
+  EXPECT_EQ(plan_engine(engine, context).chunk_segments, 2);
+}
+
 TEST(EngineChoice, ChunksAreFewAndEven) {
+  EXPECT_EQ(even_chunk_segments(7, EnginePlan::kWholeSequence), 7);
   EXPECT_EQ(even_chunk_segments(256, 101), 86); // 86, 86, 84
   EXPECT_EQ(even_chunk_segments(40, 32), 20);
   EXPECT_EQ(even_chunk_segments(7, 7), 7);
@@ -184,14 +227,18 @@ TEST(EngineChoice, AResumedRunUsesWhatAutoBecame) {
   saved.chunk_segments = 6;
   EngineSection requested;
   requested.execution = Execution::kFused;
-  const EngineSection resumed = resume_engine(requested, saved, context);
+  const EngineSection resumed = resume_engine(requested, requested, saved, context);
   EXPECT_EQ(resumed.activations, Activations::kRecompute);
   EXPECT_EQ(resumed.chunk_segments, 6);
   // `auto` became fused on another machine; this one would not choose it.
-  EXPECT_EQ(where_of([&] { resume_engine(EngineSection{}, saved, context); }), "engine.execution");
-  EXPECT_EQ(
-      resume_engine(EngineSection{}, resolve_engine({}, context, {{}}, 1 << 30), context).execution,
-      Execution::kReference);
+  EXPECT_EQ(where_of([&] { resume_engine({}, {}, saved, context); }), "engine.execution");
+  const EngineSection reference = resolve_engine({}, context, {{}}, 1 << 30);
+  EXPECT_EQ(resume_engine({}, reference, reference, context).execution, Execution::kReference);
+  // Another execution than before, by name: nothing of it was chosen yet.
+  EngineSection resolved = requested;
+  resolved.activations = Activations::kRecompute;
+  resolved.chunk_segments = 3;
+  EXPECT_EQ(resume_engine(requested, resolved, reference, context).chunk_segments, 3);
 }
 
 TEST(EngineChoice, TheMachineHasMemoryToPlanFor) {

@@ -1,6 +1,6 @@
 // The fused engine against the reference: loss and every gradient, over options, schedules, chunk
 // sizes, prefixes, documents and ragged ends, in float64.
-#include "fcc/engine/fused_executor.h"
+#include "engine/fused_executor.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "fcc/core/error.h"
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "support/memory_options.h"
 
 namespace fcc {
@@ -191,8 +191,9 @@ TEST_P(FusedExecutorEquals, TheReferenceHoweverLongWeightProductsWait) {
   for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
     engine.schedule = schedule;
     for (const std::int64_t rows : {1, 12, 25}) {
-      FusedExecutor executor(parameters, engine);
-      executor.set_weight_product_rows(rows);
+      EnginePlan plan = plan_for(parameters, engine);
+      plan.weight_product_rows = rows;
+      FusedExecutor executor(parameters, plan);
       expect_equal(
           run(parameters, executor, batch), want, "products of " + std::to_string(rows) + " rows");
       expect_equal(run(parameters, executor, batch), want, "the same buffers again");
@@ -221,8 +222,9 @@ TEST_P(FusedExecutorEquals, ItselfWhereWeightsComeLateAndGradientsAreTakenEarly)
   for (const Schedule schedule : {Schedule::kWavefront, Schedule::kSequential}) {
     engine.schedule = schedule;
     for (const std::int64_t rows : {12, 8192}) {
-      FusedExecutor executor(parameters, engine);
-      executor.set_weight_product_rows(rows);
+      EnginePlan plan = plan_for(parameters, engine);
+      plan.weight_product_rows = rows;
+      FusedExecutor executor(parameters, plan);
       const Outcome want = run(parameters, executor, batch);
 
       const std::vector<NamedTensor> now = parameters.named(parameters.compute());
@@ -305,8 +307,8 @@ TEST(FusedExecutor, GoesOnFromASavedState) {
   FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
   const MicroBatch batch = batch_of(c);
   EngineSection engine;
-  engine.dtype = ComputeDType::kFloat64;
-  FusedExecutor executor(parameters, engine);
+  engine.execution = Execution::kFused;
+  FusedExecutor executor(parameters, plan_for(parameters, engine));
   const at::Tensor want = executor.evaluate(batch, nullptr).token_losses;
   MemoryState state;
   std::vector<at::Tensor> parts;
@@ -327,8 +329,9 @@ TEST(FusedExecutor, EqualsTheReferenceWhateverLengthsCameBefore) {
   FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
   EngineSection engine;
   engine.dtype = ComputeDType::kFloat64;
+  engine.execution = Execution::kFused;
   engine.chunk_segments = 4;
-  FusedExecutor fused(parameters, engine);
+  FusedExecutor fused(parameters, plan_for(parameters, engine));
   engine.chunk_segments.reset();
   engine.execution = Execution::kReference;
   const auto reference = make_executor(parameters, engine);
@@ -348,8 +351,10 @@ TEST(FusedExecutor, RefusesLocalGlobalByName) {
   config.fcc->arch = Architecture::kLocalGlobal;
   config.fcc->num_local_layers = 2;
   FlatParameters parameters(config, ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
+  EngineSection engine;
+  engine.execution = Execution::kFused;
   try {
-    FusedExecutor executor(parameters, EngineSection{});
+    make_executor(parameters, engine);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_NE(std::string(error.what()).find("local_global"), std::string::npos);
@@ -360,8 +365,10 @@ TEST(FusedExecutor, RefusesDocumentsWithAFirstMemory) {
   Case c{.name = "zeros", .total = 20, .documents = true};
   c.fcc.first_memory = FirstMemory::kZeros;
   FlatParameters parameters(model_of(c), ComputeDType::kFloat64, at::kCPU, /*seed=*/5);
-  FusedExecutor executor(parameters, EngineSection{});
-  EXPECT_THROW(executor.train(batch_of(c)), Error);
+  EngineSection engine;
+  engine.execution = Execution::kFused;
+  const auto executor = make_executor(parameters, engine);
+  EXPECT_THROW(executor->train(batch_of(c)), Error);
 }
 
 TEST(FusedExecutor, IsBitEqualOnSeveralThreads) {

@@ -8,12 +8,15 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randint.h>
 #include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
-#include "fcc/engine/executor.h"
+#include "engine/chunk.h"
+#include "fcc/engine/engine_choice.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/optim/optimizer.h"
 
@@ -178,8 +181,11 @@ TEST_P(MemoryEstimateOf, AStepIsWithinFivePercentOfItsPeak) {
     step.segment_length *= step.num_segments;
     step.num_segments = 1;
   }
-  const MemoryEstimate estimate =
-      estimate_fused_memory(engine, model, step, Processor::kCpu, optimizer_memory_of(c, model));
+  const MemoryEstimate estimate = estimate_memory(
+      plan_engine(engine, {.model = model, .device = at::kCPU}),
+      model,
+      step,
+      optimizer_memory_of(c, model));
   std::string table;
   for (const MemoryItem& item : estimate.items) {
     table += "  " + item.name + ": " + std::to_string(item.bytes) + "\n";
@@ -264,25 +270,94 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
+EnginePlan fused_plan() {
+  EnginePlan plan;
+  plan.execution = Execution::kFused;
+  return plan;
+}
+
+/// Bytes of the chunk's buffers among the items of an estimate.
+std::int64_t placed_bytes(const MemoryEstimate& estimate, const std::vector<PlacedTensor>& layout) {
+  std::int64_t bytes = 0;
+  for (const MemoryItem& item : estimate.items) {
+    const bool is_placed = std::any_of(
+        layout.begin(), layout.end(), [&](const auto& placed) { return item.name == placed.name; });
+    bytes += is_placed ? item.bytes : 0;
+  }
+  return bytes;
+}
+
+/// All combinations of what changes a chunk's layout, the model apart.
+std::vector<EnginePlan> every_plan() {
+  std::vector<EnginePlan> plans;
+  for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    for (const auto schedule : {Schedule::kWavefront, Schedule::kSequential}) {
+      for (const std::int64_t all_layers : {0, 24}) {
+        for (const std::int64_t rows : {1, 100, 8192}) {
+          for (const std::int64_t most : {std::int64_t{4}, EnginePlan::kWholeSequence}) {
+            EnginePlan& plan = plans.emplace_back(fused_plan());
+            plan.dtype = dtype;
+            plan.schedule = schedule;
+            plan.num_all_layers = all_layers;
+            plan.weight_product_rows = rows;
+            plan.chunk_segments = most;
+          }
+        }
+      }
+    }
+  }
+  return plans;
+}
+
+// The estimate has a chunk's buffers to the byte, and the constructor takes as much of the arena.
+TEST(MemoryEstimate, HasTheBytesThatAChunkTakesOfItsArena) {
+  const StepShape step{.batch = 3, .num_segments = 11, .segment_length = 7};
+  const auto keep = Chunk::Keep::kActivations;
+  for (const bool llama : {false, true}) {
+    Case c{"", 5, step.segment_length, step.batch, step.num_segments, std::nullopt};
+    c.llama = llama;
+    const ModelConfig model = model_of(c);
+    for (const EnginePlan& plan : every_plan()) {
+      const ChunkPlan chunk =
+          measured_chunk_plan(plan, model, step.batch, step.segment_length, !llama);
+      const std::int64_t count = even_chunk_segments(step.num_segments, plan.chunk_segments);
+      const std::int64_t bytes = Chunk::own_bytes(chunk, count, keep, plan.dtype);
+      EXPECT_EQ(
+          placed_bytes(
+              estimate_memory(plan, model, step), Chunk::layout(chunk, count, keep, plan.dtype)),
+          bytes);
+
+      const at::Tensor workspace =
+          at::empty({Chunk::workspace_elements(chunk, count)}, at::TensorOptions(plan.dtype));
+      const auto make = [&](std::int64_t arena) {
+        const at::Tensor memory = at::empty({arena}, at::TensorOptions(at::kByte));
+        const Chunk made(chunk, count, keep, plan.dtype, memory, workspace);
+      };
+      EXPECT_NO_THROW(make(bytes));
+      EXPECT_ANY_THROW(make(bytes - 512)); // one unit of alignment less
+    }
+  }
+}
+
 TEST(MemoryEstimate, NoChunkFitsWhereNotEvenOneSegmentDoes) {
   const Case c{"", 3, 16, 1, 113, std::nullopt};
   const StepShape step{.batch = 1, .num_segments = 113, .segment_length = 16};
   for (const std::int64_t most : {1, 2, 113}) {
-    EXPECT_EQ(segments_that_fit({}, model_of(c), step, most, Processor::kCpu, 1000), 0) << most;
+    EXPECT_EQ(segments_that_fit(fused_plan(), model_of(c), step, most, 1000), 0) << most;
   }
 }
 
 TEST(MemoryEstimate, ChunksThatFitAreTheLongestThatDo) {
   const Case c{"", 3, 16, 1, 113, std::nullopt};
   const ModelConfig model = model_of(c);
-  EngineSection engine;
+  EnginePlan plan = fused_plan();
   const StepShape step{.batch = 1, .num_segments = 113, .segment_length = 16};
   const auto bytes = [&](std::int64_t chunk) {
-    engine.chunk_segments = chunk;
-    return estimate_fused_memory(engine, model, step, Processor::kCpu).total_bytes();
+    plan.chunk_segments = chunk;
+    return estimate_memory(plan, model, step).total_bytes();
   };
   for (const std::int64_t budget : {bytes(1) - 1, bytes(5), bytes(30), bytes(113)}) {
-    const std::int64_t count = segments_that_fit(engine, model, step, 113, Processor::kCpu, budget);
+    const std::int64_t count = segments_that_fit(plan, model, step, 113, budget);
     EXPECT_TRUE(count == 0 || bytes(count) <= budget);
     EXPECT_TRUE(count == 113 || bytes(count + 1) > budget) << count;
   }

@@ -8,7 +8,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/optim/optimizer.h"
 #include "model/tiny_model.h"

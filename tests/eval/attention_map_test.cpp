@@ -1,4 +1,5 @@
 #include "fcc/eval/attention_map.h"
+#include "eval/pictures.h"
 
 #include <cmath>
 
@@ -13,6 +14,7 @@
 #include "fcc/model/reference.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
+#include "generate/cached_stack.h"
 #include "generate/tiny_model.h"
 
 namespace fcc {
@@ -76,6 +78,24 @@ TEST_F(AttentionMapTest, WeightsOfAQuerySumToOne) {
       }
       EXPECT_NEAR(sum, 1.0, 1e-12);
     }
+  }
+}
+
+TEST_F(AttentionMapTest, TheShareOfMemoryIsTheWeightOnItsKeysWhicheverMatrixIsShown) {
+  for (const std::optional<std::int64_t> head : {std::optional<std::int64_t>(), {2}}) {
+    AttentionMapOptions options{.layers = {2}, .segments = {1, 2}, .head = head};
+    const auto scores = attention_maps(config_, weights_, text(10), options);
+    options.after_softmax = true;
+    const auto weights = attention_maps(config_, weights_, text(10), options);
+    EXPECT_EQ(weights[0].memory_share, 0.0); // the first segment has none
+    double sum = 0;
+    for (std::int64_t i = 0; i < 5; ++i) {
+      for (std::int64_t j = 0; j < 5; ++j) {
+        sum += unscaled(weights[1], i, j);
+      }
+    }
+    EXPECT_NEAR(weights[1].memory_share, sum / 5, 1e-12);
+    EXPECT_EQ(scores[1].memory_share, weights[1].memory_share);
   }
 }
 

@@ -1,4 +1,5 @@
 #include "fcc/eval/capacity_report.h"
+#include "eval/pictures.h"
 
 #include <cmath>
 #include <string>

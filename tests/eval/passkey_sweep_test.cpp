@@ -1,4 +1,5 @@
 #include "fcc/eval/passkey_sweep.h"
+#include "eval/pictures.h"
 
 #include <unistd.h>
 

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fcc/core/error.h"
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/reference.h"
 #include "generate/tiny_model.h"
 

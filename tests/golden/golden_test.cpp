@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "fcc/engine/engine_choice.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/reference.h"
 #include "golden/golden_case.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "fcc/engine/engine_choice.h"
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "gpu/gpu_test.h"
 #include "support/memory_options.h"
 

@@ -10,7 +10,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include "fcc/engine/executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/parameters.h"
 
 namespace fcc::testing {

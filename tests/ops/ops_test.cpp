@@ -16,7 +16,7 @@
 #include "fcc/ops/cross_entropy.h"
 #include "fcc/ops/rms_norm.h"
 #include "fcc/ops/rope.h"
-#include "fcc/ops/shared_gradient.h"
+#include "ops/shared_gradient.h"
 
 namespace fcc {
 namespace {

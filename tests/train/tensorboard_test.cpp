@@ -1,4 +1,4 @@
-#include "fcc/train/tensorboard.h"
+#include "train/tensorboard.h"
 
 #include <unistd.h>
 

@@ -13,11 +13,11 @@
 
 #include "fcc/config/field.h"
 #include "fcc/core/error.h"
-#include "fcc/eval/plot.h"
 #include "fcc_bench/commands.h"
 #include "fcc_bench/profile.h"
 #include "fcc_bench/reports.h"
 #include "fcc_bench/step.h"
+#include "plot/plot.h"
 
 namespace fcc::tools {
 namespace {

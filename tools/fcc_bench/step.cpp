@@ -11,7 +11,7 @@
 
 #include "fcc/config/field.h"
 #include "fcc/core/error.h"
-#include "fcc/engine/fused_executor.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/estimate.h"
 
@@ -62,7 +62,9 @@ void add_step_options(CLI::App& app, StepOptions& options) {
   app.add_option(
          "--preset",
          options.preset,
-         "table-1, llama-3.2-1b, llama-3.2-3b, llama-8b (the shape of 3.1), or tiny for a trial")
+         "table-1, smollm2-135m, llama-3.2-1b, llama-3.2-3b, llama-8b (the shape of 3.1), or tiny "
+         "for "
+         "a trial")
       ->capture_default_str()
       ->group("Model");
   app.add_option("--dtype", options.dtype, "bfloat16, float32, float64; auto: by device")
@@ -127,6 +129,15 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
     model.num_attention_heads = 4;
     model.num_key_value_heads = 2;
     model.head_dim = 16;
+  } else if (preset == "smollm2-135m") {
+    model.vocab_size = 49152;
+    model.hidden_size = 576;
+    model.intermediate_size = 1536;
+    model.num_hidden_layers = 30;
+    model.num_attention_heads = 9;
+    model.num_key_value_heads = 3;
+    model.head_dim = 64;
+    model.tie_word_embeddings = true;
   } else if (preset == "llama-8b") {
     model.vocab_size = 128256;
     model.hidden_size = 4096;
@@ -141,7 +152,10 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
       model = model_preset(preset);
     } catch (const ConfigError& error) {
       throw ConfigError(
-          "--preset", error.rule() + ", `llama-8b`, `tiny`", error.value(), error.hint());
+          "--preset",
+          error.rule() + ", `smollm2-135m`, `llama-8b`, `tiny`",
+          error.value(),
+          error.hint());
     }
   }
   if (segment_length > 0) {
@@ -184,13 +198,13 @@ TrainingStep::TrainingStep(const StepOptions& options, const StepCase& shape)
     copy_ = one_copy ? ranks_ : ranks_->group(ranks_->rank() / options.layer_ranks);
     link_ = link_stages(*copy_);
   }
-  executor_ = make_executor(parameters_, engine_of(options, shape), link_.get());
+  EnginePlan plan = plan_for(parameters_, engine_of(options, shape));
+  if (options.weight_rows > 0) {
+    plan.weight_product_rows = options.weight_rows;
+  }
+  executor_ = make_executor(parameters_, plan, link_.get());
   optimizer_ = make_optimizer(OptimSection(), parameters_, copies_->rank(), copies_->size());
   exchange_ = std::make_unique<WeightExchange>(*copies_, parameters_);
-  auto* fused = dynamic_cast<FusedExecutor*>(executor_.get());
-  if (fused != nullptr && options.weight_rows > 0) {
-    fused->set_weight_product_rows(options.weight_rows);
-  }
   const auto whole = at::TensorOptions().dtype(at::kLong).device(device_);
   const std::int64_t vocabulary = parameters_.config().vocab_size;
   batch_.ids = at::randint(vocabulary, {shape.batch, shape.tokens}, whole);

@@ -9,6 +9,7 @@
 
 #include "common/checks.h"
 #include "common/torch/prefill.h"
+#include "eval/pictures.h"
 #include "fcc/core/error.h"
 #include "fcc/data/task.h"
 #include "fcc/eval/capacity_report.h"

@@ -11,6 +11,7 @@
 
 #include "common/checks.h"
 #include "common/torch/prefill.h"
+#include "eval/pictures.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
 #include "fcc/data/task.h"

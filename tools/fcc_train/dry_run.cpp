@@ -206,6 +206,7 @@ EngineSection planned_engine(const Plan& plan, const RunConfig& config, const Mo
     const ModelConfig held = largest_stage(config, model);
     return resume_engine(
         config.engine,
+        resolve_run_engine(config, model, plan.num_ranks),
         engine_of_course(plan.saved->config),
         engine_context(config, held, plan.num_ranks));
   }
@@ -265,9 +266,10 @@ int dry_run(const RunConfig& config, const DryRunOptions& options) {
   if (plan.saved && plan.card == nullptr && data) {
     position = position_of(resolved, *plan.saved, options.course);
   }
-  const Processor processor = plan.card != nullptr
-                                  ? plan.card->processor
-                                  : processor_of(plan.device, resolved.engine, model);
+  const Processor processor =
+      plan.card != nullptr
+          ? plan.card->processor
+          : plan_engine(resolved.engine, {.model = model, .device = plan.device}).processor;
   RunEstimate estimate = estimate_run(resolved, model, processor, plan.num_ranks);
   if (config.train.threads > 0) {
     at::set_num_threads(static_cast<int>(config.train.threads));

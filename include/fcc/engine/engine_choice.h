@@ -9,6 +9,7 @@
 #include "fcc/config/model_config.h"
 #include "fcc/config/run_config.h"
 #include "fcc/core/error.h"
+#include "fcc/engine/engine_plan.h"
 #include "fcc/engine/memory_estimate.h"
 
 namespace fcc {
@@ -25,6 +26,7 @@ struct EngineContext {
   OptimizerMemory optimizer = {}; ///< counted where chunks are made to fit
   /// What to plan for in place of `device`, which need not be at hand then.
   std::optional<Processor> planned = std::nullopt;
+  std::int64_t num_all_layers = 0; ///< `EnginePlan::num_all_layers`
 };
 
 /// Why the fused execution cannot run this; empty: it can. The error names the key.
@@ -34,17 +36,20 @@ std::optional<ConfigError> fused_refusal(const EngineContext& context);
 /// and the options (else `fused_refusal` says why not), and `reference` on a CPU. Never `kAuto`.
 Execution choose_execution(const EngineSection& engine, const EngineContext& context);
 
-/// Refuses by name what the execution would ignore or cannot do: the keys of `fused` that are not
-/// at their defaults with `reference`, a model that `fused` does not support. `engine.execution`
-/// must be resolved. Errors: `ConfigError`.
-void check_engine_choice(const EngineSection& engine, const EngineContext& context);
+/// Makes every choice that `engine` leaves open and that needs no sizes of steps: the execution,
+/// the attention backend, the processor. Here stands what cannot be run, and nowhere else: a model
+/// that `fused` does not support, keys of `fused` with `reference`, an attention backend or kernels
+/// that the device lacks. With `activations: auto` and no `chunk_segments` a chunk is as long as
+/// the sequence. Errors: `ConfigError`, also where `memory_gib` should decide how long chunks are:
+/// `resolve_engine` knows the steps and comes first then.
+EnginePlan plan_engine(const EngineSection& engine, const EngineContext& context);
 
 /// Resolves everything that says `auto`: `execution`; with `fused` also `activations` (store, if
 /// every one of `steps` fits in the budget as one chunk, else recompute) and, with recompute,
 /// `chunk_segments` (the most that fit; at most 32 where recompute was asked for by name). The
-/// budget is `memory_gib`, or else `available_bytes`. Errors: as `check_engine_choice`, and
-/// `ConfigError` where `attention` or `kernels` cannot run on the device, and where a step fits in
-/// the budget by no chunk, with the keys that help.
+/// budget is `memory_gib`, or else `available_bytes`. What results is what a run writes down, and
+/// `plan_engine` takes it. Errors: as `plan_engine`, and `ConfigError` where a step fits in the
+/// budget by no chunk, with the keys that help.
 EngineSection resolve_engine(
     EngineSection engine,
     const EngineContext& context,
@@ -52,12 +57,13 @@ EngineSection resolve_engine(
     std::int64_t available_bytes);
 
 /// The engine of a run that goes on: what `requested` leaves to `auto` is what it became before
-/// (`saved`, resolved). Errors: `ConfigError` where that cannot be had on this machine.
-EngineSection
-resume_engine(EngineSection requested, const EngineSection& saved, const EngineContext& context);
-
-/// What a step on this device runs on. Errors: `ConfigError` as `supported_attention`.
-Processor processor_of(c10::Device device, const EngineSection& engine, const ModelConfig& model);
+/// (`saved`, resolved), or, where another execution is asked for by name, what a new run would have
+/// (`resolved`). Errors: `ConfigError` where that cannot be had on this machine.
+EngineSection resume_engine(
+    EngineSection requested,
+    const EngineSection& resolved,
+    const EngineSection& saved,
+    const EngineContext& context);
 
 /// The refusal of a budget that a step does not fit in, with the keys that help.
 ConfigError memory_refusal(std::int64_t needed_bytes, std::int64_t budget_bytes);

@@ -2,13 +2,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/config/run_config.h"
-#include "fcc/engine/stage_link.h"
 #include "fcc/model/memory_state.h"
 #include "fcc/model/parameters.h"
 
@@ -49,6 +46,7 @@ struct PassHooks {
 };
 
 /// How a model is run: the plain reference or the fused engine; equal in every test.
+/// `make_executor` (make_executor.h) makes one.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -73,12 +71,5 @@ class Executor {
 
 /// Errors: `Error` if the parameters are of a model that is not trained.
 void require_gradients(const FlatParameters& parameters);
-
-/// The executor that the configuration asks for; `auto` as `choose_execution` (engine_choice.h) has
-/// it. `link`: of parameters that are a stage's, to the others; then losses are those of the last
-/// stage in `evaluate`, while `train` gives zeros on the others. Both outlive it. Errors:
-/// `ConfigError` as `check_engine_choice`.
-std::unique_ptr<Executor>
-make_executor(FlatParameters& parameters, const EngineSection& engine, StageLink* link = nullptr);
 
 } // namespace fcc

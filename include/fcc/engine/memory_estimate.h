@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "fcc/config/model_config.h"
-#include "fcc/config/run_config.h"
+#include "fcc/engine/engine_plan.h"
 
 namespace fcc {
 
@@ -17,16 +17,7 @@ struct StepShape {
   std::int64_t segment_length = 1;      ///< L, tokens
 };
 
-/// What a step runs on: the operators' scratch memory depends on it.
-enum class Processor {
-  kCpu,
-  kGpu,                ///< plain operators
-  kGpuWithKernels,     ///< the project's kernels, where the dtype is bfloat16; attention too
-  kGpuJoinedAttention, ///< the same, with attention that wants memory and current keys in one
-                       ///< tensor
-  kGpuPlainAttention   ///< the same, with attention by plain operators
-};
-
+/// A part of the memory that a step takes.
 struct MemoryItem {
   std::string name;
   std::int64_t bytes = 0;
@@ -45,23 +36,16 @@ struct MemoryEstimate {
   std::int64_t total_bytes() const;
 };
 
-/// Buffers of a step of the fused execution (src/engine), by formula: what lives from step to step,
-/// a chunk's own buffers, and the fullest of the moments that need scratch memory (head, a
-/// diagonal's backward pass, weight products, the embedding's gradient).
+/// What a step of the plan's execution takes: what lives from step to step, the buffers, and the
+/// fullest of the moments that need scratch memory (head, a diagonal's backward pass, weight
+/// products, the embedding's gradient).
 ///
-/// Chunks have `engine.chunk_segments` segments, or all. Tested against a counting allocator on the
-/// CPU; on a GPU the allocator rounds and keeps free blocks, which comes on top.
-MemoryEstimate estimate_fused_memory(
-    const EngineSection& engine,
-    const ModelConfig& model,
-    const StepShape& step,
-    Processor processor,
-    const OptimizerMemory& optimizer = {});
-
-/// The same for the reference execution: autograd keeps every operator's inputs. About; its
-/// activations are counted by kinds, not one by one.
-MemoryEstimate estimate_reference_memory(
-    const EngineSection& engine,
+/// Of `fused`, the buffers are those that a chunk lays out, by the same code (`Chunk::layout`);
+/// operators' scratch memory is by formula, tested against a counting allocator on the CPU. On a
+/// GPU the allocator rounds and keeps free blocks, which comes on top. Of `reference`, where
+/// autograd keeps every operator's inputs, activations are counted by kinds, about.
+MemoryEstimate estimate_memory(
+    const EnginePlan& plan,
     const ModelConfig& model,
     const StepShape& step,
     const OptimizerMemory& optimizer = {});
@@ -69,11 +53,10 @@ MemoryEstimate estimate_reference_memory(
 /// The most segments of a chunk, up to `most`, with which a step of the fused execution stays
 /// within `budget_bytes`; 0 where not even one does.
 std::int64_t segments_that_fit(
-    const EngineSection& engine,
+    EnginePlan plan,
     const ModelConfig& model,
     const StepShape& step,
     std::int64_t most,
-    Processor processor,
     std::int64_t budget_bytes,
     const OptimizerMemory& optimizer = {});
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "fcc/eval/plot.h"
 #include "fcc/model/parameters.h"
 
 namespace fcc {
@@ -27,6 +26,8 @@ struct AttentionMap {
   /// [queries, keys], scaled so that the least visible value is 0 and the largest 1; NaN: hidden.
   std::vector<double> values;
   double least = 0.0, largest = 0.0; ///< before that scaling
+  /// Share of the queries' weights (after the softmax, of the heads shown) on memory: 0..1.
+  double memory_share = 0.0;
 };
 
 /// Runs the text `ids` through the model and keeps the matrices asked for (of its first row: there
@@ -38,13 +39,5 @@ std::vector<AttentionMap> attention_maps(
     const ModelWeights& weights,
     const std::vector<std::int32_t>& ids,
     const AttentionMapOptions& options);
-
-/// The matrices as a picture: a row of panels per segment, a column per layer; matrices wider than
-/// `max_width` pixels are averaged down.
-RasterGrid attention_grid(
-    const std::vector<AttentionMap>& maps,
-    const AttentionMapOptions& options,
-    const std::string& model,
-    std::int64_t max_width = 1024);
 
 } // namespace fcc

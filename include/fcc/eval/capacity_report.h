@@ -27,9 +27,4 @@ std::string capacity_json(
     const PasskeySweepOptions& sweep,
     const PasskeyReportOptions& options);
 
-/// Distances to the right, pairs downwards.
-HeatMap capacity_heat_map(
-    const std::vector<CapacityRow>& rows,
-    const PasskeyReportOptions& options);
-
 } // namespace fcc

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "fcc/data/task.h"
-#include "fcc/eval/plot.h"
 #include "fcc/eval/report.h"
 
 namespace fcc {
@@ -88,11 +87,6 @@ Table passkey_cell_table(
 std::string passkey_json(
     const std::vector<PasskeyCell>& cells,
     const PasskeySweepOptions& sweep,
-    const PasskeyReportOptions& options);
-
-/// Lengths to the right, depths downwards (after arXiv 2405.04620, figure 8).
-HeatMap passkey_heat_map(
-    const std::vector<PasskeyCell>& cells,
     const PasskeyReportOptions& options);
 
 } // namespace fcc

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "fcc/core/format_number.h"
+
 namespace fcc {
 
 /// Rows of text under a header.
@@ -16,8 +18,5 @@ std::string table_text(const Table& table);
 
 /// RFC 4180 with `\n` line ends; cells with commas, quotes or line breaks are quoted.
 std::string table_csv(const Table& table);
-
-/// A number with `decimals` places; `nan` and `inf` as such.
-std::string format_number(double value, int decimals);
 
 } // namespace fcc

@@ -8,7 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/generate/cached_stack.h"
+#include "fcc/generate/layer_view.h"
 #include "fcc/generate/sampler.h"
 #include "fcc/model/memory_state.h"
 #include "fcc/model/parameters.h"

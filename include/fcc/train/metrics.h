@@ -10,9 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "fcc/train/tensorboard.h"
-
 namespace fcc {
+
+class AppendBuffer;
+class EventFile;
 
 /// What one step found; losses are in nats.
 struct StepReport {

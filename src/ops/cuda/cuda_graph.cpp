@@ -1,4 +1,4 @@
-#include "fcc/ops/cuda_graph.h"
+#include "ops/cuda_graph.h"
 
 #include <exception>
 #include <optional>

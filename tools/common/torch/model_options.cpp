@@ -8,6 +8,7 @@
 
 #include "fcc/core/error.h"
 #include "fcc/engine/engine_choice.h"
+#include "fcc/engine/make_executor.h"
 #include "fcc/model/device.h"
 #include "fcc/model/hugging_face.h"
 
@@ -47,7 +48,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option(
          "--threads",
          options.threads,
-         "CPU threads; 0: one for a tiny model, else as many as torch chooses")
+         "CPU threads; 0: one for a tiny model, four beside a GPU, else as many as torch chooses")
       ->check(CLI::Range(0, 4096))
       ->type_name("N")
       ->group(group);
@@ -66,15 +67,13 @@ void add_execution_option(CLI::App& app, ModelOptions& options) {
 
 namespace {
 
-EngineSection resolved_engine(const ModelOptions& options, const EngineContext& context) {
+EnginePlan plan_of(const ModelOptions& options, ComputeDType dtype, const EngineContext& context) {
   EngineSection engine;
-  engine.device = context.device.str();
+  engine.dtype = dtype;
   for (const auto& [name, value] : EnumNames<Execution>::value) {
     engine.execution = name == options.execution ? value : engine.execution;
   }
-  engine.execution = choose_execution(engine, context);
-  check_engine_choice(engine, context);
-  return engine;
+  return plan_engine(engine, context);
 }
 
 } // namespace
@@ -87,8 +86,9 @@ Execution chosen_execution(const ModelOptions& options) {
   if (!model.fcc && options.execution == "fused") {
     throw ConfigError("--execution", "`fused` hands on memory, which a plain Llama does not have");
   }
-  return resolved_engine(
-             options, {.model = model, .device = device_from_name(options.device, "--device")})
+  const at::Device device = device_from_name(options.device, "--device");
+  return plan_of(
+             options, dtype_from_option(options.dtype, device), {.model = model, .device = device})
       .execution;
 }
 
@@ -98,16 +98,12 @@ make_executor(const ModelOptions& options, LoadedModel& model, bool documents_re
       .model = model.config(),
       .device = model.parameters.compute().device(),
       .documents_reset = documents_reset};
-  EngineSection engine = resolved_engine(options, context);
-  engine.dtype = model.dtype;
-  return fcc::make_executor(model.parameters, engine);
+  return fcc::make_executor(model.parameters, plan_of(options, model.dtype, context));
 }
 
 LoadedModel load_model(const ModelOptions& options) {
-  if (options.threads > 0) {
-    at::set_num_threads(options.threads);
-  }
   const at::Device device = device_from_name(options.device, "--device");
+  set_cpu_threads(options.threads, device);
   LoadOptions load;
   load.directory = options.model;
   if (!options.tokenizer.empty()) {

@@ -8,7 +8,7 @@
 
 #include <c10/core/Device.h>
 
-#include "fcc/ops/cuda_graph.h"
+#include "ops/cuda_graph.h"
 
 namespace fcc {
 

@@ -1,4 +1,4 @@
-#include "fcc/eval/png.h"
+#include "plot/png.h"
 
 #include <zlib.h>
 

@@ -1,4 +1,4 @@
-#include "fcc/eval/plot.h"
+#include "plot/plot.h"
 
 #include <zlib.h>
 
@@ -7,9 +7,9 @@
 
 #include <gtest/gtest.h>
 
-#include "eval/svg.h"
 #include "fcc/core/error.h"
-#include "fcc/eval/png.h"
+#include "plot/png.h"
+#include "plot/svg.h"
 
 namespace fcc {
 namespace {

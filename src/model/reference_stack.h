@@ -8,7 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/model/reference.h"
-#include "fcc/model/reference_layer.h"
+#include "model/reference_layer.h"
 
 namespace fcc {
 

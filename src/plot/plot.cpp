@@ -1,12 +1,12 @@
-#include "fcc/eval/plot.h"
+#include "plot/plot.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "eval/svg.h"
 #include "fcc/core/error.h"
-#include "fcc/eval/png.h"
-#include "fcc/eval/report.h"
+#include "fcc/core/format_number.h"
+#include "plot/png.h"
+#include "plot/svg.h"
 
 namespace fcc {
 namespace {

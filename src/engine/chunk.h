@@ -6,8 +6,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/engine/cells.h"
-#include "fcc/engine/launch_recorder.h"
+#include "engine/cells.h"
+#include "engine/launch_recorder.h"
+#include "fcc/engine/engine_plan.h"
 
 namespace fcc {
 
@@ -16,15 +17,22 @@ struct ChunkPlan : CellStack {
   Schedule schedule = Schedule::kWavefront;
   MemorySource memory_source = MemorySource::kOutput;
   bool has_memory = true; ///< false: plain Llama, no memory column and no memory products
-  /// Rows that one weight product should cover at least: below some 4,096 it is bound by reading
-  /// and writing the gradient (docs/performance.md).
-  std::int64_t weight_product_rows = 8192;
+  std::int64_t weight_product_rows = kWeightProductRows;
   /// Of a stage: where its layers stand among all of them. The layers' weight products then take
   /// the same rows together as in one process. 0: all layers are here.
   std::int64_t first_layer = 0, num_all_layers = 0;
   /// Given: a chunk's launches are replayed as CUDA graphs from their third use on.
   const CudaGraphPool* graph_pool = nullptr;
 };
+
+/// The plan of chunks with segments of `length` tokens on `batch` rows, as far as their sizes go:
+/// no tensors yet. What a run plans for and what it allocates follow from it alike.
+ChunkPlan measured_chunk_plan(
+    const EnginePlan& engine,
+    const ModelConfig& model,
+    std::int64_t batch,
+    std::int64_t length,
+    bool has_memory);
 
 /// Segments of a chunk where at most `most` of `num_segments` fit in one: as few chunks as can be,
 /// about equally long. The last of them, which is not computed twice, is then as long as can be.
@@ -76,14 +84,11 @@ class Chunk {
       const at::Tensor& arena,
       const at::Tensor& workspace);
 
-  /// Bytes of such a chunk's temporaries, which are among its own buffers.
-  static std::int64_t temporary_bytes(
-      const ChunkPlan& plan,
-      std::int64_t num_segments,
-      Keep keep,
-      at::ScalarType dtype);
+  /// The buffers that the constructor of such a chunk lays out in the arena, by name and size.
+  static std::vector<PlacedTensor>
+  layout(const ChunkPlan& plan, std::int64_t num_segments, Keep keep, at::ScalarType dtype);
 
-  /// Bytes of such a chunk's own buffers.
+  /// Their bytes together.
   static std::int64_t
   own_bytes(const ChunkPlan& plan, std::int64_t num_segments, Keep keep, at::ScalarType dtype);
 
@@ -164,6 +169,11 @@ class Chunk {
     bool operator==(const LaunchKey&) const = default;
   };
 
+  static std::int64_t temporary_bytes(
+      const ChunkPlan& plan,
+      std::int64_t num_segments,
+      Keep keep,
+      at::ScalarType dtype);
   static Buffers place_buffers(
       const ChunkPlan& plan,
       std::int64_t num_segments,

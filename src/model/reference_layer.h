@@ -6,10 +6,10 @@
 #include <ATen/core/Tensor.h>
 
 #include "fcc/config/model_config.h"
-#include "fcc/model/head_memory.h"
 #include "fcc/model/parameters.h"
 #include "fcc/ops/memory_attention.h"
 #include "fcc/ops/rope.h"
+#include "model/head_memory.h"
 
 namespace fcc {
 

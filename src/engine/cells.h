@@ -6,8 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "fcc/engine/diagonal.h"
-#include "fcc/engine/placement.h"
+#include "engine/diagonal.h"
+#include "engine/placement.h"
 #include "fcc/model/parameters.h"
 #include "fcc/ops/attention.h"
 #include "fcc/ops/grad_target.h"

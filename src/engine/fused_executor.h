@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <memory>
 
-#include "fcc/engine/chunk.h"
+#include "engine/chunk.h"
+#include "fcc/engine/engine_plan.h"
 #include "fcc/engine/executor.h"
+#include "fcc/engine/stage_link.h"
 
 namespace fcc {
 
@@ -17,14 +19,13 @@ class ChunkCache;
 /// (not for the last), runs the head, and goes back through the chunk with the gradient of its
 /// outgoing memory. With one chunk nothing is computed twice.
 ///
-/// Serves `condensation` with every option, and `llama` as one segment as long as the sequence.
-/// Refused by name (`ConfigError`): `local_global`, whose recurrence runs through the top of the
-/// stack. Documents that reset memory inside a row need `first_memory: absent` (`Error` when such a
-/// batch arrives).
+/// Serves `condensation` with every option, and `llama` as one segment as long as the sequence;
+/// what it cannot run `plan_engine` refuses. Documents that reset memory inside a row need
+/// `first_memory: absent` (`Error` when such a batch arrives).
 class FusedExecutor : public Executor {
  public:
   /// `parameters` and `link` (of a stage: to the others) outlive the executor.
-  FusedExecutor(FlatParameters& parameters, const EngineSection& engine, StageLink* link = nullptr);
+  FusedExecutor(FlatParameters& parameters, const EnginePlan& plan, StageLink* link = nullptr);
   ~FusedExecutor() override;
 
   void clear_gradients() override;
@@ -32,17 +33,11 @@ class FusedExecutor : public Executor {
   PassResult train(const MicroBatch& batch, const PassHooks& hooks) override;
   PassResult evaluate(const MicroBatch& batch, MemoryState* state) override;
 
-  /// Rows that one weight product should cover; smaller ones take less memory and more time.
-  void set_weight_product_rows(std::int64_t rows) {
-    weight_product_rows_ = rows;
-  }
-
  private:
   struct Pass;
   Pass begin(const MicroBatch& batch, const MemoryState* state);
   const RotaryTables& rotary_tables(std::int64_t length, bool with_memory);
   at::Tensor incoming_memory(const Pass& pass, const MemoryState* state) const;
-  std::int64_t chunk_segments(const ChunkPlan& plan, std::int64_t num_segments) const;
   Chunk& chunk_of(const Pass& pass, std::int64_t num_segments, Chunk::Keep keep);
   void load(const Pass& pass, std::int64_t first, const at::Tensor& memory, const Chunk& chunk)
       const;
@@ -63,10 +58,9 @@ class FusedExecutor : public Executor {
   FlatParameters& parameters_;
   StageLink* link_;
   MemoryPolicy policy_;
-  EngineSection engine_;
+  EnginePlan plan_;
   std::shared_ptr<const Attention> attention_;
   ModelWeights weights_, grads_;
-  std::int64_t weight_product_rows_ = ChunkPlan{}.weight_product_rows;
   /// Of the matrices that products write: after `clear_gradients` the first one overwrites.
   GradInput weight_mode_ = GradInput::kAccumulate;
   RotaryTables rotary_; ///< of the length that came last
