@@ -6,14 +6,16 @@
 Every block marked ```sh, ```bash or ```python is run, in the order of the page, in an empty folder with
 links to configs/, scripts/, tests/ and docs/, where build/cpu/bin and build/release/bin are the
 build's programs, which are on the PATH too. tests/docs/PAGE.sh, where there is one, runs first: it
-makes the small data that the page speaks of (exit code 77: what the page needs is not there). Shell blocks end at the first command that fails; the
-Python blocks of a page share one interpreter, FCC_PYTHON or the one that runs this.
+makes the small data that the page speaks of, or exits with 77 after a line that says what is not there.
+Shell blocks end at the first command that fails; the Python blocks of a page share one interpreter: FCC_PYTHON, or
+the one with transformers that scripts/setup.sh has made, or the one that runs this. It finds the build's package fcc.
 
 A block that cannot run here has a comment before it that says why:
 
     <!-- not run: it needs a GPU -->
 
-Exits 1 where a block fails, 2 where a comment has no block or no reason. --list prints the blocks.
+Exits 1 where a block fails, 2 where a comment has no block or no reason, 77 where nothing ran for want of what
+a page needs. --list prints the blocks.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LANGUAGES = {"sh": "shell", "bash": "shell", "python": "python"}
+SKIPPED = 77
 NOT_RUN = re.compile(r"^<!--\s*not run:(.*?)-->\s*$")
 DONE = "the block has ended: "
 INTERPRETER = f"""
@@ -73,6 +76,13 @@ def blocks_of(page):
     return found
 
 
+def python():
+    """The interpreter of Python blocks."""
+    cache = pathlib.Path(os.environ.get("FCC_CACHE", pathlib.Path.home() / ".cache/libfcc"))
+    with_transformers = cache / "transformers-1/python"
+    return os.environ.get("FCC_PYTHON") or (str(with_transformers) if with_transformers.exists() else sys.executable)
+
+
 class Page:
     """A folder in which the blocks of a page run."""
 
@@ -86,7 +96,11 @@ class Page:
         (self.folder / "build/release").symlink_to("cpu")
         for program in programs.iterdir():
             (shims / program.name).symlink_to(program)
-        self.environment = dict(os.environ, PATH=f"{shims}:{os.environ['PATH']}", FCC_PROGRAMS=str(programs))
+        self.environment = dict(os.environ, PATH=f"{shims}:{os.environ['PATH']}", FCC_PROGRAMS=str(programs),
+                                FCC_PYTHON=python(), HF_MODULES_CACHE=str(self.folder / "modules"))
+        if (build / "python/fcc").is_dir():
+            paths = [str((build / "python").resolve()), os.environ.get("PYTHONPATH")]
+            self.environment["PYTHONPATH"] = ":".join(filter(None, paths))
         self.interpreter = None
 
     def prepare(self, script):
@@ -94,8 +108,9 @@ class Page:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", script.read_text()], cwd=self.folder,
                               env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
-        if done.returncode == 77:
-            print(f"  not run  {script.name}: what it needs is not there")
+        if done.returncode == SKIPPED:
+            lines = done.stdout.decode(errors="replace").strip().split("\n")
+            print(f"  not run  {script.name}: {lines[-1] or 'it does not say why'}")
         elif done.returncode != 0:
             sys.exit(f"{script}: failed\n{done.stdout.decode(errors='replace')}")
         return done.returncode == 0
@@ -108,7 +123,7 @@ class Page:
     def python(self, code):
         if self.interpreter is None:
             self.interpreter = subprocess.Popen(
-                [os.environ.get("FCC_PYTHON", sys.executable), "-c", INTERPRETER], cwd=self.folder,
+                [self.environment["FCC_PYTHON"], "-c", INTERPRETER], cwd=self.folder,
                 env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         data = code.encode()
         self.interpreter.stdin.write(b"%d\n" % len(data) + data)
@@ -128,12 +143,13 @@ class Page:
 
 
 def run_page(page, build):
+    """How many blocks failed; None where what the page needs is not there."""
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         place = Page(folder, build)
         prepare = ROOT / "tests/docs" / (page.stem + ".sh")
         if prepare.exists() and not place.prepare(prepare):
-            return 0
+            return None
         for line, language, code, reason in blocks_of(page):
             if reason is not None:
                 print(f"  not run  {page.name}:{line}: {reason}")
@@ -159,7 +175,10 @@ def main():
             for line, language, _, reason in blocks_of(page):
                 print(f"{page}:{line}: {language}" + (f", not run: {reason}" if reason else ""))
         return 0
-    return 1 if sum(run_page(page.resolve(), arguments.build) for page in arguments.pages) else 0
+    failed = [run_page(page.resolve(), arguments.build) for page in arguments.pages]
+    if any(failed):
+        return 1
+    return SKIPPED if all(count is None for count in failed) else 0
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--no-python] [--prefix DIR]
+usage: scripts/setup.sh [--cpu | --cuda] [--no-parquet] [--no-python] [--transformers] [--prefix DIR]
 
   --cpu    LibTorch for a build without GPU code (1.2 GB)
   --cuda   and the CUDA libraries that torch's GPU code loads (3.9 GB)
            default: --cuda where nvcc is on the PATH, else --cpu
   --no-parquet  without Arrow C++ (0.1 GB), by which fcc-data and pairs read Parquet files
   --no-python   without what builds and tests the Python package inside a build (0.1 GB)
+  --transformers  PyTorch's Python files and Hugging Face transformers, by which the tests compare exported
+                models (0.1 GB, with an older cache 0.6); with --cuda and Python 3.11 alone
   --prefix DIR  no root: libraries that are missing are unpacked into DIR, and DIR/env.sh says where;
            the compiler, git and Python must be there, else the packages that root must install are named
 
@@ -24,6 +26,7 @@ kind=cpu
 command -v nvcc >/dev/null && kind=cuda
 parquet=yes
 python=yes
+transformers=no
 prefix=
 while (($#)); do
   argument=$1
@@ -35,6 +38,7 @@ while (($#)); do
     --cuda) kind=cuda ;;
     --no-parquet) parquet=no ;;
     --no-python) python=no ;;
+    --transformers) transformers=yes ;;
     --parquet) ;; # the default by now
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -46,6 +50,7 @@ cache=${FCC_CACHE:-$HOME/.cache/libfcc}
 torch=$cache/torch-2.11.0
 arrow=$cache/pyarrow-26.0.1
 tools=$cache/python-1
+hugging=$cache/transformers-1
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -130,7 +135,7 @@ fi
 
 # --- LibTorch ------------------------------------------------------------------------------------
 # Wheels are fetched for one fixed Python, whatever runs here: only their C++ parts are unpacked.
-unpack() { # unpack LIST MARKER FOLDER
+unpack() { # unpack LIST MARKER FOLDER [REGULAR EXPRESSION OF FURTHER FILES]
   local target=$3
   [ -e "$target/$2" ] && return
   mkdir -p "$cache"
@@ -146,11 +151,11 @@ unpack() { # unpack LIST MARKER FOLDER
     --abi none "${platforms[@]}" --dest "$work" --requirement "$1"
   say "unpacking to $target"
   mkdir -p "$target"
-  python3 - "$work" "$target" <<'PYTHON'
+  python3 - "$work" "$target" "${4:-}" <<'PYTHON'
 import pathlib, re, sys, zipfile
 wanted = re.compile(r"(torch/(lib|include)/|nvidia/[^/]+/lib/|[^/]+\.dist-info/"
                     r"|nvidia/cudnn/include/|include/cudnn_"
-                    r"|pyarrow/(include/|lib(arrow|parquet)\.so))")
+                    r"|pyarrow/(include/|lib(arrow|parquet)\.so)" + (f"|{sys.argv[3]}" if sys.argv[3] else "") + ")")
 target = pathlib.Path(sys.argv[2])
 for wheel in sorted(pathlib.Path(sys.argv[1]).glob("*.whl")):
     with zipfile.ZipFile(wheel) as archive:
@@ -164,6 +169,21 @@ PYTHON
   rm -rf "$work"
   trap - EXIT
 }
+# PyTorch as Python imports it: where CUDA's libraries, which it loads, are there and its wheel fits.
+if [ "$transformers" = yes ]; then
+  if [ "$kind" != cuda ]; then
+    say "--transformers is for --cuda alone: PyTorch cannot be imported without CUDA's libraries"
+    transformers=no
+  elif [ "$(python3 -c 'import sys; print(*sys.version_info[:2])')" != "3 11" ]; then
+    say "--transformers is for Python 3.11 alone, as the wheel of LibTorch is"
+    transformers=no
+  fi
+fi
+python_files='(torch|torchgen)/.*\.py$|torch/_C\.|torch/bin/torch_shm_manager'
+if [ "$transformers" = yes ] && [ ! -e "$torch/cpu.complete" ]; then
+  unpack "$here/wheels/cpu.txt" cpu.complete "$torch" "$python_files"
+  touch "$torch/torch-python.complete"
+fi
 unpack "$here/wheels/cpu.txt" cpu.complete "$torch"
 if [ "$kind" = cuda ]; then
   unpack "$here/wheels/cuda.txt" cuda.complete "$torch"
@@ -188,6 +208,26 @@ if [ "$python" = yes ] && [ ! -e "$tools/python.complete" ]; then
     touch "$tools/python.complete"
   else
     say "they could not be fetched: builds will leave out the Python package and its tests"
+  fi
+fi
+# --- transformers ----------------------------------------------------------------------------------
+if [ "$transformers" = yes ]; then
+  # A cache that was filled without them gets PyTorch's Python files from the wheel of its LibTorch.
+  list=$(mktemp)
+  grep '^torch==' "$here/wheels/cpu.txt" > "$list"
+  unpack "$list" torch-python.complete "$torch" "$python_files"
+  rm -f "$list"
+  if [ ! -e "$hugging/transformers.complete" ]; then
+    say "fetching transformers"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --no-deps --require-hashes \
+      --only-binary=:all: --upgrade --target "$hugging" --requirement "$here/wheels/transformers.txt"
+    # This Python with all of it: what FCC_PYTHON may name, and what the tests take where it is not set.
+    cat > "$hugging/python" <<TEXT
+#!/bin/sh
+PYTHONPATH="$hugging:$torch:$tools\${PYTHONPATH:+:\$PYTHONPATH}" exec "$(python3 -c 'import sys; print(sys.executable)')" "\$@"
+TEXT
+    chmod +x "$hugging/python"
+    touch "$hugging/transformers.complete"
   fi
 fi
 say "ready ($kind): LibTorch in $torch"

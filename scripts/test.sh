@@ -8,7 +8,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
 build=build/$preset
 
-case $preset in cpu | asan | tsan) scripts/setup.sh --cpu ;; *) scripts/setup.sh ;; esac
+case $preset in
+  cpu | asan | tsan) scripts/setup.sh --cpu ;;
+  *) scripts/setup.sh --transformers ;; # where there is no CUDA it says that it leaves them out
+esac
 scripts/check_includes.py
 scripts/check_format.sh
 scripts/check_api_docs.sh

@@ -195,8 +195,10 @@ void bind_state(nb::module_& module) {
           "memory",
           [](const State& self) { return array_or_none(self.memory.memory); },
           nb::sig("def memory(self) -> numpy.ndarray | None"),
-          "A copy of the memory, [N, B, L, D] (local_global: [1, B, L, D]); None before the end of "
-          "the first segment.")
+          "A copy of the memory; None before the end of the first segment. Its shape is the "
+          "architecture's: condensation [N, B, L, D], local_global [1, B, L, D], "
+          "rmt [1, B, num_memory_tokens, D], infini_attention [N, B, G (E + 1), E] and titans_mag "
+          "[N, B, 2 G E, E], with G key/value heads of width E.")
       .def_prop_ro(
           "partial_ids",
           [](const State& self) { return array_or_none(self.memory.partial_ids); },

@@ -121,6 +121,7 @@ def test_errors_tell_place_rule_and_value(trained, tmp_path):
 
 
 def test_a_tokenizer_encodes_and_decodes(model):
+    assert isinstance(model.tokenizer, fcc.Tokenizer)
     tokenizer = model.tokenizer
     text = "memory of Grüße 記憶"
     ids = tokenizer.encode(text)

@@ -31,6 +31,16 @@ def test_everything_public_says_what_it_is():
     assert silent == []
 
 
+def test_everything_public_is_used_by_a_test():
+    tests = pathlib.Path(__file__).parent
+    text = "".join(file.read_text() for file in tests.glob("*.py") if file.name != pathlib.Path(__file__).name)
+    untested = [
+        name for name, thing in public_things()
+        if not re.search(rf"\.{re.escape(name.rsplit('.')[-1])}\b", text) and not isinstance(thing, str)
+    ]
+    assert untested == []
+
+
 def test_types_come_with_the_package():
     folder = pathlib.Path(fcc.__file__).parent
     assert (folder / "py.typed").exists()

@@ -18,6 +18,7 @@ DRAWING = {"temperature": 1.0, "top_k": 50, "top_p": 0.95, "seed": 7, "stop": ()
 
 
 def test_a_stream_counts_its_tokens_and_knows_its_model(model):
+    assert isinstance(model.stream(), fcc.Stream)
     stream = model.stream()
     assert stream.num_tokens == 0 and not stream.has_logits and stream.batch_size == 1
     assert stream.model is model
@@ -130,6 +131,20 @@ def test_a_state_shows_what_it_holds(model, stream):
     assert state.model_hash == model.hash
     before = model.stream().state()
     assert before.num_tokens == 0 and before.memory is None and before.partial_ids is None
+
+
+@pytest.mark.parametrize("section, shape", [
+    ({"arch": "local_global", "num_local_layers": 2}, (1, 1, 5, 24)),
+    ({"arch": "rmt", "num_memory_tokens": 3}, (1, 1, 3, 24)),
+    ({"arch": "infini_attention"}, (3, 1, 2 * (6 + 1), 6)),
+    ({"arch": "titans_mag"}, (3, 1, 2 * 2 * 6, 6)),
+], ids=lambda value: value["arch"] if isinstance(value, dict) else "")
+def test_a_memory_has_the_shape_that_its_documentation_says(tmp_path, section, shape):
+    config = make_config(tmp_path, fcc={"segment_length": 5, **section})
+    config["train"] |= {"stages": [{"steps": 1, "segments": 2}], "validate_every": 0}
+    stream = fcc.load(fcc.train(config).model, device="cpu").stream()
+    stream.feed(numpy.arange(7))
+    assert stream.state().memory.shape == shape
 
 
 def test_a_state_of_another_model_is_refused(model, stream, tmp_path):

@@ -42,11 +42,14 @@ class FolderLock {
     if (descriptor_ < 0) {
       throw_io_error(folder, "must be writable");
     }
-    // Where the file system has no locks, the work goes on without.
-    if (try_lock(descriptor_) == Lock::kHeldByAnother) {
+    try {
+      if (!try_lock(descriptor_, folder / kLockFile)) {
+        throw ConfigError(
+            folder.string(), "only one run at a time may use the folder", "another one");
+      }
+    } catch (const Error&) {
       ::close(descriptor_);
-      throw ConfigError(
-          folder.string(), "only one run at a time may use the folder", "another one");
+      throw;
     }
   }
   ~FolderLock() {

@@ -13,6 +13,7 @@
 
 #include "eval/pictures.h"
 #include "fcc/core/error.h"
+#include "fcc/eval/report.h"
 #include "fcc/generate/stream.h"
 #include "fcc/model/memory_policy.h"
 
@@ -64,25 +65,37 @@ void check_options(
   }
 }
 
-// Scores (or weights) of one row's queries over its keys: [t, c] float64, NaN where hidden.
-at::Tensor matrix_of(const LayerView& view, const AttentionMapOptions& options) {
+struct Matrix {
+  at::Tensor shown; ///< [t, c] float64, NaN where hidden
+  double memory_share = 0.0;
+};
+
+// Scores (or weights) of one row's queries over its keys.
+Matrix matrix_of(const LayerView& view, const AttentionMapOptions& options) {
   const std::int64_t t = view.q.size(1), H = view.q.size(2), E = view.q.size(3);
   const std::int64_t c = view.k.size(1), G = view.k.size(2);
   const at::Tensor q = view.q[0].to(at::kCPU, at::kDouble);                             // [t, H, E]
   const at::Tensor k = view.k[0].to(at::kCPU, at::kDouble).repeat_interleave(H / G, 1); // [c, H, E]
   const double scale = 1 / std::sqrt(static_cast<double>(E));
-  at::Tensor scores = at::einsum("qhe,khe->hqk", {q, k}) * scale; // [H, t, c]
+  const at::Tensor scores = at::einsum("qhe,khe->hqk", {q, k}) * scale; // [H, t, c]
   // Query i sees key j where j ≤ i + c - t (figure 3).
   const at::Tensor hidden = at::full({t, c}, 1, at::kInt).triu(c - t + 1).to(at::kBool); // [t, c]
-  if (options.after_softmax) {
-    scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()).softmax(-1);
-  }
-  const at::Tensor shown = options.head ? scores[*options.head - 1] : scores.mean(0);
-  return shown.masked_fill(hidden, kHidden).contiguous();
+  const at::Tensor weights =
+      scores.masked_fill(hidden, -std::numeric_limits<double>::infinity()).softmax(-1);
+  const auto of_heads = [&](const at::Tensor& all) {
+    return options.head ? all[*options.head - 1] : all.mean(0);
+  };
+  return {
+      .shown = of_heads(options.after_softmax ? weights : scores)
+                   .masked_fill(hidden, kHidden)
+                   .contiguous(),
+      .memory_share = of_heads(weights).narrow(1, 0, c - t).sum(1).mean().item<double>()};
 }
 
-AttentionMap map_of(const at::Tensor& matrix, std::int64_t layer, std::int64_t segment) {
+AttentionMap map_of(const Matrix& of, std::int64_t layer, std::int64_t segment) {
+  const at::Tensor& matrix = of.shown;
   AttentionMap map;
+  map.memory_share = of.memory_share;
   map.layer = layer;
   map.segment = segment;
   map.num_queries = matrix.size(0);
@@ -183,6 +196,9 @@ RasterGrid attention_grid(
     panel.title += map.num_memory > 0 ? "segments " + std::to_string(map.segment - 1) + "–" +
                                             std::to_string(map.segment)
                                       : "segment " + std::to_string(map.segment);
+    // Each panel has its own scale.
+    panel.title += std::string(": ") + format_number(map.least, 1) + " to ";
+    panel.title += format_number(map.largest, 1);
     grid.panels.push_back(std::move(panel));
   }
   return grid;

@@ -80,7 +80,7 @@ SweepLog::SweepLog(const std::filesystem::path& path, const json& settings) : pa
     throw IoError(path.string(), "must be writable", std::strerror(errno));
   }
   try {
-    if (try_lock(file_) == Lock::kHeldByAnother) { // where there are no locks, it goes on without
+    if (!try_lock(file_, path)) {
       throw IoError(path.string(), "is being written by another process");
     }
     std::string content = read_all(file_, path.string());

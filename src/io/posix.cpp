@@ -106,31 +106,37 @@ bool is_temporary_name(const std::string& name) {
   return !numbers.empty() && numbers.find_first_not_of("0123456789-") == std::string_view::npos;
 }
 
-Lock try_lock(int descriptor) {
+bool try_lock(int descriptor, const fs::path& path) {
   while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
-      return Lock::kHeldByAnother;
+      return false;
     }
-    if (errno != EINTR) {
-      return Lock::kNone; // ENOSYS, ENOTSUP, ENOLCK …: as the file system's makers chose
+    if (errno != EINTR) { // ENOSYS, ENOTSUP, ENOLCK …: as the file system's makers chose
+      throw IoError(
+          path.string(),
+          "flock must be able to lock it",
+          std::generic_category().message(errno),
+          "write to a file system with locks, or mount this one with them: Lustre by -o flock");
     }
   }
-  return Lock::kHeld;
+  return true;
 }
 
 bool lock_temporary(int descriptor, const fs::path& path) {
-  if (try_lock(descriptor) == Lock::kHeldByAnother) {
-    return false;
-  }
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) {
-    const int reason = errno;
+  try {
+    if (!try_lock(descriptor, path)) {
+      return false;
+    }
+    struct stat status {};
+    if (::fstat(descriptor, &status) != 0) {
+      throw_io_error(path, "must be readable");
+    }
+    return status.st_nlink > 0;
+  } catch (const IoError&) {
     std::error_code ignored; // the reason counts
     fs::remove(path, ignored);
-    errno = reason;
-    throw_io_error(path, "must be readable");
+    throw;
   }
-  return status.st_nlink > 0;
 }
 
 void refuse_taken_temporaries(const fs::path& target) {

@@ -52,18 +52,17 @@ void remove_leftovers(const std::filesystem::path& target);
 /// A new name `.NAME.tmp-PROCESS-COUNT` beside `target`.
 std::filesystem::path temporary_name(const std::filesystem::path& target);
 
-/// `kNone`: the file system has no locks (or has run out of them).
-enum class Lock { kHeld, kHeldByAnother, kNone };
-
-/// Takes the lock of an open file or folder, for the life of the descriptor; does not wait.
-Lock try_lock(int descriptor);
+/// Takes the lock of an open file or folder, for the life of the descriptor, without waiting; false
+/// if another one holds it. Errors: `IoError` about `path` where the file system has no locks or
+/// has run out of them: nothing would keep a second writer from what this one has begun.
+bool try_lock(int descriptor, const std::filesystem::path& path);
 
 /// Whether `name` is that of a temporary, of any target.
 bool is_temporary_name(const std::string& name);
 
 /// Locks a new temporary for the life of the descriptor, so that no other writer removes it; false
-/// if another one was faster: it is gone, or goes. A file system without locks has no writer that
-/// could tell the dead from the living, so none removes it: true. Errors: `IoError` about `path`.
+/// if another one was faster: it is gone, or goes. Errors: `IoError` about `path`, which is then
+/// removed.
 bool lock_temporary(int descriptor, const std::filesystem::path& path);
 
 /// Temporaries that other writers may take before this one gives up.

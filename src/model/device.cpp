@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -21,6 +22,8 @@ std::int64_t num_gpus() {
 at::Device current_gpu() {
   return c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
 }
+
+constexpr int kThreadsBesideGpu = 4;
 
 } // namespace
 
@@ -52,6 +55,14 @@ c10::Device device_from_name(const std::string& name, const std::string& where) 
         "use cpu or auto");
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(std::stoll(index))};
+}
+
+void set_cpu_threads(std::int64_t threads, c10::Device device) {
+  if (threads > 0) {
+    at::set_num_threads(static_cast<int>(threads));
+  } else if (!device.is_cpu()) {
+    at::set_num_threads(std::min(at::get_num_threads(), kThreadsBesideGpu));
+  }
 }
 
 } // namespace fcc

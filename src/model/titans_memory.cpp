@@ -2,10 +2,10 @@
 // memory that learns as it reads, by gradient descent with momentum and forgetting, gates what the
 // segment's attention puts out. The memory is linear and takes a step a token:
 //
-//   ℓ(M; x) = |M(k) - v|²                                (eq. 12)
-//   S_t = η_t S_{t-1} - θ_t ∇ℓ(M_{t-1}; x_t)             (eq. 14)
-//   M_t = (1 - α_t) M_{t-1} + S_t                        (eq. 13)
-//   o_t = attention ⊗ M_t(q_t)                           (eq. 28)
+//   ℓ(M; x) = |M(k) - v|²                                an answer's loss
+//   S_t = η_t S_{t-1} - θ_t ∇ℓ(M_{t-1}; x_t)             momentum
+//   M_t = (1 - α_t) M_{t-1} + S_t                        forgetting
+//   o_t = attention ⊗ M_t(q_t)                           the gate
 //
 // Both recurrences are linear, so a segment is a few products: with e_i = M_{i-1}(k_i) - v_i,
 //

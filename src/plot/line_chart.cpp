@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,14 +13,6 @@ namespace {
 constexpr double kLeft = 84, kTop = 76, kPlotWidth = 600, kPlotHeight = 380, kBottom = 70;
 constexpr double kLegendWidth = 250;
 constexpr int kMostTicks = 12;
-
-// Told apart by colour-blind eyes too, and in grey (dark, middle, light).
-constexpr std::array<const char*, 6>
-    kColours{"#0b5fa5", "#d1491b", "#2e8b57", "#8b3fa0", "#a07d1c", "#555555"};
-
-const char* colour(std::size_t index) {
-  return kColours[index % kColours.size()];
-}
 
 /// One axis: log2 of `base` multiples, from tick `first` to tick `last`.
 struct Axis {
@@ -121,7 +112,7 @@ void draw_axes(Svg& svg, const LineChart& chart, const Frame& frame) {
 }
 
 void draw_line(Svg& svg, const LineSeries& line, const Frame& frame) {
-  const std::string ink = colour(line.colour);
+  const std::string ink = series_colour(line.colour);
   for (std::size_t i = 1; i < line.x.size(); ++i) {
     svg.line(
         frame.at_x(line.x[i - 1]),
@@ -150,7 +141,7 @@ void draw_legend(Svg& svg, const LineChart& chart) {
   const double x = kLeft + kPlotWidth + 20;
   double y = kTop + 14;
   for (const LineSeries& line : chart.series) {
-    const std::string ink = colour(line.colour);
+    const std::string ink = series_colour(line.colour);
     svg.line(x, y - 4, x + 34, y - 4, ink, line.dashed);
     svg.circle(x + 17, y - 4, 3.5, ink, ink);
     svg.text(x + 42, y, line.name, {.anchor = "start"});
@@ -158,7 +149,7 @@ void draw_legend(Svg& svg, const LineChart& chart) {
   }
   y += 6;
   for (const ChartMark& mark : chart.marks) {
-    svg.circle(x + 17, y - 4, 6, "none", colour(mark.colour));
+    svg.circle(x + 17, y - 4, 6, "none", series_colour(mark.colour));
     svg.text(x + 42, y, mark.label, {.anchor = "start"});
     y += 22;
   }
@@ -178,7 +169,7 @@ std::string line_chart_svg(const LineChart& chart) {
     draw_line(svg, line, frame);
   }
   for (const ChartMark& mark : chart.marks) {
-    svg.circle(frame.at_x(mark.x), frame.at_y(mark.y), 7, "none", colour(mark.colour));
+    svg.circle(frame.at_x(mark.x), frame.at_y(mark.y), 7, "none", series_colour(mark.colour));
   }
   draw_legend(svg, chart);
   return svg.document(width, kTop + kPlotHeight + kBottom, chart.title);

@@ -34,6 +34,13 @@ std::string box(double x, double y, double width, double height) {
 
 } // namespace
 
+const char* series_colour(std::size_t index) {
+  // Dark, middle and light ones in turn.
+  static constexpr std::array<const char*, 6> kColours{
+      "#0b5fa5", "#d1491b", "#2e8b57", "#8b3fa0", "#a07d1c", "#555555"};
+  return kColours[index % kColours.size()];
+}
+
 std::string xml_escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -70,6 +77,23 @@ void Svg::line(double x1, double y1, double x2, double y2, const std::string& co
   body_ += "<line" + attribute("x1", number(x1)) + attribute("y1", number(y1)) +
            attribute("x2", number(x2)) + attribute("y2", number(y2)) + attribute("stroke", colour) +
            " stroke-width=\"2\"" + (dashed ? " stroke-dasharray=\"6 4\"" : "") + "/>\n";
+}
+
+void Svg::polyline(
+    const std::vector<std::pair<double, double>>& points,
+    const std::string& colour,
+    double width) {
+  if (points.size() == 1) {
+    circle(points[0].first, points[0].second, width, colour, colour);
+  } else if (points.size() > 1) {
+    std::string path;
+    for (const auto& [x, y] : points) {
+      path.append(path.empty() ? "" : " ").append(number(x)).append(",").append(number(y));
+    }
+    body_ += "<polyline" + attribute("points", path) + " fill=\"none\"" +
+             attribute("stroke", colour) + attribute("stroke-width", number(width)) +
+             " stroke-linejoin=\"round\"/>\n";
+  }
 }
 
 void Svg::circle(

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "plot/png.h"
 
@@ -9,6 +12,9 @@ namespace fcc {
 
 /// `&`, `<`, `>` and quotes as XML entities; control characters, which XML forbids, as spaces.
 std::string xml_escape(std::string_view text);
+
+/// Colours of lines, told apart by colour-blind eyes and in grey too; they begin again after six.
+const char* series_colour(std::size_t index);
 
 /// How a piece of text stands.
 struct TextStyle {
@@ -25,6 +31,11 @@ class Svg {
   void rect(double x, double y, double width, double height, const std::string& fill);
   void frame(double x, double y, double width, double height);
   void line(double x1, double y1, double x2, double y2, const std::string& colour, bool dashed);
+  /// Lines through points (x, y); of one point a dot, of none nothing.
+  void polyline(
+      const std::vector<std::pair<double, double>>& points,
+      const std::string& colour,
+      double width);
   void
   circle(double x, double y, double radius, const std::string& fill, const std::string& stroke);
   void text(double x, double y, std::string_view content, const TextStyle& style = {});

@@ -120,7 +120,12 @@ void BpeMerger::merge_short(Scratch& scratch) const {
 /// A linked list of symbols and a heap of candidates (rank << 32 | place); a candidate whose rank
 /// is no longer that of its place is stale. Each merge adds at most two, so the heap is O(n).
 void BpeMerger::merge_long(Scratch& scratch) const {
-  auto& [ids, values, previous, next, heap] = scratch;
+  // No structured binding: clang below 16 captures none.
+  auto& ids = scratch.ids;
+  auto& values = scratch.values;
+  auto& previous = scratch.previous;
+  auto& next = scratch.next;
+  auto& heap = scratch.heap;
   const auto count = static_cast<std::int32_t>(ids.size());
   const auto later = std::greater<std::uint64_t>();
   values.resize(ids.size());

@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "fcc/core/error.h"
-#include "fcc/core/log.h"
 #include "fcc/io/files.h"
 #include "io/posix.h"
 
@@ -77,23 +76,19 @@ RunDirectory::RunDirectory(const fs::path& root) : RunFiles(root) {
   if (lock_ < 0) {
     throw IoError(path.string(), "cannot be created", std::strerror(errno));
   }
-  const Lock lock = try_lock(lock_);
-  const int reason = errno;
-  if (lock == Lock::kHeldByAnother) {
+  try {
+    if (!try_lock(lock_, path)) {
+      throw Error(
+          root.string(), "another process trains in this directory", {}, "set another output");
+    }
+    // After the lock's file, by which a folder is known as a run's.
+    fs::create_directories(root / "checkpoints", error);
+    if (error) {
+      throw IoError(root.string(), "cannot be created", error.message());
+    }
+  } catch (const Error&) {
     close(lock_);
-    throw Error(
-        root.string(), "another process trains in this directory", {}, "set another output");
-  }
-  // After the lock's file, by which a folder is known as a run's.
-  fs::create_directories(root / "checkpoints", error);
-  if (error) {
-    close(lock_);
-    throw IoError(root.string(), "cannot be created", error.message());
-  }
-  if (lock == Lock::kNone) {
-    log(LogLevel::kWarning,
-        path.string() + ": flock: " + std::strerror(reason) +
-            ": this file system cannot keep a second training out of the folder: start none");
+    throw;
   }
 }
 

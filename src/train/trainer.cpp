@@ -16,6 +16,7 @@
 #include "fcc/core/log.h"
 #include "fcc/data/loss_coefficients.h"
 #include "fcc/engine/make_executor.h"
+#include "fcc/model/device.h"
 #include "fcc/optim/grad_norm.h"
 #include "fcc/train/micro_batch.h"
 #include "fcc/train/ranks.h"
@@ -82,9 +83,7 @@ Trainer::Trainer(RunConfig config, TrainerParts parts)
       curriculum_(config_.train) {
   config_.data.tokenizer = parts_.data.tokenizer_config;
   config_.engine = parts_.engine;
-  if (config_.train.threads > 0) {
-    at::set_num_threads(static_cast<int>(config_.train.threads));
-  }
+  set_cpu_threads(config_.train.threads, parts_.parameters->master().device());
 }
 
 StepReport Trainer::step() {

@@ -49,7 +49,7 @@ TEST_F(FccBench, LengthsMayBeToldInThousandsAndAWrongPresetListsAll) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(report("k.json").at("rows").at(0).at("tokens"), 1024);
   refused("train " + tiny_ + "--tokens 1q", "--tokens");
-  refused("train --device cpu --preset tinny", "`table-1`, `llama-8b`, `tiny`");
+  refused("train --device cpu --preset tinny", "`table-1`, `smollm2-135m`, `llama-8b`, `tiny`");
 }
 
 TEST_F(FccBench, TrainMeasuresEveryCombination) {

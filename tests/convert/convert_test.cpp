@@ -238,6 +238,7 @@ TEST_F(Convert, BadUsageIsSaidWithExitCode2) {
   expect_error(arguments + " --fcc '{\"segment_lenght\": 5}'", 2, "segment_length");
   expect_error(arguments + " --fcc '{\"arch\": \"llama\"}'", 2, "condensation");
   expect_error("check " + (folder_ / "none"), 2, "got nothing there");
+  expect_error(arguments + " --max-shard -1", 2, "must be a number of bytes");
   for (const std::string& usage :
        {std::string(), "convert " + model, arguments + " --max-shard 0"}) {
     EXPECT_EQ(run(usage).exit_code, 2) << usage;

@@ -75,17 +75,30 @@ TEST_F(RemoteCode, OfAMemoryThatItDoesNotKnowIsRefusedByName) {
   EXPECT_FALSE(fs::exists(folder_ / "remote"));
 }
 
+/// FCC_PYTHON, or the Python that scripts/setup.sh --transformers has made, or python3.
+std::string python_with_transformers() {
+  if (const char* chosen = std::getenv("FCC_PYTHON")) {
+    return chosen;
+  }
+  const char* cache = std::getenv("FCC_CACHE");
+  const char* home = std::getenv("HOME");
+  const fs::path made =
+      (cache != nullptr ? fs::path(cache)
+                        : fs::path(home != nullptr ? home : "") / ".cache/libfcc") /
+      "transformers-1/python";
+  return fs::exists(made) ? made.string() : "python3";
+}
+
 class InTransformers : public RemoteCode {
  protected:
   void SetUp() override {
-    const char* chosen = std::getenv("FCC_PYTHON");
-    python_ = chosen != nullptr ? chosen : "python3";
+    python_ = python_with_transformers();
     const std::string probe =
         python_ + " -c 'import torch, transformers, safetensors' > /dev/null 2>&1";
     if (std::system(probe.c_str()) != 0) {
       GTEST_SKIP() << python_
-                   << " lacks torch or transformers: python3 -m venv VENV && VENV/bin/pip "
-                   << "install torch transformers, and set FCC_PYTHON=VENV/bin/python";
+                   << " lacks torch or transformers: scripts/setup.sh --cuda --transformers, or "
+                   << "set FCC_PYTHON to a Python that has them";
     }
   }
   void expect_equal(const std::string& arguments) {

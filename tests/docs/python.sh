@@ -1,2 +1,2 @@
-# In a build, python/tests run the same blocks against the package that was just made.
-"${FCC_PYTHON:-python3}" -c 'import fcc' || exit 77 # not installed
+# python/tests run the same blocks, and others.
+"$FCC_PYTHON" -c 'import fcc' || { echo "$FCC_PYTHON cannot import fcc and numpy: no package in the build, and none installed"; exit 77; }

@@ -81,6 +81,24 @@ TEST_F(AttentionMapTest, WeightsOfAQuerySumToOne) {
   }
 }
 
+TEST_F(AttentionMapTest, TheShareOfMemoryIsTheWeightOnItsKeysWhicheverMatrixIsShown) {
+  for (const std::optional<std::int64_t> head : {std::optional<std::int64_t>(), {2}}) {
+    AttentionMapOptions options{.layers = {2}, .segments = {1, 2}, .head = head};
+    const auto scores = attention_maps(config_, weights_, text(10), options);
+    options.after_softmax = true;
+    const auto weights = attention_maps(config_, weights_, text(10), options);
+    EXPECT_EQ(weights[0].memory_share, 0.0); // the first segment has none
+    double sum = 0;
+    for (std::int64_t i = 0; i < 5; ++i) {
+      for (std::int64_t j = 0; j < 5; ++j) {
+        sum += unscaled(weights[1], i, j);
+      }
+    }
+    EXPECT_NEAR(weights[1].memory_share, sum / 5, 1e-12);
+    EXPECT_EQ(scores[1].memory_share, weights[1].memory_share);
+  }
+}
+
 // Layer 1 reads the embeddings and, for segment 2, its own output for segment 1: both are at hand.
 TEST_F(AttentionMapTest, ScoresAreThoseOfTheEquation) {
   const at::NoGradGuard no_gradients;

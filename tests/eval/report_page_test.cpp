@@ -77,6 +77,19 @@ TEST_F(ReportPage, TellsRunsOfOneNameApartByTheirPaths) {
   EXPECT_EQ(runs[1]["name"], b);
 }
 
+TEST_F(ReportPage, ItsCurvesAreOnePictureOnRequest) {
+  const std::string a = make_run("a", 30, 1e-3), b = make_run("b<&", 20, 2e-3);
+  const std::string svg = folder_ / "curves.svg";
+  ASSERT_EQ(report("'" + a + "' '" + b + "' --svg " + svg).exit_code, 0);
+  const std::string text = content_of(svg);
+  for (const char* shown :
+       {">a<", ">b&lt;&amp;<", "Loss, nats", "Validation loss: held_out", "Learning rate"}) {
+    EXPECT_NE(text.find(shown), std::string::npos) << shown;
+  }
+  EXPECT_EQ(text.find("Gradient norm"), std::string::npos) << "no run has it";
+  EXPECT_EQ(report(a).exit_code, 2) << "neither a page nor a picture";
+}
+
 TEST_F(ReportPage, NamesWhatIsNoRunAndTheLineThatIsBroken) {
   const std::string page = folder_ / "p.html";
   ProgramResult result = report(std::string(folder_ / "none") + " -o " + page);

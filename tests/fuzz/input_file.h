@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -38,5 +40,38 @@ class InputFile {
  private:
   std::filesystem::path path_;
 };
+
+/// An empty folder of this process, made anew for each input.
+class InputFolder {
+ public:
+  InputFolder()
+      : path_(std::filesystem::temp_directory_path() / ("fcc_fuzz_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directory(path_);
+  }
+  ~InputFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  InputFolder(const InputFolder&) = delete;
+  InputFolder& operator=(const InputFolder&) = delete;
+
+  const std::filesystem::path& path() const {
+    return path_;
+  }
+  void write(const std::string& name, std::string_view content) const {
+    std::FILE* const file = std::fopen((path_ / name).c_str(), "wb");
+    if (file == nullptr || std::fwrite(content.data(), 1, content.size(), file) != content.size() ||
+        std::fclose(file) != 0) {
+      std::abort(); // no finding: there is no room
+    }
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 } // namespace fcc::fuzz

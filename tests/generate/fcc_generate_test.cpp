@@ -44,6 +44,7 @@ TEST_F(FccGenerate, HelpExplainsAndUnknownOptionsAreRefused) {
   }
   EXPECT_EQ(run("--model x --nonsense").exit_code, 2);
   EXPECT_EQ(run("").exit_code, 2);
+  EXPECT_NE(run("--model x -p y --seed -1").err.find("below 2^64; got -1"), std::string::npos);
 }
 
 TEST_F(FccGenerate, EqualSeedsDrawEqualTextsFromAnySourceOfThePrompt) {

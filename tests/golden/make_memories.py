@@ -159,15 +159,15 @@ class TitansMag(HeadMemory):
             for t in range(len(a)):
                 forget, step, momentum = rates[t, :, g]
                 M_t = M if M.requires_grad else M.clone().requires_grad_()
-                surprise = (unit(k[t, g]) @ M_t - F.silu(v[t, g])).pow(2).sum()  # eq. 12
+                surprise = (unit(k[t, g]) @ M_t - F.silu(v[t, g])).pow(2).sum()  # an answer's loss
                 (gradient,) = torch.autograd.grad(surprise, M_t, create_graph=True)
-                S = momentum * S - step * gradient  # eq. 14
-                M = (1 - forget) * M_t + S  # eq. 13
+                S = momentum * S - step * gradient  # momentum
+                M = (1 - forget) * M_t + S  # forgetting
                 for h in range(g * (H // G), (g + 1) * (H // G)):
                     read[t, h] = unit(q[t, h]) @ M  # eq. 15
             self.memory[n][g] = M, S
         gate = torch.sigmoid(norm(read, layer["self_attn.retrieval_norm.weight"]))
-        return norm(local, layer["self_attn.attention_norm.weight"]) * gate  # eq. 28
+        return norm(local, layer["self_attn.attention_norm.weight"]) * gate  # the gate
 
 
 # name: (the section fcc, what makes the memory of a row, the weights that it adds)

@@ -5,7 +5,10 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <iterator>
+#include <string>
+#include <system_error>
 
 #include <gtest/gtest.h>
 
@@ -63,15 +66,23 @@ void write_directory(const fs::path& target) {
   directory.commit();
 }
 
-TEST(Locks, WhereThereAreNoneFilesAndDirectoriesAreWrittenWithoutLeftovers) {
+TEST(Locks, WhereThereAreNoneFilesAndDirectoriesAreRefusedNamingFlockAndTheReason) {
   for (const int reason : {ENOSYS, ENOLCK, EOPNOTSUPP, EIO}) {
     const TemporaryDirectory parent;
     const FailingLocks failing(reason);
-    write_file_atomic(parent / "file", "content");
-    write_directory(parent / "directory");
-    EXPECT_EQ(num_entries(parent.path()), 2);
-    EXPECT_EQ(num_entries(parent / "directory"), 3);
-    verify_manifest(parent / "directory");
+    const std::string expected = std::generic_category().message(reason);
+    for (const auto& write :
+         {std::function<void()>([&] { write_file_atomic(parent / "file", "content"); }),
+          std::function<void()>([&] { write_directory(parent / "directory"); })}) {
+      try {
+        write();
+        FAIL() << expected;
+      } catch (const IoError& error) {
+        EXPECT_NE(std::string(error.what()).find("flock"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
+      }
+    }
+    EXPECT_EQ(num_entries(parent.path()), 0) << "leftovers";
   }
 }
 
@@ -81,7 +92,11 @@ TEST(Locks, OneFailureAtAnyCallLeavesAWholeDirectory) {
       const TemporaryDirectory parent;
       write_directory(parent / "directory");
       const FailingLocks failing(reason, call);
-      write_directory(parent / "directory");
+      try {
+        write_directory(parent / "directory");
+      } catch (const IoError&) {
+        EXPECT_EQ(reason, ENOLCK);
+      }
       verify_manifest(parent / "directory");
       EXPECT_EQ(read_plain(parent / "directory/a.txt"), "content");
     }

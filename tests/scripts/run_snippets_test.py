@@ -39,6 +39,32 @@ class Snippets(unittest.TestCase):
         self.assertNotEqual(self.run_page("<!-- not run: -->\n```sh\nfalse\n```\n").returncode, 0)
         self.assertEqual(self.run_page("<!-- not run: x -->\ntext\n").returncode, 2)
 
+    def test_a_page_whose_needs_are_not_there_says_so_and_counts_as_skipped(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name in ("scripts", "tests/docs", "build/bin"):
+                (root / name).mkdir(parents=True)
+            script = root / "scripts/run_snippets.py"
+            script.write_text(SCRIPT.read_text())
+            (root / "tests/docs/page.sh").write_text("echo something; echo 'no such card here'; exit 77\n")
+            (root / "page.md").write_text("```sh\nfalse\n```\n")
+            done = subprocess.run([sys.executable, str(script), str(root / "page.md"), "--build", str(root / "build")],
+                                  text=True, capture_output=True)
+        self.assertEqual(done.returncode, 77, done.stderr)
+        self.assertIn("page.sh: no such card here", done.stdout)
+
+    def test_python_blocks_find_the_package_of_the_build(self):
+        with tempfile.TemporaryDirectory() as folder:
+            package = pathlib.Path(folder, "build/python/fcc")
+            package.mkdir(parents=True)
+            (package / "__init__.py").write_text("here = 5\n")
+            page = pathlib.Path(folder, "other.md")
+            page.write_text("```python\nimport fcc\nassert fcc.here == 5\n```\n")
+            (package.parents[1] / "bin").mkdir()
+            done = subprocess.run([sys.executable, str(SCRIPT), str(page), "--build", folder + "/build"],
+                                  text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

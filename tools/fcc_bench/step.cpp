@@ -62,7 +62,9 @@ void add_step_options(CLI::App& app, StepOptions& options) {
   app.add_option(
          "--preset",
          options.preset,
-         "table-1, llama-3.2-1b, llama-3.2-3b, llama-8b (the shape of 3.1), or tiny for a trial")
+         "table-1, smollm2-135m, llama-3.2-1b, llama-3.2-3b, llama-8b (the shape of 3.1), or tiny "
+         "for "
+         "a trial")
       ->capture_default_str()
       ->group("Model");
   app.add_option("--dtype", options.dtype, "bfloat16, float32, float64; auto: by device")
@@ -127,6 +129,15 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
     model.num_attention_heads = 4;
     model.num_key_value_heads = 2;
     model.head_dim = 16;
+  } else if (preset == "smollm2-135m") {
+    model.vocab_size = 49152;
+    model.hidden_size = 576;
+    model.intermediate_size = 1536;
+    model.num_hidden_layers = 30;
+    model.num_attention_heads = 9;
+    model.num_key_value_heads = 3;
+    model.head_dim = 64;
+    model.tie_word_embeddings = true;
   } else if (preset == "llama-8b") {
     model.vocab_size = 128256;
     model.hidden_size = 4096;
@@ -141,7 +152,10 @@ ModelConfig bench_model(const std::string& preset, std::int64_t segment_length) 
       model = model_preset(preset);
     } catch (const ConfigError& error) {
       throw ConfigError(
-          "--preset", error.rule() + ", `llama-8b`, `tiny`", error.value(), error.hint());
+          "--preset",
+          error.rule() + ", `smollm2-135m`, `llama-8b`, `tiny`",
+          error.value(),
+          error.hint());
     }
   }
   if (segment_length > 0) {

@@ -43,8 +43,8 @@ struct StepCase {
   std::string schedule = "wavefront", activations = "auto";
 };
 
-/// The preset's shape with segments of L tokens; L 0: plain Llama. `llama-8b` is the shape of
-/// Llama-3.1-8B, `tiny` one for tests.
+/// The preset's shape with segments of L tokens; L 0: plain Llama. `smollm2-135m` and
+/// `llama-8b` (Llama-3.1-8B) are shapes of known models, `tiny` one for tests.
 ModelConfig bench_model(const std::string& preset, std::int64_t segment_length);
 
 /// "L 256" or "full attention".

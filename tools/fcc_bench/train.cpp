@@ -11,10 +11,12 @@
 #include <nlohmann/json.hpp>
 
 #include "common/checks.h"
+#include "common/torch/as_rank.h"
 #include "common/torch/rank_environment.h"
 #include "fcc/config/field.h"
 #include "fcc/core/error.h"
 #include "fcc/dist/rank_settings.h"
+#include "fcc/model/device.h"
 #include "fcc/train/ranks.h"
 #include "fcc_bench/commands.h"
 #include "fcc_bench/profile.h"
@@ -99,6 +101,7 @@ std::string ranks_text(const StepOptions& options) {
 
 int run(const Options& options) {
   const at::Device device = device_from_name(options.step.device, "--device");
+  set_cpu_threads(0, device);
   const ComputeDType dtype = dtype_from_option(options.step.dtype, device);
   bench_model(options.step.preset, 0); // an unknown preset is refused before anything is measured
   const DeviceRates rates =
@@ -232,7 +235,7 @@ int run_as_rank(const RankSettings& settings, Options options) {
   if (!options.step.ranks->is_first()) {
     options.csv = options.json = "";
   }
-  return run(options);
+  return as_rank("fcc-bench", options.step.ranks, [&] { return run(options); });
 }
 
 } // namespace

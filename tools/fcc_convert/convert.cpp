@@ -9,6 +9,7 @@
 #include <ATen/core/grad_mode.h>
 #include <CLI/CLI.hpp>
 
+#include "common/checks.h"
 #include "fcc/config/dtype_names.h"
 #include "fcc/config/strict_json.h"
 #include "fcc/core/error.h"
@@ -289,7 +290,7 @@ void add_convert(CLI::App& app, std::function<int()>& run) {
           "--max-shard",
           arguments->max_shard_bytes,
           "Largest weight file, as 500MB or 2GiB; one file if all fits (5GiB)")
-      ->transform(CLI::AsSizeValue(true).description(""))
+      ->transform(size_in_bytes(true))
       ->check([](const std::string& bytes) {
         return bytes == "0" ? std::string("must be at least 1 byte; got 0") : std::string();
       })

@@ -254,6 +254,7 @@ void add_inspect(CLI::App& app, std::function<int()>& run) {
       dataset.prompt_template,
       "pairs: what is read before the answer, with {prompt}");
   command->add_option("--seed", arguments->seed, "Other passkey samples, another order of pairs")
+      ->check(seed_number())
       ->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin passkey and pairs with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end passkey and pairs with EOS");

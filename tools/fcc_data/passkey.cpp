@@ -121,7 +121,9 @@ void add_passkey(CLI::App& app, std::function<int()>& run) {
   command->add_option("--digits", arguments->task.digits, "Digits of the key, 1 to 18")
       ->check(whole_number(1, 18))
       ->capture_default_str();
-  command->add_option("--seed", arguments->seed, "Other samples")->capture_default_str();
+  command->add_option("--seed", arguments->seed, "Other samples")
+      ->check(seed_number())
+      ->capture_default_str();
   command->add_flag("--add-bos", arguments->add_bos, "Begin every sample with BOS");
   command->add_flag("--no-eos", arguments->no_eos, "Do not end samples of a token file with EOS");
   command->callback([arguments, &run] { run = [arguments] { return run_passkey(*arguments); }; });

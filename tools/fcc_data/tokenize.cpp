@@ -214,8 +214,10 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
   command->add_option("--max-tokens", options.max_tokens, "Drop longer documents")
       ->check(whole_number(1));
   command->add_flag("--dedup", options.deduplicate, "Keep only the first of equal texts");
-  command->add_option(
-      "--shuffle-seed", options.shuffle_seed, "Put documents in an order drawn from this seed");
+  command
+      ->add_option(
+          "--shuffle-seed", options.shuffle_seed, "Put documents in an order drawn from this seed")
+      ->check(seed_number());
   command->add_option(
       "--holdout",
       options.holdout,
@@ -229,7 +231,7 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
           "--max-document-bytes",
           options.corpus.max_document_bytes,
           "Longest document or JSONL line, as 64MB, 1GB")
-      ->transform(CLI::AsSizeValue(false).description(""))
+      ->transform(size_in_bytes(false))
       ->type_name("SIZE")
       ->default_str("256MB");
   command->add_flag(
@@ -242,7 +244,7 @@ void add_tokenize(CLI::App& app, std::function<int()>& run) {
   command
       ->add_option(
           "--sync-bytes", options.sync_bytes, "Text between two points to go on from, as 64MB")
-      ->transform(CLI::AsSizeValue(false).description(""))
+      ->transform(size_in_bytes(false))
       ->type_name("SIZE")
       ->default_str("64MB");
   command->add_flag("--overwrite", arguments->overwrite, "Replace the output if it exists");

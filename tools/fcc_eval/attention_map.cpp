@@ -87,13 +87,14 @@ int run(Options options) {
   }
   const std::vector<AttentionMap> maps =
       attention_maps(model.config(), model.weights, ids, options.maps);
-  Table table{{"segment", "layer", "least", "largest"}, {}};
+  Table table{{"segment", "layer", "least", "largest", "on memory"}, {}};
   for (const AttentionMap& map : maps) {
     table.rows.push_back(
         {std::to_string(map.segment),
          std::to_string(map.layer),
          format_number(map.least, 4),
-         format_number(map.largest, 4)});
+         format_number(map.largest, 4),
+         format_number(100 * map.memory_share, 1) + " %"});
   }
   std::fputs(table_text(table).c_str(), stdout);
   write_report(
@@ -108,7 +109,8 @@ std::function<int()> add_attention_map_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "attention-map",
       "Draws where a segment's tokens look: at the memory of the segment before (left of the "
-      "dashed line) and at themselves; purple is least, yellow most");
+      "dashed line) and at themselves; purple is least, yellow most. The table has the share of "
+      "their weight, after the softmax, that goes to the memory");
   const auto options = std::make_shared<Options>();
   add_options(*command, *options);
   return [options] { return run(*options); };

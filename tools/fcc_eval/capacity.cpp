@@ -59,6 +59,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(1))
       ->group("Map");
   app.add_option("--seed", options.sweep.seed, "Equal seeds tell equal pairs")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Map");

@@ -74,6 +74,7 @@ void add_options(CLI::App& app, Options& options) {
       ->check(whole_number(1))
       ->group("Sweep");
   app.add_option("--seed", options.sweep.seed, "Equal seeds hide equal keys")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Sweep");

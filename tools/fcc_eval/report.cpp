@@ -15,6 +15,7 @@
 #include "fcc/core/error.h"
 #include "fcc/io/files.h"
 #include "fcc_eval/commands.h"
+#include "fcc_eval/report_curves.h"
 
 namespace fcc::tools {
 namespace {
@@ -32,7 +33,7 @@ constexpr std::uintmax_t kMostPictureBytes = 100'000, kMostPictures = 4;
 
 struct Options {
   std::vector<std::string> runs;
-  std::string output;
+  std::string output, svg; ///< empty: not asked for
 };
 
 /// Keeps every n-th of `lines` and the last, as few as `most` or fewer; what is left out is counted
@@ -137,12 +138,7 @@ void name_apart(Json& runs, const std::vector<std::string>& paths) {
   }
 }
 
-int run(const Options& options) {
-  Json runs = Json::array();
-  for (const std::string& directory : options.runs) {
-    runs.push_back(read_run(directory));
-  }
-  name_apart(runs, options.runs);
+std::string page_of(const Json& runs) {
   // Bytes that are no UTF-8 (a stage's name) are shown as such; no `<` may end the script.
   std::string data = Json{{"runs", runs}}.dump(-1, ' ', true, Json::error_handler_t::replace);
   for (std::size_t at = data.find('<'); at != std::string::npos; at = data.find('<', at)) {
@@ -150,7 +146,21 @@ int run(const Options& options) {
   }
   std::string page = kPage;
   page.replace(page.find(kDataMark), kDataMark.size(), data);
-  write_report(options.output, page);
+  return page;
+}
+
+int run(const Options& options) {
+  Json runs = Json::array();
+  for (const std::string& directory : options.runs) {
+    runs.push_back(read_run(directory));
+  }
+  name_apart(runs, options.runs);
+  if (!options.svg.empty()) {
+    write_report(options.svg, report_curves(runs));
+  }
+  if (!options.output.empty()) {
+    write_report(options.output, page_of(runs));
+  }
   return 0;
 }
 
@@ -168,9 +178,11 @@ std::function<int()> add_report_command(CLI::App& app) {
   command->add_option("runs", options->runs, "Directories that fcc-train wrote")
       ->required()
       ->type_name("RUN");
-  command->add_option("-o,--output", options->output, "The page, an HTML file")
-      ->required()
+  CLI::Option_group* outputs = command->add_option_group("outputs");
+  outputs->add_option("-o,--output", options->output, "The page, an HTML file")->type_name("FILE");
+  outputs->add_option("--svg", options->svg, "Its curves over steps as one picture")
       ->type_name("FILE");
+  outputs->require_option(1, 2);
   return [options] { return run(*options); };
 }
 

@@ -78,6 +78,7 @@ void add_options(CLI::App& app, Options& options) {
       ->capture_default_str()
       ->group("Generation");
   app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal summaries")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->group("Generation");

@@ -112,6 +112,7 @@ void add_drawing_options(CLI::App& app, GenerateOptions& options) {
       ->type_name("P")
       ->group("Drawing");
   app.add_option("--seed", options.sampler.seed, "Equal seeds draw equal texts")
+      ->check(seed_number())
       ->capture_default_str()
       ->check(whole_number(0))
       ->type_name("N")

@@ -1,19 +1,14 @@
 #include "fcc_train/train_as_rank.h"
 
-#include <chrono>
-#include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "common/interrupt.h"
+#include "common/torch/as_rank.h"
 #include "fcc/config/write_config.h"
 #include "fcc/core/error.h"
 #include "fcc/core/log.h"
@@ -24,48 +19,6 @@ namespace fcc::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Ends the process some seconds after a rank has failed, whatever its main thread waits for: a
-/// GPU's queue that the rank will never fill, or a library's threads.
-class LastResort {
- public:
-  explicit LastResort(std::shared_ptr<Communicator> ranks)
-      : ranks_(std::move(ranks)), thread_([this] { watch(); }) {}
-  ~LastResort() {
-    {
-      const std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    changed_.notify_all();
-    thread_.join();
-  }
-  LastResort(const LastResort&) = delete;
-  LastResort& operator=(const LastResort&) = delete;
-
- private:
-  void watch() {
-    std::unique_lock lock(mutex_);
-    while (!ranks_->failure()) {
-      if (changed_.wait_for(lock, std::chrono::milliseconds(500), [this] { return over_; })) {
-        return;
-      }
-    }
-    if (!changed_.wait_for(lock, std::chrono::seconds(8), [this] { return over_; })) {
-      std::fprintf(
-          stderr,
-          "fcc-train: error: rank %lld: all ranks must go on together; got %s\n",
-          static_cast<long long>(ranks_->rank()),
-          ranks_->failure().value_or("a failure").c_str());
-      std::_Exit(1);
-    }
-  }
-
-  std::shared_ptr<Communicator> ranks_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool over_ = false;
-  std::thread thread_;
-};
 
 /// The checkpoint that rank 0 finds; every rank reads the same.
 std::optional<fs::path> agreed_checkpoint(
@@ -142,15 +95,11 @@ int train_as_rank(
   setenv("NCCL_NVLS_ENABLE", "0", /*overwrite=*/0);
   const std::shared_ptr<Communicator> ranks =
       meet_ranks(settings, device_of_rank(config.engine, settings));
-  auto last_resort = std::make_unique<LastResort>(ranks);
-  try {
-    return ended(run(config, ranks, options));
-  } catch (const std::exception& error) {
-    ranks->abort(error.what());
-    keep_error(config, settings.rank, error.what());
-    [[maybe_unused]] const LastResort* kept = last_resort.release(); // watches the way out, too
-    throw;
-  }
+  return as_rank(
+      "fcc-train",
+      ranks,
+      [&] { return ended(run(config, ranks, options)); },
+      [&](const std::exception& error) { keep_error(config, settings.rank, error.what()); });
 }
 
 } // namespace fcc::tools

@@ -26,6 +26,8 @@ struct AttentionMap {
   /// [queries, keys], scaled so that the least visible value is 0 and the largest 1; NaN: hidden.
   std::vector<double> values;
   double least = 0.0, largest = 0.0; ///< before that scaling
+  /// Share of the queries' weights (after the softmax, of the heads shown) on memory: 0..1.
+  double memory_share = 0.0;
 };
 
 /// Runs the text `ids` through the model and keeps the matrices asked for (of its first row: there

@@ -11,7 +11,7 @@ namespace fcc {
 /// What a model carries from one stretch of tokens to the next; valid after any token.
 struct MemoryState {
   at::Tensor
-      memory; ///< [N, B, L, D] (local_global: [1, B, L, D]); undefined before the first segment
+      memory; ///< `MemoryPolicy::memory_shape`, [N, B, L, D]; undefined before the first segment
   at::Tensor present; ///< [B] bool: rows whose memory counts; undefined: all (none without memory)
   std::int64_t position = 0; ///< tokens in closed segments
   at::Tensor partial_ids;    ///< [B, p] int64, p < L: tokens of the open segment; undefined: none

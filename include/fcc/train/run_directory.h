@@ -36,7 +36,7 @@ class RunFiles {
 class RunDirectory : public RunFiles {
  public:
   /// Creates the directory and takes its lock until destruction (or the end of the process).
-  /// Errors: `IoError` if it cannot be made, `Error` if another process trains in it.
+  /// Errors: `IoError` if it cannot be made or locked, `Error` if another process trains in it.
   explicit RunDirectory(const std::filesystem::path& root);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;

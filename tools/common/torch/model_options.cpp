@@ -48,7 +48,7 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option(
          "--threads",
          options.threads,
-         "CPU threads; 0: one for a tiny model, else as many as torch chooses")
+         "CPU threads; 0: one for a tiny model, four beside a GPU, else as many as torch chooses")
       ->check(CLI::Range(0, 4096))
       ->type_name("N")
       ->group(group);
@@ -102,10 +102,8 @@ make_executor(const ModelOptions& options, LoadedModel& model, bool documents_re
 }
 
 LoadedModel load_model(const ModelOptions& options) {
-  if (options.threads > 0) {
-    at::set_num_threads(options.threads);
-  }
   const at::Device device = device_from_name(options.device, "--device");
+  set_cpu_threads(options.threads, device);
   LoadOptions load;
   load.directory = options.model;
   if (!options.tokenizer.empty()) {
