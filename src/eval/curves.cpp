@@ -7,8 +7,8 @@
 #include <limits>
 #include <utility>
 
-#include "eval/svg.h"
 #include "fcc/core/error.h"
+#include "plot/svg.h"
 
 namespace fcc {
 namespace {
