@@ -13,8 +13,8 @@ target_compile_options(fcc_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
 # What nearly every file that sees torch reads, read once: less than half the compile time of a build from
-# nothing, as pip's is. A compiler cache serves other builds better.
-option(FCC_PRECOMPILED_HEADERS "Precompile ATen's headers" OFF)
+# nothing, as pip's is. A compiler cache would keep nothing that was compiled so: beside one it is left out.
+option(FCC_PRECOMPILED_HEADERS "Precompile ATen's headers, where no compiler launcher is set" OFF)
 set(FCC_TORCH_HEADERS
   <ATen/core/Tensor.h> <ATen/core/grad_mode.h> <ATen/Context.h> <ATen/Parallel.h> <ATen/TensorOperators.h>
   <ATen/ops/cat.h> <ATen/ops/empty.h> <ATen/ops/zeros.h>
@@ -42,10 +42,12 @@ function(fcc_module name)
   target_link_libraries(fcc_${name} PRIVATE fcc_options ${arg_LINK})
   if(arg_TORCH)
     target_link_libraries(fcc_${name} PRIVATE LibTorch::torch)
-    if(FCC_PRECOMPILED_HEADERS AND name STREQUAL ops)
-      target_precompile_headers(fcc_ops PRIVATE ${FCC_TORCH_HEADERS})
-    elseif(FCC_PRECOMPILED_HEADERS)
-      target_precompile_headers(fcc_${name} REUSE_FROM fcc_ops)
+    if(FCC_PRECOMPILED_HEADERS AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+      if(name STREQUAL ops)
+        target_precompile_headers(fcc_ops PRIVATE ${FCC_TORCH_HEADERS})
+      else()
+        target_precompile_headers(fcc_${name} REUSE_FROM fcc_ops)
+      endif()
     endif()
   else()
     target_sources(fcc_torch_free PRIVATE $<TARGET_OBJECTS:fcc_${name}>)
