@@ -18,7 +18,7 @@ WORKDIR /src
 # What is downloaded comes first: it is made anew only when the script or its lists change.
 COPY scripts/setup.sh scripts/setup.sh
 COPY scripts/wheels scripts/wheels
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && scripts/setup.sh --${KIND}
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && scripts/setup.sh --${KIND} --no-python
 COPY . .
 RUN cmake -G Ninja -B /build -DCMAKE_BUILD_TYPE=Release -DFCC_BUILD_TESTS=OFF \
       -DFCC_CUDA=$([ "$KIND" = cuda ] && echo ON || echo OFF) -DCMAKE_INSTALL_PREFIX=/opt/fcc \

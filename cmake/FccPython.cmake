@@ -70,9 +70,11 @@ endif()
 # The one test of the package: python/tests, skipped with the reason where it cannot be built.
 function(fcc_add_python_test)
   if(FCC_HAVE_PYTHON)
+    # PyTorch beside the same LibTorch, where `scripts/setup.sh --transformers` has put it.
+    cmake_path(GET FCC_PYTHON_TOOLS PARENT_PATH cache)
     add_test(NAME Python.PackageDoesWhatItsTestsSay
       COMMAND ${CMAKE_COMMAND} -E env --unset=PYTHONHOME
-        PYTHONPATH=${PROJECT_BINARY_DIR}/python:${FCC_PYTHON_TOOLS}
+        PYTHONPATH=${PROJECT_BINARY_DIR}/python:${FCC_PYTHON_TOOLS}:${cache}/torch-2.11.0:${cache}/transformers-1
         OMP_NUM_THREADS=1
         FCC_GENERATE=${PROJECT_BINARY_DIR}/bin/fcc-generate
         ${Python_EXECUTABLE} -m pytest -q -p no:cacheprovider ${PROJECT_SOURCE_DIR}/python/tests)

@@ -14,7 +14,7 @@ A block that cannot run here has a comment before it that says why:
 
     <!-- not run: it needs a GPU -->
 
-Exits 1 where a block fails, 2 where a comment has no block or no reason, 77 where nothing ran for want of what
+Exits 1 where a block fails, 2 where a comment has no block or no reason or commands are but indented, 77 where nothing ran for want of what
 a page needs. --list prints the blocks.
 """
 
@@ -30,6 +30,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LANGUAGES = {"sh": "shell", "bash": "shell", "python": "python"}
 SKIPPED = 77
+INDENTED = re.compile(r"^ {4}(fcc-[a-z]+ |(scripts|build)/|(cmake|ctest|docker|git|pip|python3?) )")
 NOT_RUN = re.compile(r"^<!--\s*not run:(.*?)-->\s*$")
 DONE = "the block has ended: "
 INTERPRETER = f"""
@@ -70,6 +71,9 @@ def blocks_of(page):
                 sys.exit(f"{page}:{number}: must give a reason")
         elif line.startswith("```"):
             fence = (number, LANGUAGES.get(line[3:].strip()), [])
+        elif INDENTED.match(line):
+            print(f"{page}:{number}: commands must stand in a block that is marked sh", file=sys.stderr)
+            sys.exit(2)
         elif line.strip() and reason is not None:
             print(f"{page}:{reason_line}: must stand before a block", file=sys.stderr)
             sys.exit(2)

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, overload
 
 import numpy
 
@@ -15,7 +15,7 @@ from fcc._fcc import Tokenizer
 class TokenFile:
     """The documents of a token file, read where they are asked for: a sequence of int32 arrays.
 
-    `file[d]` is document d with its BOS and EOS, [tokens]; `len(file)` their number. Blocks are compared
+    `file[d]` is document d with its BOS and EOS, [tokens]; `file[a:b]` a list of some; `len(file)` their number. Blocks are compared
     with their checksums when they are first read.
     """
 
@@ -63,8 +63,14 @@ class TokenFile:
     def __len__(self) -> int:
         return self._core.num_documents
 
-    def __getitem__(self, document: int) -> numpy.ndarray:
+    @overload
+    def __getitem__(self, document: int) -> numpy.ndarray: ...
+    @overload
+    def __getitem__(self, document: slice) -> list[numpy.ndarray]: ...
+    def __getitem__(self, document: int | slice) -> numpy.ndarray | list[numpy.ndarray]:
         count = len(self)
+        if isinstance(document, slice):
+            return [self[d] for d in range(*document.indices(count))]
         if not -count <= document < count:
             raise IndexError(f"document {document} of {count}")
         return self._core.read(*self._core.bounds(document % count))

@@ -54,7 +54,12 @@ std::string text_bytes(const nb::object& text) {
   if (!nb::isinstance<nb::str>(text)) {
     throw nb::type_error("text must be str or bytes");
   }
-  return nb::cast<std::string>(text);
+  Py_ssize_t size = 0;
+  const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (bytes == nullptr) { // half a character
+    throw nb::python_error();
+  }
+  return {bytes, static_cast<std::size_t>(size)};
 }
 
 nb::str to_str(const std::string& bytes) {

@@ -36,6 +36,13 @@ def test_documents_come_back_as_they_were_written(tmp_path, tokenizer):
     assert [entry.name for entry in tmp_path.iterdir()] == ["corpus.safetensors"]
 
 
+def test_slices_are_lists_of_documents(tmp_path, tokenizer):
+    fcc.write_tokens(tmp_path / "some.safetensors", ["one", "two", "three"], tokenizer)
+    file = fcc.read_tokens(tmp_path / "some.safetensors")
+    assert [tokenizer.decode(ids) for ids in file[1:]] == ["two", "three"]
+    assert [tokenizer.decode(ids) for ids in file[::-2]] == ["three", "one"]
+
+
 def test_marks_are_put_around_documents_as_told(tmp_path, tokenizer):
     path = tmp_path / "corpus.safetensors"
     fcc.write_tokens(path, [[1, 2]], tokenizer, add_eos=False)

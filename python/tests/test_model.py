@@ -139,6 +139,20 @@ def test_a_tokenizer_encodes_and_decodes(model):
         tokenizer.encode(5)
 
 
+def test_a_text_of_half_characters_is_refused_as_python_refuses_it(model):
+    with pytest.raises(UnicodeEncodeError, match="surrogates"):
+        model.tokenizer.encode("half \ud800")
+
+
+def test_what_is_not_made_of_ids_is_refused_with_a_reason(model):
+    with pytest.raises(TypeError, match="tokenizer.encode"):
+        model.logits("a text")
+    with pytest.raises(ValueError, match="equally long"):
+        model.logits([[1, 2], [3]])
+    with pytest.raises(TypeError, match="whole numbers"):
+        model.stream().feed([None, 1])
+
+
 def test_a_prompt_begins_as_documents_did(model):
     ids = model.tokenizer.encode("a b")
     assert not model.tokenizer.adds_bos

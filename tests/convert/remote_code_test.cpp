@@ -102,10 +102,10 @@ class InTransformers : public RemoteCode {
     }
   }
   void expect_equal(const std::string& arguments) {
-    const std::string compare = "HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python_ + " " +
-                                source_dir() + "/scripts/compare_with_transformers.py --build " +
-                                build_dir() + " --lengths 1,23 " + arguments + " > " +
-                                (folder_ / "log") + " 2>&1";
+    const std::string compare =
+        "OMP_NUM_THREADS=1 HF_MODULES_CACHE=" + (folder_ / "modules") + " " + python_ + " " +
+        source_dir() + "/scripts/compare_with_transformers.py --build " + build_dir() +
+        " --lengths 1,23 " + arguments + " > " + (folder_ / "log") + " 2>&1";
     EXPECT_EQ(std::system(compare.c_str()), 0) << content_of(folder_ / "log");
   }
 

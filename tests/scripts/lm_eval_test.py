@@ -1,6 +1,6 @@
 """lm-eval's `hf` backend on an exported model gives what this project's programs compute.
 
-Skipped where FCC_PYTHON, or the Python that runs this, has no lm_eval, torch and transformers.
+Skipped where the Python of scripts/run_snippets.py (FCC_PYTHON) has no lm_eval, torch and transformers.
 """
 
 import json
@@ -11,7 +11,10 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PYTHON = os.environ.get("FCC_PYTHON", sys.executable)
+sys.path.insert(0, str(ROOT / "scripts"))
+from run_snippets import python  # noqa: E402
+
+PYTHON = python()
 SETTINGS = {
     "model.config": {"vocab_size": 700, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
                      "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16,
@@ -51,6 +54,7 @@ def main():
         pathlib.Path(folder, "run/final/tokenizer_config.json").write_text(
             json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}))
         out = run(PYTHON, ROOT / "scripts/lm_eval_check.py", "run/final", "--build", build)
+        print(out)
         for expected in ("multiple choice: 12", "perplexity: 3", "generation: 3 of 3"):
             assert expected in out, out
     return 0

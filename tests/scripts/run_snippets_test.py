@@ -38,6 +38,9 @@ class Snippets(unittest.TestCase):
         self.assertIn("it needs a GPU", done.stdout)
         self.assertNotEqual(self.run_page("<!-- not run: -->\n```sh\nfalse\n```\n").returncode, 0)
         self.assertEqual(self.run_page("<!-- not run: x -->\ntext\n").returncode, 2)
+        done = self.run_page("Then:\n\n    fcc-train --help\n")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("page.md:3: commands must stand in a block", done.stderr)
 
     def test_a_page_whose_needs_are_not_there_says_so_and_counts_as_skipped(self):
         with tempfile.TemporaryDirectory() as folder:

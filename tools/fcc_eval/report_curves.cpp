@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "fcc/eval/curves.h"
+#include "plot/curves.h"
 
 namespace fcc::tools {
 namespace {

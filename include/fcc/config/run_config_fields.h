@@ -155,7 +155,10 @@ void visit(Visitor& v, TrainSection& c) {
       "max_consecutive_skipped_steps",
       c.max_consecutive_skipped_steps,
       {.doc = "Such steps in a row before the run ends.", .min = 0});
-  v.field("threads", c.threads, {.doc = "CPU threads; 0: torch's choice, beside a GPU four at most.", .min = 0, .max = 4096});
+  v.field(
+      "threads",
+      c.threads,
+      {.doc = "CPU threads; 0: torch's choice, beside a GPU four at most.", .min = 0, .max = 4096});
 }
 
 template <typename Visitor>

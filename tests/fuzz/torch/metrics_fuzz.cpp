@@ -1,6 +1,7 @@
 // metrics.jsonl of a killed run, cut back to a step: whatever is in it, the run goes on.
 
 #include <cstdint>
+#include <optional>
 
 #include "fcc/train/metrics.h"
 #include "fuzz/input_file.h"
@@ -10,7 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const fuzz::InputFolder folder;
   folder.write("metrics.jsonl", fuzz::text_of(data, size));
   MetricsLog log(folder.path(), 3, false);
-  log.write(StepReport{.step = 4}, std::nullopt);
+  StepReport report;
+  report.step = 4;
+  log.write(report, std::nullopt);
   log.sync();
   return 0;
 }

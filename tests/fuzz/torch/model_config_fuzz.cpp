@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "fcc/core/dtype.h"
 #include "fcc/core/error.h"
 #include "fcc/model/hugging_face.h"
 #include "fuzz/input_file.h"

@@ -30,6 +30,12 @@ class FccOutput(ModelOutput):
     state: Optional[FccState] = None
 
 
+def refuse(arguments, *names):
+    for name in names:
+        if arguments.get(name) is not None and arguments[name] is not False:
+            raise ValueError(f"FccForCausalLM: {name} is not supported")
+
+
 def rms_norm(x, weight, eps):
     wide = x if x.dtype == torch.float64 else x.float()
     normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
@@ -343,15 +349,14 @@ class FccForCausalLM(PreTrainedModel, GenerationMixin):
             raise ValueError("next_logits: the state does not tell them; feed it a token")
         return self.lm_head(self.model.norm(state.last_hidden))
 
-    def forward(self, input_ids, attention_mask=None, state=None, labels=None, logits_to_keep=0, use_cache=None, **kwargs):
+    def forward(self, input_ids=None, attention_mask=None, state=None, labels=None, logits_to_keep=0, use_cache=None, **kwargs):
         """Logits [B, T, V] of tokens [B, T], and the loss of `labels`, which are shifted here.
 
         `state` is advanced in place; None: every row begins anew. `attention_mask` [B, T]: 0 for padding.
         """
+        refuse(kwargs, "inputs_embeds", "past_key_values", "output_attentions", "output_hidden_states")
         if input_ids is None:
-            raise ValueError("FccForCausalLM: needs input_ids; inputs_embeds are not supported")
-        if kwargs.get("output_attentions") or kwargs.get("output_hidden_states"):
-            raise ValueError("FccForCausalLM: output_attentions and output_hidden_states are not supported")
+            raise ValueError("FccForCausalLM: needs input_ids")
         state = FccState() if state is None else state
         hidden = self.model(input_ids, state, attention_mask)
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -367,6 +372,11 @@ class FccForCausalLM(PreTrainedModel, GenerationMixin):
     @classmethod
     def _supports_default_dynamic_cache(cls):
         return False
+
+    def generate(self, *args, **kwargs):
+        asked = (kwargs.get("generation_config") or self.generation_config).to_dict() | kwargs
+        refuse(asked, "inputs_embeds", "past_key_values", "output_attentions", "output_hidden_states")
+        return super().generate(*args, **kwargs)
 
     def prepare_inputs_for_generation(self, input_ids, attention_mask=None, state=None, continues=False, **kwargs):
         if continues:

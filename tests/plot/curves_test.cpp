@@ -1,4 +1,4 @@
-#include "fcc/eval/curves.h"
+#include "plot/curves.h"
 
 #include <limits>
 
