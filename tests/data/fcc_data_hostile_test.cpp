@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "data/helpers.h"
 #include "data/packing.h"
 #include "data/program.h"

@@ -1,49 +1,22 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
 #include "fcc/data/passkey.h"
 #include "fcc/data/token_file.h"
 #include "fcc/data/token_spool.h"
 #include "fcc/text/tokenizer.h"
 #include "fcc/text/words_tokenizer.h"
+#include "support/temporary_directory.h"
 
 namespace fcc::test {
 
-/// A folder of its own, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    static std::atomic<int> counter{0};
-    path_ = std::filesystem::temp_directory_path() /
-            ("fcc_data_" + std::to_string(::getpid()) + "_" + std::to_string(counter++));
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const {
-    return path_ / name;
-  }
-  const std::filesystem::path& path() const {
-    return path_;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using TemporaryFolder = TemporaryDirectory;
 
 inline std::shared_ptr<const Tokenizer> bytes_tokenizer() {
   return make_tokenizer(TokenizerConfig());

@@ -1,35 +1,15 @@
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <string>
 
 #include "fcc/config/run_config.h"
 #include "support/places.h"
+#include "support/temporary_directory.h"
 
 namespace fcc {
 
-/// A folder that goes away with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "fcc_train_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::filesystem::remove_all(path_);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const {
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using TemporaryFolder = TemporaryDirectory;
 
 /// A run of two stages over passkeys of two digits that takes milliseconds a step: D 8, one layer,
 /// segments of 14 tokens.
