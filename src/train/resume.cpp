@@ -105,6 +105,16 @@ struct Change {
   std::string key, was, is;
 };
 
+/// What `read` makes of a saved course. One that someone else wrote may hold anything anywhere.
+template <typename Read>
+auto of_saved_course(const Read& read) {
+  try {
+    return read();
+  } catch (const Json::exception& error) {
+    throw FormatError("trainer.json, config", "must hold the settings of a run", error.what());
+  }
+}
+
 /// A course with the keys that came after it was saved, at their defaults: what the run had.
 std::string with_later_keys(const std::string& course) {
   Json json = Json::parse(course);
@@ -136,8 +146,8 @@ std::string with_later_keys(const std::string& course) {
 }
 
 std::vector<Change> changes_of(const std::string& saved, const std::string& now) {
-  const std::map<std::string, std::string> before = leaves_of(with_later_keys(saved)),
-                                           after = leaves_of(with_later_keys(now));
+  const auto before = of_saved_course([&] { return leaves_of(with_later_keys(saved)); });
+  const std::map<std::string, std::string> after = leaves_of(with_later_keys(now));
   std::set<std::string> keys;
   for (const auto* leaves : {&before, &after}) {
     for (const auto& [key, value] : *leaves) {
@@ -217,7 +227,7 @@ std::string course_of_config(const std::string& resolved_json) {
 }
 
 EngineSection engine_of_course(const std::string& course) {
-  const Json json = Json::parse(course);
+  const Json json = of_saved_course([&] { return Json::parse(course); });
   if (!json.contains("engine")) {
     throw FormatError("trainer.json", "must hold the engine's section of the configuration");
   }
@@ -257,7 +267,8 @@ Curriculum::State position_on_new_course(
     const TrainSection& now,
     Curriculum::State position) {
   const Json json = Json::parse(saved);
-  const auto before = read_config<TrainSection>(json.at("train").dump(), "trainer.json");
+  const auto before = read_config<TrainSection>(
+      of_saved_course([&] { return json.at("train").dump(); }), "trainer.json");
   const auto num_before = static_cast<std::int64_t>(before.stages.size());
   const auto num_now = static_cast<std::int64_t>(now.stages.size());
   if (position.stage == num_before && num_now == num_before) { // the last stage, if it is longer

@@ -266,6 +266,19 @@ TEST(Resume, RefusesAnotherDataFileUnderTheSameName) {
       << message;
 }
 
+TEST(Resume, ASavedCourseThatIsNoneIsAnErrorOfItsFile) {
+  for (const char* course :
+       {"5",
+        "[]",
+        R"({"data": {"tokenizer": 5}})",
+        R"({"data": {"train": [5]}})",
+        R"({"train": {"stages": 5}})",
+        R"({"engine": 5, "model": []})"}) {
+    EXPECT_THROW(check_same_course(course, "{}"), Error) << course;
+    EXPECT_THROW(engine_of_course(course), Error) << course;
+  }
+}
+
 TEST(Resume, RefusesABrokenCheckpointThatWasNamed) {
   const TemporaryFolder folder;
   const RunConfig config = tiny_run(folder / "run");
