@@ -59,4 +59,4 @@ class MemoriesTable(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])
